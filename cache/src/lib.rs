@@ -1,0 +1,2 @@
+//! The cache room.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The executor room.
+#![forbid(unsafe_code)]

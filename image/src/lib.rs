@@ -1,0 +1,2 @@
+//! The image room.
+#![forbid(unsafe_code)]

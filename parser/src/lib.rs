@@ -1,0 +1,2 @@
+//! The parser room.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The runtime room.
+#![forbid(unsafe_code)]

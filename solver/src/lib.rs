@@ -1,0 +1,2 @@
+//! The solver room.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The tree room.
+#![forbid(unsafe_code)]
