@@ -1,2 +1,16 @@
-//! The gantry command line.
-fn main() {}
+//! The `gantry` program: arguments in, one command run, an exit code out.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod settings;
+mod ui;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os()) {
+        args::Parsed::Run(cli) => commands::run(&cli),
+        args::Parsed::Answered(code) => code,
+    }
+}

@@ -1,0 +1,2 @@
+//! The tests that run the binary.
+
