@@ -1,0 +1,94 @@
+//! A source file: its name, its text, and which byte is in which line.
+
+use crate::Span;
+
+/// Text with a name, and a table of line starts so that a [`Span`] can be shown to a person.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    name: String,
+    text: String,
+    /// Offset of the first byte of every line; the first is 0.
+    lines: Vec<usize>,
+}
+
+/// A place in a file as people count: both from 1, columns in characters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
+impl SourceFile {
+    /// Takes `text` under the name that messages shall use, such as `Dockerfile` or `-`.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let mut lines = vec![0];
+        lines.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
+        Self { name: name.into(), text, lines }
+    }
+
+    /// Takes bytes from a file or a network; what is no UTF-8 becomes U+FFFD.
+    #[must_use]
+    pub fn from_bytes(name: impl Into<String>, bytes: &[u8]) -> Self {
+        Self::new(name, String::from_utf8_lossy(bytes))
+    }
+
+    /// What the file is called in messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All of the text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text below `span`; what lies outside the file is left away.
+    #[must_use]
+    pub fn slice(&self, span: Span) -> &str {
+        self.text.get(span.start.min(self.text.len())..span.end.min(self.text.len())).unwrap_or("")
+    }
+
+    /// Number of lines; a line end at the very end starts no line.
+    #[must_use]
+    pub fn line_count(&self) -> usize {
+        self.lines.len() - usize::from(self.text.is_empty() || self.text.ends_with('\n'))
+    }
+
+    /// The line (from 1) that holds byte `offset`.
+    #[must_use]
+    pub fn line_of(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
+    }
+
+    /// Line and column of byte `offset`, for people.
+    #[must_use]
+    pub fn position(&self, offset: usize) -> Position {
+        let line = self.line_of(offset);
+        let start = self.lines[line - 1];
+        let column = self.slice(Span::new(start, offset)).chars().count() + 1;
+        Position { line, column }
+    }
+
+    /// First and last line (from 1) that `span` touches.
+    #[must_use]
+    pub fn line_range(&self, span: Span) -> (usize, usize) {
+        let last = if span.is_empty() { span.start } else { span.end - 1 };
+        (self.line_of(span.start), self.line_of(last))
+    }
+
+    /// Line `number` (from 1) without its line end; empty for a line that there is not.
+    #[must_use]
+    pub fn line(&self, number: usize) -> &str {
+        let Some(start) = number.checked_sub(1).and_then(|i| self.lines.get(i)) else { return "" };
+        let end = self.lines.get(number).copied().unwrap_or(self.text.len());
+        let line = &self.text[*start..end];
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        line.strip_suffix('\r').unwrap_or(line)
+    }
+}
