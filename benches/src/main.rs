@@ -1,2 +1,87 @@
-//! Measures gantry against floors made of plain tools, in one run.
-fn main() {}
+//! Measures gantry against floors made of plain tools, in one run, and prints ratios.
+//!
+//! ```text
+//! gantry-benches --gantry target/release/gantry [--runs 5] [--files 50000]
+//! ```
+//!
+//! A floor is the least that any builder must do for the same result: the walk, the copy, the
+//! hash, the clone. A ratio is gantry's time over its floor's, both medians of the same run, so
+//! that it holds on a slow machine as on a fast one. Caveats stand beside each row in the table.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
+
+mod floors;
+mod rows;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// What was asked for on the command line.
+struct Options {
+    gantry: String,
+    runs: usize,
+    files: usize,
+}
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(problem) => {
+            eprintln!("gantry-benches: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    match rows::measure(&options) {
+        Ok(rows) => {
+            print(&rows);
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("gantry-benches: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options =
+        Options { gantry: "target/release/gantry".to_owned(), runs: 5, files: 50_000 };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
+        match word.as_str() {
+            "--gantry" => options.gantry = value()?,
+            "--runs" => options.runs = number(&value()?)?,
+            "--files" => options.files = number(&value()?)?,
+            _ => return Err(format!("unknown option `{word}`")),
+        }
+    }
+    let path = fs_err::canonicalize(&options.gantry).map_err(|error| error.to_string())?;
+    options.gantry = path.display().to_string();
+    Ok(options)
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("`{text}` is not a positive number")),
+    }
+}
+
+fn print(rows: &[rows::Row]) {
+    println!(
+        "{:<46} {:>11} {:>11} {:>7} {:>7}  floor",
+        "work", "gantry", "floor", "ratio", "budget"
+    );
+    for row in rows {
+        println!(
+            "{:<46} {:>8.2} ms {:>8.2} ms {:>6.2}x {:>6.2}x  {}",
+            row.work,
+            row.gantry.as_secs_f64() * 1e3,
+            row.floor.as_secs_f64() * 1e3,
+            row.ratio(),
+            row.budget,
+            row.floor_is
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! The floors: the least work that any builder has to do, with plain tools.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::workspace::{Problem, Workspace, fresh, run};
+
+/// Lists and stats everything below `root` with two threads.
+pub(crate) fn walk(root: &Path) -> Result<Duration, Problem> {
+    let start = Instant::now();
+    let (sender, receiver) = mpsc::channel();
+    let receiver = Mutex::new(receiver);
+    // How many directories are queued or being read; the walk is over when none is.
+    let open = std::sync::atomic::AtomicUsize::new(1);
+    sender.send(Some(root.to_owned()))?;
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let (sender, receiver, open) = (sender.clone(), &receiver, &open);
+                scope.spawn(move || -> std::io::Result<u64> {
+                    let mut bytes = 0;
+                    loop {
+                        let next = receiver.lock().ok().and_then(|queue| queue.recv().ok());
+                        let Some(Some(dir)) = next else { return Ok(bytes) };
+                        for entry in fs_err::read_dir(dir)? {
+                            let entry = entry?;
+                            let meta = entry.metadata()?;
+                            bytes += meta.len();
+                            if meta.is_dir() {
+                                open.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                                let _ = sender.send(Some(entry.path()));
+                            }
+                        }
+                        if open.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+                            let _ = sender.send(None);
+                            let _ = sender.send(None);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.join().map_err(|_| "a walker panicked")??;
+        }
+        Ok::<_, Problem>(())
+    })?;
+    Ok(start.elapsed())
+}
+
+/// Copies the tree below `from` with `cp -a`.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<Duration, Problem> {
+    fresh(to)?;
+    run(Command::new("cp").arg("-a").arg(from).arg(to.join("copy")))
+}
+
+/// Hard-links the tree below `from` with `cp -al`.
+pub(crate) fn hard_link(from: &Path, to: &Path) -> Result<Duration, Problem> {
+    fresh(to)?;
+    run(Command::new("cp").arg("-al").arg(from).arg(to.join("copy")))
+}
+
+/// One RUN step at its barest: namespaces, overlay, `/proc`, `pivot_root`, exec of `true`.
+pub(crate) fn step(workspace: &Workspace, count: usize) -> Result<Duration, Problem> {
+    let program = workspace.path("step");
+    run(Command::new("cc").args(["-O2", "-o"]).arg(&program).arg("benches/floors/step.c"))?;
+    let lower = workspace.path("lower");
+    fresh(&lower)?;
+    let base = fs_err::canonicalize("target/bases/busybox.tar")?;
+    run(Command::new("tar").arg("-xf").arg(base).arg("-C").arg(&lower))?;
+    let space = workspace.path("steps");
+    fresh(&space)?;
+    let output = Command::new(&program)
+        .args([&lower, &space])
+        .arg(count.to_string())
+        .arg("/bin/true")
+        .output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(Duration::from_micros(String::from_utf8(output.stdout)?.trim().parse()?))
+}

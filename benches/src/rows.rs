@@ -1,0 +1,138 @@
+//! The rows of the table: what gantry does, its floor, and the ratio to design for.
+
+use std::time::Duration;
+
+use crate::Options;
+use crate::floors;
+use crate::workspace::{Problem, Workspace, fresh, median, run};
+
+/// One line of the table; times are medians.
+pub(crate) struct Row {
+    pub(crate) work: String,
+    pub(crate) gantry: Duration,
+    pub(crate) floor: Duration,
+    /// The largest ratio that the design allows.
+    pub(crate) budget: f64,
+    pub(crate) floor_is: &'static str,
+}
+
+impl Row {
+    pub(crate) fn ratio(&self) -> f64 {
+        self.gantry.as_secs_f64() / self.floor.as_secs_f64().max(1e-9)
+    }
+}
+
+/// Measures every row, one after the other, in one temporary directory.
+pub(crate) fn measure(options: &Options) -> Result<Vec<Row>, Problem> {
+    let workspace = Workspace::new(&options.gantry)?;
+    let mut rows = vec![cached(&workspace, options)?];
+    rows.extend(large_context(&workspace, options)?);
+    rows.push(step(&workspace, options)?);
+    Ok(rows)
+}
+
+/// A rebuild with nothing to do, over a context of a few hundred files. The budget is 8 ms; the
+/// floor, a gantry process that only prints its version, took 1.4 ms where that was set.
+fn cached(workspace: &Workspace, options: &Options) -> Result<Row, Problem> {
+    let dockerfile =
+        "FROM busybox\nWORKDIR /app\nCOPY src src\nRUN ls src > list\nCMD [\"cat\", \"list\"]\n";
+    let context = workspace.context("small", dockerfile, 300)?;
+    let mut build = workspace.gantry(["build", "-q", "-t", "small"]);
+    build.arg(&context);
+    run(&mut build)?;
+    // The context index trusts what is older than the clock's grain; let it be.
+    std::thread::sleep(Duration::from_millis(50));
+    run(&mut build)?;
+    let runs = options.runs * 4;
+    let gantry = median(runs, |_| run(&mut build))?;
+    let floor = median(runs, |_| run(&mut workspace.gantry(["version"])))?;
+    Ok(Row {
+        work: "cached rebuild, 300 context files".to_owned(),
+        gantry,
+        floor,
+        budget: 8.0 / 1.4,
+        floor_is: "the same binary printing its version",
+    })
+}
+
+/// Three rows over one context of many files: COPY and a RUN on top, the cached rebuild, and the
+/// rebuild after one file has changed.
+fn large_context(workspace: &Workspace, options: &Options) -> Result<Vec<Row>, Problem> {
+    let files = options.files;
+    let dockerfile = "FROM busybox\nCOPY src /src\nRUN true\n";
+    let context = workspace.context("large", dockerfile, files)?;
+    let source = context.join("src");
+    let copies = workspace.path("copies");
+    let build = || {
+        let mut build = workspace.gantry(["build", "-q", "-t", "large"]);
+        build.arg(&context);
+        build
+    };
+
+    // Each run copies anew: without the cache, after the last run's files have gone to disk.
+    let gantry = median(options.runs, |_| {
+        fresh(&workspace.path("scratch"))?;
+        run(build().arg("--no-cache"))
+    })?;
+    let floor = median(options.runs, |_| floors::copy(&source, &copies))?;
+    let copy = Row {
+        work: format!("COPY of {files} files, and a RUN on top"),
+        gantry,
+        floor,
+        budget: 1.2,
+        floor_is: "cp -a",
+    };
+
+    run(&mut build())?;
+    let gantry = median(options.runs * 2, |_| run(&mut build()))?;
+    let floor = median(options.runs * 2, |_| floors::walk(&context))?;
+    let cached = Row {
+        work: format!("cached rebuild, {files} context files"),
+        gantry,
+        floor,
+        budget: 1.3,
+        floor_is: "walk + lstat on 2 threads",
+    };
+
+    let gantry = median(options.runs, |turn| {
+        let text = format!("changed in turn {turn} at {:?}\n", std::time::SystemTime::now());
+        fs_err::write(source.join("d0000/f000007.txt"), text)?;
+        fresh(&workspace.path("scratch"))?;
+        run(&mut build())
+    })?;
+    let floor = median(options.runs, |_| floors::hard_link(&source, &copies))?;
+    let changed = Row {
+        work: format!("one of {files} files changed, rebuild"),
+        gantry,
+        floor,
+        budget: 1.5,
+        floor_is: "cp -al",
+    };
+    Ok(vec![cached, copy, changed])
+}
+
+/// What a RUN step costs: the difference between a build of many and a build of one, over the
+/// number of steps between them.
+fn step(workspace: &Workspace, options: &Options) -> Result<Row, Problem> {
+    const STEPS: usize = 100;
+    let one = workspace.context("one", "FROM busybox\nRUN true\n", 0)?;
+    let many = format!("FROM busybox\n{}", "RUN true\n".repeat(STEPS + 1));
+    let many = workspace.context("many", &many, 0)?;
+    let build = |context: &std::path::Path| {
+        let mut build = workspace.gantry(["build", "-q", "--no-cache", "--network", "none"]);
+        build.arg(context);
+        run(&mut build)
+    };
+    let gantry = median(options.runs, |_| {
+        let (few, all) = (build(&one)?, build(&many)?);
+        Ok(all.saturating_sub(few) / u32::try_from(STEPS)?)
+    })?;
+    let floor = median(options.runs, |_| floors::step(workspace, STEPS))?;
+    Ok(Row {
+        work: format!("one RUN step, mean of {STEPS}"),
+        gantry,
+        floor,
+        budget: 1.5,
+        floor_is: "clone + overlay + /proc + pivot_root + exec",
+    })
+}

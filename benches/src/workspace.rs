@@ -1,0 +1,101 @@
+//! The place where a run happens: one temporary directory with contexts, a store, and the tools
+//! that both sides use. Removed when dropped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub(crate) type Problem = Box<dyn std::error::Error>;
+
+/// A temporary directory with a gantry store that holds the `busybox` base image.
+pub(crate) struct Workspace {
+    dir: TempDir,
+    gantry: String,
+}
+
+impl Workspace {
+    /// Makes the directory below `/var/tmp` (a real file system, where `/tmp` may be memory)
+    /// and brings in the base image.
+    pub(crate) fn new(gantry: &str) -> Result<Self, Problem> {
+        let dir = tempfile::Builder::new().prefix("gantry-bench.").tempdir_in("/var/tmp")?;
+        let workspace = Self { dir, gantry: gantry.to_owned() };
+        let base = fs_err::canonicalize("target/bases/busybox.tar")?;
+        run(workspace.gantry(["import", "-c", "CMD [\"sh\"]"]).arg(base).arg("busybox"))?;
+        Ok(workspace)
+    }
+
+    /// A path below the directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A gantry command on this workspace's store, with nothing of the caller's environment.
+    pub(crate) fn gantry<const N: usize>(&self, args: [&str; N]) -> Command {
+        let mut command = Command::new(&self.gantry);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.dir.path())
+            .env("GANTRY_ROOT", self.path("store"))
+            .args(args)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Writes a build context: a Dockerfile, and `files` files of about 1 KiB below `src/`, two
+    /// hundred a directory.
+    pub(crate) fn context(
+        &self,
+        name: &str,
+        dockerfile: &str,
+        files: usize,
+    ) -> Result<PathBuf, Problem> {
+        let root = self.path(name);
+        fs_err::create_dir_all(root.join("src"))?;
+        fs_err::write(root.join("Dockerfile"), dockerfile)?;
+        for number in 0..files {
+            let dir = root.join(format!("src/d{:04}", number / 200));
+            if number % 200 == 0 {
+                fs_err::create_dir_all(&dir)?;
+            }
+            let line = format!("file {number} of a build context\n");
+            fs_err::write(dir.join(format!("f{number:06}.txt")), line.repeat(1024 / line.len()))?;
+        }
+        Ok(root)
+    }
+}
+
+/// Runs a command to its end and returns its wall time.
+///
+/// # Errors
+/// If it can't be started or fails; with what it printed.
+pub(crate) fn run(command: &mut Command) -> Result<Duration, Problem> {
+    let start = Instant::now();
+    let output = command.output()?;
+    let took = start.elapsed();
+    if output.status.success() {
+        return Ok(took);
+    }
+    Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// Runs `work` `runs` times and returns the median of the durations that it reports.
+pub(crate) fn median(
+    runs: usize,
+    mut work: impl FnMut(usize) -> Result<Duration, Problem>,
+) -> Result<Duration, Problem> {
+    let mut times = (0..runs).map(&mut work).collect::<Result<Vec<_>, _>>()?;
+    times.sort();
+    Ok(times[times.len() / 2])
+}
+
+/// Empties `dir` and waits until the disk is quiet, so that one row doesn't pay for another.
+pub(crate) fn fresh(dir: &Path) -> Result<(), Problem> {
+    if dir.exists() {
+        fs_err::remove_dir_all(dir)?;
+    }
+    fs_err::create_dir_all(dir)?;
+    run(&mut Command::new("sync")).map(drop)
+}
