@@ -1,0 +1,47 @@
+//! What a root filesystem is put together from.
+
+use std::path::PathBuf;
+
+/// A root filesystem: layers under an upper directory, or one plain directory.
+///
+/// Mounted so that no path on the host leads to it, and gone with the child. Device nodes in it
+/// cannot be opened (`nodev`): that is what keeps a step that may `mknod` away from the host's
+/// disks without a device cgroup.
+#[derive(Debug, Clone, Default)]
+pub struct RootfsSpec {
+    /// Layer trees, the lowest first. Directories that nobody but the store writes to.
+    pub lowers: Vec<PathBuf>,
+    /// Where changes go; after the step this directory *is* the layer. `None` is read-only.
+    pub upper: Option<PathBuf>,
+    /// Overlay's work directory, empty, on the same filesystem as `upper`.
+    pub work: Option<PathBuf>,
+    /// A ready directory instead of layers (the copying fall-back), written to directly.
+    pub plain: Option<PathBuf>,
+    /// Overlay marks as `user.overlay.*` xattrs; [`Host::overlay`](crate::Host::overlay) says.
+    pub userxattr: bool,
+    /// Mounts the result read-only (mount points are still made before that).
+    pub read_only: bool,
+}
+
+impl RootfsSpec {
+    /// A stack of layers (lowest first) with an upper directory and its work directory.
+    pub fn overlay(
+        lowers: Vec<PathBuf>,
+        upper: impl Into<PathBuf>,
+        work: impl Into<PathBuf>,
+        userxattr: bool,
+    ) -> Self {
+        Self {
+            lowers,
+            upper: Some(upper.into()),
+            work: Some(work.into()),
+            userxattr,
+            ..Self::default()
+        }
+    }
+
+    /// One ready directory, written to directly.
+    pub fn plain(directory: impl Into<PathBuf>) -> Self {
+        Self { plain: Some(directory.into()), ..Self::default() }
+    }
+}

@@ -1,0 +1,1 @@
+//! Every unsafe line of the workspace: thin wrappers around system calls.
