@@ -1,0 +1,43 @@
+//! Keys: what makes two operations the same.
+//!
+//! A [`Key`] is the blake3 hash of a [`Preimage`]'s canonical encoding: versioned, with every
+//! length in front, map entries sorted; never `Debug` or JSON text. [`encode`] owns the bytes,
+//! [`preimage`] decides which parts of an operation count, [`diff`](self) compares two preimages
+//! part by part.
+
+mod diff;
+mod encode;
+pub mod preimage;
+mod value;
+
+use std::fmt;
+
+pub use diff::{Change, Difference};
+pub use encode::DecodeError;
+pub use preimage::InputId;
+pub use value::{Preimage, Value};
+
+/// What makes two operations the same: the hash of a [`Preimage`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(pub [u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", hex(&self.0[..6]))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+/// Returns bytes as lowercase hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

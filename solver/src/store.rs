@@ -1,0 +1,157 @@
+//! What the solver asks of a build cache: the [`Store`] trait and its words.
+//!
+//! A layer is known here by a [`LayerRef`] only: 32 bytes that mean something to whoever
+//! implements the store. A [`Record`] holds what *one* operation made, never its parents' layers;
+//! a root filesystem is put together from the records of a chain.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use crate::key::Key;
+
+/// A layer's name in the store. Equal names mean equal content, times included.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayerRef(pub [u8; 32]);
+
+impl fmt::Debug for LayerRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LayerRef({})", crate::key::hex(&self.0[..6]))
+    }
+}
+
+/// The layers of a root filesystem, lowest first, those of all parents included.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Snapshot(Arc<[LayerRef]>);
+
+impl Snapshot {
+    /// Returns the layers, lowest first.
+    #[must_use]
+    pub fn layers(&self) -> &[LayerRef] {
+        &self.0
+    }
+
+    /// Returns this snapshot with `own` on top.
+    #[must_use]
+    pub fn with(&self, own: &[LayerRef]) -> Snapshot {
+        if own.is_empty() {
+            return self.clone();
+        }
+        Snapshot(self.0.iter().chain(own).copied().collect())
+    }
+
+    /// Returns a digest of the names of all layers: what a record says it was made on top of.
+    #[must_use]
+    pub fn id(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key("gantry snapshot 1");
+        for layer in self.0.iter() {
+            hasher.update(&layer.0);
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+impl FromIterator<LayerRef> for Snapshot {
+    fn from_iter<I: IntoIterator<Item = LayerRef>>(layers: I) -> Self {
+        Snapshot(layers.into_iter().collect())
+    }
+}
+
+/// What a lookup found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cached {
+    /// The layers that the operation itself made, lowest first.
+    pub own: Vec<LayerRef>,
+    /// [`Snapshot::id`] of the base that they were made on top of; `None` if they hold on any.
+    pub base: Option<[u8; 32]>,
+    /// The content key of the operation when it ran.
+    pub content_key: Key,
+    /// How long the operation took when it ran.
+    pub took: Duration,
+}
+
+/// What is remembered after an operation ran.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The key to find it by.
+    pub key: Key,
+    /// The operation's word ([`Op::kind`](crate::Op::kind)).
+    pub kind: &'static str,
+    /// As it will be found.
+    pub cached: Cached,
+    /// The encoded [`Preimage`](crate::Preimage) with all details, for [`crate::why`].
+    pub preimage: Arc<[u8]>,
+    /// Where the step stood, for [`Store::nearest`].
+    pub place: Place,
+}
+
+/// Where a step stands: what stays the same when its inputs change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The stage's name or number.
+    pub stage: String,
+    /// The how-manieth instruction of the stage it is, from 0.
+    pub position: u32,
+    /// The instruction as written.
+    pub text: String,
+}
+
+/// An earlier run of (probably) the same step.
+#[derive(Debug, Clone)]
+pub struct Nearest {
+    /// The encoded preimage as recorded.
+    pub preimage: Arc<[u8]>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A lock on a key, held until dropped. Dies with the process.
+pub trait StoreLock: Send {}
+
+/// Any `Send` value can be a lock: what counts is when it is dropped.
+impl<T: Send> StoreLock for T {}
+
+/// The store failed. Not found is no failure.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("Failed to {what} in the build cache")]
+pub struct StoreError {
+    /// What was tried, such as "look up a step".
+    pub what: &'static str,
+    /// Why it failed.
+    #[source]
+    pub source: Arc<dyn Error + Send + Sync>,
+}
+
+/// The build cache, as far as the solver is concerned. All calls block; the solver makes them on
+/// worker threads, several at once.
+pub trait Store: Send + Sync + 'static {
+    /// Looks up several keys at once; answers are in the order of `keys`.
+    ///
+    /// `Some` promises that all layers named are there, and stay there as long as this process
+    /// lives (the implementation keeps a lease).
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be read.
+    fn lookup(&self, keys: &[Key]) -> Result<Vec<Option<Cached>>, StoreError>;
+
+    /// Remembers what an operation made. A record that is there already under the key is
+    /// replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`] if nothing could be written; the step counts as failed then.
+    fn record(&self, records: &[Record]) -> Result<(), StoreError>;
+
+    /// Returns earlier runs of the step at `place`, the best match first: same text at the same
+    /// position, same text, same position. Only used to explain and to estimate.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be read.
+    fn nearest(&self, place: &Place) -> Result<Option<Nearest>, StoreError>;
+
+    /// Takes the lock on `key` if no other process (and nobody else in this one) holds it.
+    ///
+    /// Never waits: the solver comes back later, so that a build waiting for another one can be
+    /// cancelled and runs other steps meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`] if locks don't work here.
+    fn try_lock(&self, key: &Key) -> Result<Option<Box<dyn StoreLock>>, StoreError>;
+}
