@@ -1,0 +1,1 @@
+//! Reading OCI layouts.

@@ -1,0 +1,34 @@
+//! Layers as tars: from a tree manifest to bytes, and from hostile bytes to a tree.
+//!
+//! ```text
+//! write      manifest + file contents ─► tar        deterministic; also the diff ID and size alone
+//! unpack     tar ─► tree in overlay form + manifest  }  one pass, one set of checks:
+//! index      tar ─► manifest                         }  `members` ─► `collect`
+//! opaque     opaque marks ─► explicit whiteouts, given what lies below
+//!
+//! header     one ustar block and its PAX records, written
+//! members    the entry loop over a tar that isn't trusted: PAX, GNU, base-256, sparse
+//! sparse     GNU's five ways to leave out holes
+//! name       what a member's name means: `.wh.x`, `.wh..wh..opq`, AUFS leftovers
+//! collect    members ─► manifest; duplicates, hard links, missing parents
+//! place      members ─► files below a `Root`
+//! ```
+//!
+//! Memory grows with the number of entries (the manifest) and not with the size of any file.
+
+mod collect;
+mod error;
+mod header;
+mod members;
+mod name;
+mod opaque;
+mod place;
+mod sparse;
+mod unpack;
+mod write;
+
+pub use error::LayerError;
+pub use members::Limits;
+pub use opaque::expand_opaque;
+pub use unpack::{Devices, Ids, Note, UnpackOptions, Unpacked, index, unpack};
+pub use write::{Opener, diff_id, tar_size, write_tar};

@@ -1,0 +1,1 @@
+//! The image room's tests that need more than one module.
