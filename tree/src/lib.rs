@@ -30,12 +30,12 @@ mod workers;
 mod xattr;
 
 pub use copy::{Chmod, Copied, CopyItem, CopyPlan, Donor, Existing, Overrides, copy};
-pub use entry::{ContentId, Entry, FileKind, Node, Time, Xattrs};
+pub use entry::{ContentId, Entry, FileKind, Node, NotAContentId, Time, Xattrs};
 pub use error::TreeError;
-pub use manifest::{ContentHasher, DecodeError, Manifest, ManifestError, Selected};
+pub use manifest::{ContentHasher, DecodeError, Manifest, ManifestError, Origin, Selected};
 pub use path::{PathError, TreePath};
 pub use resolve::{Follow, ResolveError, SYMLINK_LIMIT};
-pub use root::{DirEntry, Root, Stat, remove_tree};
+pub use root::{DirEntry, Opener, Root, Stat, remove_tree};
 pub use scan::{
     Contents, Dialect, FilterFn, KnownFn, Scan, ScanOptions, Verdict, hash_reader, scan,
 };

@@ -8,9 +8,11 @@ mod codec;
 mod digest;
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 pub use codec::DecodeError;
-pub use digest::{ContentHasher, Selected};
+pub(crate) use digest::digest;
+pub use digest::{ContentHasher, Origin, Selected};
 
 use crate::path::{compare, lies_below};
 use crate::{Entry, Node, TreePath};
@@ -67,18 +69,19 @@ impl Manifest {
         mut make: impl FnMut(TreePath) -> Entry,
     ) -> Result<Self, ManifestError> {
         entries.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut made: Vec<Entry> = Vec::new();
+        let mut made: BTreeMap<TreePath, Entry> = BTreeMap::new();
         for (index, entry) in entries.iter().enumerate() {
             for parent in entry.path.ancestors().filter(|parent| !parent.is_root()) {
                 // A parent sorts before its children, so it is behind us if it is anywhere.
-                let known = |list: &[Entry]| list.binary_search_by(|e| e.path.cmp(&parent)).is_ok();
-                if known(&entries[..index]) || made.iter().rev().any(|e| e.path == parent) {
+                let before = &entries[..index];
+                let listed = before.binary_search_by(|e| e.path.cmp(&parent)).is_ok();
+                if listed || made.contains_key(&parent) {
                     break;
                 }
-                made.push(make(parent));
+                made.insert(parent.clone(), make(parent));
             }
         }
-        entries.append(&mut made);
+        entries.extend(made.into_values());
         Self::new(entries)
     }
 
@@ -136,6 +139,13 @@ impl Manifest {
         *blake3::hash(&self.encode()).as_bytes()
     }
 
+    /// Takes entries that a walk listed in order and that make up a tree by construction.
+    pub(crate) fn from_walk(entries: Vec<Entry>) -> Self {
+        let manifest = Self { entries };
+        debug_assert_eq!(manifest.check(), Ok(()));
+        manifest
+    }
+
     fn check(&self) -> Result<(), ManifestError> {
         // The directories that the current entry lies in, the nearest last.
         let mut open: Vec<&TreePath> = Vec::new();
@@ -190,6 +200,11 @@ fn check_fields(entry: &Entry) -> Result<(), ManifestError> {
     }
     if !entry.xattrs.is_sorted_by(|a, b| a.0 < b.0) {
         return bad("list of attributes");
+    }
+    if let Node::Symlink { target } = &entry.node
+        && (target.is_empty() || target.contains(&0))
+    {
+        return bad("link target");
     }
     Ok(())
 }

@@ -1,8 +1,19 @@
 //! [`scan`]: a directory on disk becomes a manifest, in one parallel pass.
+//!
+//! A task is a directory, or a stretch of a large one: it is opened once, listed, sorted, and each
+//! file in it is described, and read and hashed while its directory is open. The tasks' results are
+//! sorted within, so putting them together is a walk over directories and no sort over files.
+//!
+//! Follows no symbolic link: a directory that becomes one between listing and opening is an error.
 
-use std::io;
+mod assemble;
+mod hash;
+mod walk;
 
 use crate::{ContentId, FileKind, Manifest, Root, Stat, TreeError, TreePath};
+
+pub use hash::hash_reader;
+pub(crate) use hash::{BUFFER, hash_fd};
 
 /// What a directory's special files and attributes mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,6 +25,17 @@ pub enum Dialect {
     OverlayTrusted,
     /// Overlayfs's upper of a `userxattr` mount: whiteouts, and `user.overlay.*` attributes.
     OverlayUser,
+}
+
+impl Dialect {
+    /// Returns how the names of overlayfs's own attributes begin.
+    pub(crate) fn prefix(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Plain => None,
+            Self::OverlayTrusted => Some(b"trusted.overlay."),
+            Self::OverlayUser => Some(b"user.overlay."),
+        }
+    }
 }
 
 /// Whether files are read.
@@ -47,7 +69,7 @@ pub type FilterFn<'a> = &'a (dyn Fn(&TreePath, FileKind) -> Verdict + Sync);
 pub type KnownFn<'a> = &'a (dyn Fn(&TreePath, &Stat) -> Option<ContentId> + Sync);
 
 /// How to [`scan`].
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct ScanOptions<'a> {
     /// What special files mean.
     pub dialect: Dialect,
@@ -59,7 +81,7 @@ pub struct ScanOptions<'a> {
     pub known: Option<KnownFn<'a>>,
     /// Also list the root directory itself, as the empty path.
     pub include_root: bool,
-    /// How many threads; 0 means 4.
+    /// How many threads at most; 0 means 4.
     pub workers: usize,
 }
 
@@ -91,14 +113,9 @@ impl Scan {
 ///
 /// # Errors
 /// [`TreeError::Changed`] for a file that goes away meanwhile, [`TreeError::Io`] for one that can't
-/// be read; both name it.
+/// be read, [`TreeError::Indirect`] for an overlay upper that isn't complete in itself; each names
+/// the file.
 pub fn scan(root: &Root, options: &ScanOptions<'_>) -> Result<Scan, TreeError> {
-    let _ = (root, options);
-    todo!()
-}
-
-/// Hashes a stream to its end and returns its length with it.
-pub fn hash_reader(reader: &mut dyn io::Read) -> io::Result<(ContentId, u64)> {
-    let _ = reader;
-    todo!()
+    let outputs = walk::walk(root, options)?;
+    Ok(assemble::assemble(outputs, options.include_root))
 }
