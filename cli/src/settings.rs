@@ -35,9 +35,8 @@ fn user_data(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
 
 /// Whether user ids mean here what they mean to the kernel: one line that maps all of them.
 fn is_initial_user_namespace() -> bool {
-    fs_err::read_to_string("/proc/self/uid_map").is_ok_and(|map| {
-        map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
-    })
+    fs_err::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 #[cfg(test)]

@@ -1,27 +1,60 @@
-//! What a command ends with when it fails, and the exit code that follows from it.
+//! What a command ends with when it fails, and the one place that prints it.
+//!
+//! An error is three things: what failed (its text), why (its sources, printed as `caused by`), and
+//! what to do (a `hint`). The exit code says whose fault it was.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 
-use super::Ui;
+use gantry_parser::{Diagnostic, SourceFile};
+
+use super::{Ui, excerpt};
 
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     error: anyhow::Error,
-    hint: Option<String>,
+    hints: Vec<String>,
     code: u8,
+    /// What is said about places in a file, before the error itself.
+    diagnostics: Option<(Vec<Diagnostic>, SourceFile)>,
+    /// The lines of the file that the error is about.
+    lines: Option<(SourceFile, usize, usize)>,
 }
 
 impl Failure {
-    /// An error in what was asked for: exit code 1.
+    /// An error in what was asked for, or met on the way: exit code 1.
     pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
-        Self { error: error.into(), hint: None, code: 1 }
+        Self::from_anyhow(error.into())
     }
 
     /// An error known by its text alone.
-    pub(crate) fn text(text: impl std::fmt::Display) -> Self {
-        Self { error: anyhow::Error::msg(text.to_string()), hint: None, code: 1 }
+    pub(crate) fn text(text: impl fmt::Display) -> Self {
+        Self::from_anyhow(anyhow::Error::msg(text.to_string()))
+    }
+
+    /// An error in the command line itself: exit code 125, as docker has it.
+    pub(crate) fn usage(text: impl fmt::Display) -> Self {
+        Self::text(text).with_code(125)
+    }
+
+    fn from_anyhow(error: anyhow::Error) -> Self {
+        Self { error, hints: Vec::new(), code: 1, diagnostics: None, lines: None }
+    }
+
+    /// Puts what was being done in front; the error so far becomes its cause.
+    pub(crate) fn context(mut self, text: impl fmt::Display) -> Self {
+        self.error = self.error.context(text.to_string());
+        self
+    }
+
+    /// Puts a few words before the error's own text.
+    pub(crate) fn prefixed(mut self, prefix: &str) -> Self {
+        let source = self.error;
+        let text = format!("{prefix}{source}");
+        self.error = Prefixed { text, source: source.into() }.into();
+        self
     }
 
     /// The same with another exit code.
@@ -32,7 +65,19 @@ impl Failure {
 
     /// Adds what to do about it.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds what is said about places of a file.
+    pub(crate) fn with_diagnostics(mut self, all: Vec<Diagnostic>, source: SourceFile) -> Self {
+        self.diagnostics = Some((all, source));
+        self
+    }
+
+    /// Says which lines (from 1) of a file the error is about.
+    pub(crate) fn at_lines(mut self, source: SourceFile, first: usize, last: usize) -> Self {
+        self.lines = Some((source, first, last));
         self
     }
 
@@ -49,20 +94,132 @@ impl Failure {
             .any(|err| err.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Prints the error, its causes and the hint to stderr.
+    /// Prints all of it to stderr.
     pub(crate) fn print(&self, ui: &Ui) {
-        ui.note(format_args!("ERROR: {}", self.error));
+        ui.note(self.render(console::colors_enabled_stderr()).trim_end_matches('\n'));
+    }
+
+    fn render(&self, coloured: bool) -> String {
+        let mut text = String::new();
+        if let Some((diagnostics, source)) = &self.diagnostics {
+            for diagnostic in diagnostics {
+                text.push_str(&excerpt::annotated(diagnostic, source, coloured));
+                text.push_str("\n\n");
+            }
+        }
+        if let Some((source, first, last)) = &self.lines {
+            text.push_str(&excerpt::buildkit(source, *first, *last));
+        }
+        let mut said = self.error.to_string();
+        text.push_str(&format!("ERROR: {said}\n"));
         for cause in self.error.chain().skip(1) {
-            ui.note(format_args!("  caused by: {cause}"));
+            // Some errors of other crates already say their cause themselves.
+            let cause = cause.to_string();
+            if !said.ends_with(&cause) {
+                text.push_str(&format!("  caused by: {cause}\n"));
+                said = cause;
+            }
         }
-        if let Some(hint) = &self.hint {
-            ui.note(format_args!("hint: {hint}"));
+        for hint in &self.hints {
+            text.push_str(&format!("hint: {hint}\n"));
         }
+        text
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+/// An error with words put before it; its causes are those of the error.
+#[derive(Debug)]
+struct Prefixed {
+    text: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Display for Prefixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Prefixed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.source()
     }
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::new(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gantry_parser::Span;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("Failed to mount `/proc`")]
+    struct Outer(#[source] Middle);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("The kernel refused: {0}")]
+    struct Middle(#[source] io::Error);
+
+    fn outer() -> Outer {
+        Outer(Middle(io::Error::other("no space")))
+    }
+
+    #[test]
+    fn causes_are_walked_and_not_repeated() {
+        let failure = Failure::new(outer()).with_hint("Make room");
+        assert_eq!(
+            failure.render(false),
+            "ERROR: Failed to mount `/proc`\n  caused by: The kernel refused: no space\nhint: Make room\n"
+        );
+        let failure = Failure::new(outer()).prefixed("failed to solve: ").with_code(3);
+        assert_eq!(
+            failure.render(false),
+            "ERROR: failed to solve: Failed to mount `/proc`\n  caused by: The kernel refused: no space\n"
+        );
+        assert_eq!(failure.code(), 3);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_found_below_other_errors() {
+        let closed = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(Failure::new(Outer(Middle(closed))).context("writing").broken_pipe());
+        assert!(!Failure::new(outer()).broken_pipe());
+    }
+
+    #[test]
+    fn places_come_before_the_error() {
+        let source = SourceFile::new("Dockerfile", "FORM x\n");
+        let failure = Failure::text("unknown instruction: FORM")
+            .prefixed("failed to solve: ")
+            .with_diagnostics(
+                vec![Diagnostic::error("unknown instruction: FORM", Span::new(0, 4))],
+                source.clone(),
+            )
+            .at_lines(source, 1, 1);
+        insta::assert_snapshot!(failure.render(false), @"
+        error: unknown instruction: FORM
+         --> Dockerfile:1:1
+          |
+        1 | FORM x
+          | ^^^^
+
+        Dockerfile:1
+        --------------------
+           1 | >>> FORM x
+           2 |     
+        --------------------
+        ERROR: failed to solve: unknown instruction: FORM
+        ");
     }
 }

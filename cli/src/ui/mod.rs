@@ -2,9 +2,21 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `failure` | what a command ends with when it fails: the error, whose it is, the exit code |
+//! | `failure` | what a command ends with when it fails, and how it is printed |
+//! | `excerpt` | pieces of a Dockerfile beside what is said about them |
+//! | `listing` | lists: `--format`, `-q`, tables, JSON lines |
+//! | `template` | the Go templates that `--format` takes |
+//! | `table` | docker's columns |
+//! | `filter` | `--filter key=value` |
+//! | `human` | sizes and times as people read and write them |
 
+mod excerpt;
 mod failure;
+pub(crate) mod filter;
+pub(crate) mod human;
+pub(crate) mod listing;
+mod table;
+mod template;
 
 pub(crate) use failure::Failure;
 
@@ -12,9 +24,9 @@ use std::io::{self, Write};
 
 /// The two streams of a command, and what may be done to them.
 ///
-/// Results go to stdout through [`Ui::out`] and its kin; everything else goes to stderr. A closed
-/// stdout is an error of its own kind that ends the command quietly ([`Failure::broken_pipe`]); a
-/// closed stderr is nobody's business and is passed over.
+/// Results go to stdout through [`Ui::line`] and [`Ui::write`]; everything else goes to stderr. A
+/// closed stdout is an error of its own kind that ends the command quietly
+/// ([`Failure::broken_pipe`]); a closed stderr is nobody's business and is passed over.
 #[derive(Debug)]
 pub(crate) struct Ui {
     out: io::Stdout,
@@ -30,6 +42,13 @@ impl Ui {
     /// Writes one line of the result.
     pub(crate) fn line(&self, line: impl std::fmt::Display) -> io::Result<()> {
         writeln!(self.out.lock(), "{line}")
+    }
+
+    /// Writes text to stdout in one go.
+    pub(crate) fn write(&self, text: &str) -> io::Result<()> {
+        let mut out = self.out.lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
     }
 
     /// Says something that isn't the result.

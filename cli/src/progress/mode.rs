@@ -1,0 +1,36 @@
+//! `--progress`, `BUILDKIT_PROGRESS`, and what `auto` comes to.
+
+use std::io::IsTerminal as _;
+
+/// How a build is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// `tty` if stderr is a terminal, else `plain`.
+    Auto,
+    /// Nothing, not even the last lines of a failed step.
+    None,
+    /// Blocks of lines, each with its step's number.
+    Plain,
+    /// Nothing while it goes well.
+    Quiet,
+    /// BuildKit's status messages as JSON lines.
+    Rawjson,
+    /// A tree that is redrawn.
+    Tty,
+}
+
+impl Mode {
+    /// The mode with `auto` decided.
+    pub(crate) fn resolved(self) -> Self {
+        match self {
+            Self::Auto if is_live_terminal() => Self::Tty,
+            Self::Auto => Self::Plain,
+            mode => mode,
+        }
+    }
+}
+
+/// Whether stderr is a terminal on which a cursor can be moved.
+fn is_live_terminal() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}

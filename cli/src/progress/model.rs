@@ -1,0 +1,228 @@
+//! What is known of every step of a build, kept up to date from the events.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use gantry_solver::{Event, Stream, VertexId};
+
+use super::lines::{Lines, harmless};
+
+/// How many of its last log lines a step keeps for the end.
+pub(super) const KEPT_LINES: usize = 25;
+
+/// A build as seen so far; steps in the order in which they were added.
+#[derive(Debug, Default)]
+pub(super) struct Build {
+    steps: Vec<Step>,
+    index: HashMap<VertexId, usize>,
+    /// What was warned of, without repetitions.
+    pub(super) warnings: Vec<String>,
+}
+
+/// One vertex.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) vertex: VertexId,
+    pub(super) title: String,
+    pub(super) state: State,
+    /// When it started, seen from the build's start.
+    pub(super) started: Option<Duration>,
+    /// The last complete lines, oldest first.
+    pub(super) lines: VecDeque<Line>,
+    /// What it does bit by bit, in the order in which it began.
+    pub(super) statuses: Vec<Status>,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+/// A line of a step's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    /// When it was complete, seen from the step's start.
+    pub(super) since: Duration,
+    /// Its text, harmless.
+    pub(super) text: String,
+}
+
+impl std::fmt::Display for Line {
+    /// The seconds in five characters, as BuildKit writes them, and the text.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.since.as_secs_f64();
+        let decimals = match self.since.as_secs() {
+            0..10 => 3,
+            10..100 => 2,
+            _ => 1,
+        };
+        write!(f, "{seconds:.decimals$} {}", self.text)
+    }
+}
+
+/// How far a step has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    Waiting,
+    Running,
+    Cached,
+    Skipped,
+    Done(Duration),
+    Failed { message: String, took: Duration },
+    Canceled,
+}
+
+/// Something of a step that takes its time.
+#[derive(Debug)]
+pub(super) struct Status {
+    pub(super) name: String,
+    pub(super) current: u64,
+    pub(super) total: Option<u64>,
+    /// When it was first and last heard of, seen from the build's start.
+    pub(super) started: Duration,
+    pub(super) updated: Duration,
+}
+
+impl Status {
+    /// Whether all of it is done.
+    pub(super) fn is_done(&self) -> bool {
+        self.total.is_some_and(|total| self.current >= total)
+    }
+}
+
+impl State {
+    /// Whether nothing more comes.
+    pub(super) fn is_over(&self) -> bool {
+        !matches!(self, Self::Waiting | Self::Running)
+    }
+}
+
+impl Build {
+    /// All steps.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The position of a vertex's step in [`steps`](Self::steps).
+    pub(super) fn position(&self, vertex: VertexId) -> Option<usize> {
+        self.index.get(&vertex).copied()
+    }
+
+    /// Takes an event; `at` is the time since the build's start. Returns the log lines that it
+    /// completed.
+    pub(super) fn apply(&mut self, event: &Event, at: Duration) -> Vec<Line> {
+        let mut lines = Vec::new();
+        match event {
+            Event::VertexAdded { vertex, title, .. } => self.add(*vertex, title),
+            Event::Started { vertex } => self.change(*vertex, |step| {
+                step.state = State::Running;
+                step.started = Some(at);
+            }),
+            Event::Cached { vertex } => self.change(*vertex, |step| step.state = State::Cached),
+            Event::Skipped { vertex } => self.change(*vertex, |step| step.state = State::Skipped),
+            Event::Missed { .. } | Event::Waiting { .. } => {}
+            Event::Log { vertex, stream, data } => {
+                self.change(*vertex, |step| lines = step.log(*stream, data, at));
+            }
+            Event::Status { vertex, name, current, total } => self.change(*vertex, |step| {
+                let name = harmless(name.as_bytes());
+                match step.statuses.iter_mut().find(|status| status.name == name) {
+                    Some(status) => {
+                        status.current = *current;
+                        status.total = *total;
+                        status.updated = at;
+                    }
+                    None => step.statuses.push(Status {
+                        name,
+                        current: *current,
+                        total: *total,
+                        started: at,
+                        updated: at,
+                    }),
+                }
+            }),
+            Event::Done { vertex, took } => self.change(*vertex, |step| {
+                lines = step.flush(at);
+                step.state = State::Done(*took);
+            }),
+            Event::Failed { vertex, messages, .. } => self.change(*vertex, |step| {
+                lines = step.flush(at);
+                let took = at.saturating_sub(step.started.unwrap_or(at));
+                step.state = State::Failed { message: harmless_text(&messages.join(": ")), took };
+            }),
+            Event::Canceled { vertex } => self.change(*vertex, |step| {
+                lines = step.flush(at);
+                step.state = State::Canceled;
+            }),
+            Event::Warning { message, .. } => {
+                let message = harmless_text(message);
+                if !self.warnings.contains(&message) {
+                    self.warnings.push(message);
+                }
+            }
+        }
+        lines
+    }
+
+    /// Ends the build: what still seemed to run was canceled.
+    pub(super) fn finish(&mut self) {
+        for step in self.steps.iter_mut().filter(|step| step.state == State::Running) {
+            step.state = State::Canceled;
+        }
+    }
+
+    fn add(&mut self, vertex: VertexId, title: &str) {
+        if self.index.contains_key(&vertex) {
+            return;
+        }
+        self.index.insert(vertex, self.steps.len());
+        self.steps.push(Step {
+            vertex,
+            // A heredoc's title has several lines; the first says enough.
+            title: harmless(title.lines().next().unwrap_or("").as_bytes()),
+            state: State::Waiting,
+            started: None,
+            lines: VecDeque::new(),
+            statuses: Vec::new(),
+            stdout: Lines::default(),
+            stderr: Lines::default(),
+        });
+    }
+
+    fn change(&mut self, vertex: VertexId, change: impl FnOnce(&mut Step)) {
+        if let Some(position) = self.position(vertex) {
+            change(&mut self.steps[position]);
+        }
+    }
+}
+
+impl Step {
+    fn log(&mut self, stream: Stream, data: &[u8], at: Duration) -> Vec<Line> {
+        let since = at.saturating_sub(self.started.unwrap_or(at));
+        let mut complete = Vec::new();
+        let lines = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        lines.push(data, |text| complete.push(Line { since, text }));
+        self.keep(&complete);
+        complete
+    }
+
+    fn flush(&mut self, at: Duration) -> Vec<Line> {
+        let since = at.saturating_sub(self.started.unwrap_or(at));
+        let rest = [self.stdout.finish(), self.stderr.finish()].into_iter().flatten();
+        let complete: Vec<_> = rest.map(|text| Line { since, text }).collect();
+        self.keep(&complete);
+        complete
+    }
+
+    fn keep(&mut self, lines: &[Line]) {
+        let last = &lines[lines.len().saturating_sub(KEPT_LINES)..];
+        self.lines.extend(last.iter().cloned());
+        let surplus = self.lines.len().saturating_sub(KEPT_LINES);
+        self.lines.drain(..surplus);
+    }
+}
+
+/// Text of several lines, each made harmless.
+fn harmless_text(text: &str) -> String {
+    text.lines().map(|line| harmless(line.as_bytes())).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,344 @@
+//! BuildKit's plain form: every step a block of `#N …` lines, blocks apart by an empty line.
+//!
+//! One step has the floor: its output appears at once. What others say meanwhile is held back, so
+//! that blocks stay readable, until they end, or until they have waited for [`PATIENCE`]; then the
+//! floor changes with `#N ...`.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::time::Duration;
+
+use gantry_solver::{Event, VertexId};
+
+use super::model::{Build, Line, State, Status, Step};
+use super::{Display, Heard};
+
+/// How long a step waits for the floor.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How far apart the reports of one unfinished status are.
+const STATUS_EVERY: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Plain {
+    numbers: HashMap<VertexId, usize>,
+    floor: Option<VertexId>,
+    /// What steps without the floor have to say, first come first.
+    waiting: Vec<Waiting>,
+    /// What was last printed of each status.
+    statuses: HashMap<(VertexId, String), Reported>,
+    wrote: bool,
+}
+
+struct Waiting {
+    vertex: VertexId,
+    since: Duration,
+    lines: Vec<String>,
+}
+
+struct Reported {
+    at: Duration,
+    done: bool,
+}
+
+impl Display for Plain {
+    fn event(&mut self, build: &Build, heard: &Heard<'_>, out: &mut dyn Write) {
+        let (vertex, mut lines) = match heard.event {
+            Event::Log { vertex, .. } => (*vertex, texts(&heard.lines)),
+            Event::Status { vertex, name, .. } => {
+                (*vertex, self.status_line(build, *vertex, name, heard.at).into_iter().collect())
+            }
+            Event::Warning { vertex: Some(vertex), message } => {
+                let first = message.lines().next().unwrap_or("");
+                (*vertex, vec![format!("WARN: {}", super::lines::harmless(first.as_bytes()))])
+            }
+            Event::Started { vertex } => (*vertex, Vec::new()),
+            Event::Cached { vertex }
+            | Event::Done { vertex, .. }
+            | Event::Failed { vertex, .. }
+            | Event::Canceled { vertex } => (*vertex, texts(&heard.lines)),
+            Event::VertexAdded { .. }
+            | Event::Skipped { .. }
+            | Event::Missed { .. }
+            | Event::Waiting { .. }
+            | Event::Warning { vertex: None, .. } => return,
+        };
+        let Some(step) = build.position(vertex).map(|position| &build.steps()[position]) else {
+            return;
+        };
+        if let Some(ending) = ending(step) {
+            // A step that never began and never will is not worth a block.
+            if step.state == State::Canceled && step.started.is_none() {
+                return;
+            }
+            lines.push(ending);
+            let earlier = self.take_waiting(vertex);
+            self.say(step, earlier.into_iter().chain(lines), out);
+            self.floor = None;
+            self.pass_floor(build, out);
+        } else if self.floor.is_none() || self.floor == Some(vertex) {
+            self.say(step, lines, out);
+        } else if !lines.is_empty() {
+            match self.waiting.iter_mut().find(|waiting| waiting.vertex == vertex) {
+                Some(waiting) => waiting.lines.extend(lines),
+                None => self.waiting.push(Waiting { vertex, since: heard.at, lines }),
+            }
+            self.tick(build, heard.at, out);
+        }
+    }
+
+    fn tick(&mut self, build: &Build, at: Duration, out: &mut dyn Write) {
+        if self.waiting.first().is_some_and(|first| at.saturating_sub(first.since) >= PATIENCE) {
+            self.pass_floor(build, out);
+        }
+    }
+
+    fn finish(&mut self, build: &Build, _: Duration, out: &mut dyn Write) {
+        while !self.waiting.is_empty() {
+            self.pass_floor(build, out);
+        }
+        for step in build.steps().iter().filter(|step| step.state == State::Canceled) {
+            if self.floor == Some(step.vertex) {
+                self.say(step, [format!("CANCELED")], out);
+            }
+        }
+        let _ = out.flush();
+    }
+
+    fn wants_ticks(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+impl Plain {
+    /// Gives the floor to the step that has waited longest, if one waits.
+    fn pass_floor(&mut self, build: &Build, out: &mut dyn Write) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let waiting = self.waiting.remove(0);
+        if let Some(position) = build.position(waiting.vertex) {
+            self.say(&build.steps()[position], waiting.lines, out);
+        }
+    }
+
+    fn take_waiting(&mut self, vertex: VertexId) -> Vec<String> {
+        match self.waiting.iter().position(|waiting| waiting.vertex == vertex) {
+            Some(position) => self.waiting.remove(position).lines,
+            None => Vec::new(),
+        }
+    }
+
+    /// Prints lines of a step, which has the floor from here on.
+    fn say(&mut self, step: &Step, lines: impl IntoIterator<Item = String>, out: &mut dyn Write) {
+        let next = self.numbers.len() + 1;
+        let number = *self.numbers.entry(step.vertex).or_insert(next);
+        let mut text = String::new();
+        if self.floor != Some(step.vertex) {
+            if let Some(before) = self.floor.and_then(|before| self.numbers.get(&before)) {
+                text.push_str(&format!("#{before} ...\n"));
+            }
+            if self.wrote {
+                text.push('\n');
+            }
+            text.push_str(&format!("#{number} {}\n", step.title));
+            self.floor = Some(step.vertex);
+        }
+        for line in lines {
+            text.push_str(&format!("#{number} {line}\n"));
+        }
+        self.wrote = true;
+        // Nobody reads: then nobody misses it either.
+        let _ = out.write_all(text.as_bytes());
+    }
+
+    /// The line for a status, if it is time for one.
+    fn status_line(
+        &mut self,
+        build: &Build,
+        vertex: VertexId,
+        name: &str,
+        at: Duration,
+    ) -> Option<String> {
+        let step = &build.steps()[build.position(vertex)?];
+        let status = step.statuses.iter().find(|status| status.name == name)?;
+        let key = (vertex, name.to_owned());
+        let done = status.is_done();
+        let due = match self.statuses.get(&key) {
+            None => true,
+            Some(reported) => {
+                !reported.done && (done || at.saturating_sub(reported.at) >= STATUS_EVERY)
+            }
+        };
+        if !due {
+            return None;
+        }
+        self.statuses.insert(key, Reported { at, done });
+        Some(status.to_string())
+    }
+}
+
+impl std::fmt::Display for Status {
+    /// As in `sha256:… 1.23MB / 4.56MB 0.3s done`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        match self.total {
+            // A name that ends so asks for one number, as in `transferring context: 2.1kB`.
+            Some(total) if total > 0 && !self.name.ends_with(':') => {
+                write!(f, " {} / {}", bytes(self.current), bytes(total))?;
+            }
+            _ if self.current > 0 || self.name.ends_with(':') => {
+                write!(f, " {}", bytes(self.current))?;
+            }
+            _ => {}
+        }
+        let took = self.updated.saturating_sub(self.started).as_secs_f64();
+        if took > 0.01 {
+            write!(f, " {took:.1}s")?;
+        }
+        if self.is_done() {
+            f.write_str(" done")?;
+        }
+        Ok(())
+    }
+}
+
+/// A size with two decimals: `1.23MB`, `65B`.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if count < 1000 {
+        return format!("{count}B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "two decimals of it are shown")]
+    let mut value = count as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.995 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.2}{}", UNITS[unit])
+}
+
+/// The line that ends a block.
+fn ending(step: &Step) -> Option<String> {
+    match &step.state {
+        State::Waiting | State::Running | State::Skipped => None,
+        State::Cached => Some("CACHED".to_owned()),
+        State::Done(took) => Some(format!("DONE {:.1}s", took.as_secs_f64())),
+        State::Failed { message, .. } => Some(format!("ERROR: {message}")),
+        State::Canceled => Some("CANCELED".to_owned()),
+    }
+}
+
+fn texts(lines: &[Line]) -> Vec<String> {
+    lines.iter().map(Line::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::{Script, play};
+    use super::*;
+
+    #[test]
+    fn a_build_reads_as_buildkit_writes_it() {
+        let script = Script::default()
+            .add(0, "[internal] load build definition from Dockerfile")
+            .start(0)
+            .status(0, "transferring dockerfile:", 65, Some(65))
+            .done(0, 20)
+            .add(1, "[1/3] FROM docker.io/library/busybox:latest")
+            .add(2, "[2/3] RUN echo hi && sleep 1")
+            .add(3, "[3/3] COPY . /")
+            .cached(1)
+            .start(2)
+            .wait(123)
+            .log(2, "hi\n")
+            .wait(12_000)
+            .log(2, "half ")
+            .log(2, "a line\nno end")
+            .done(2, 12_300)
+            .start(3)
+            .status(3, "sha256:abc", 500_000, Some(2_000_000))
+            .wait(300)
+            .status(3, "sha256:abc", 2_000_000, Some(2_000_000))
+            .fail(3, &["failed to copy", "no such file"]);
+        insta::assert_snapshot!(play(Plain::default(), script), @"
+        #1 [internal] load build definition from Dockerfile
+        #1 transferring dockerfile: 65B done
+        #1 DONE 0.0s
+
+        #2 [1/3] FROM docker.io/library/busybox:latest
+        #2 CACHED
+
+        #3 [2/3] RUN echo hi && sleep 1
+        #3 0.123 hi
+        #3 12.12 half a line
+        #3 12.12 no end
+        #3 DONE 12.3s
+
+        #4 [3/3] COPY . /
+        #4 sha256:abc 500.00kB / 2.00MB
+        #4 sha256:abc 2.00MB / 2.00MB 0.3s done
+        #4 ERROR: failed to copy: no such file
+        ");
+    }
+
+    #[test]
+    fn steps_that_run_at_once_take_turns() {
+        let script = Script::default()
+            .add(1, "[a 1/1] RUN a")
+            .add(2, "[b 1/1] RUN b")
+            .add(3, "[c 1/1] RUN c")
+            .start(1)
+            .start(2)
+            .start(3)
+            .log(1, "a1\n")
+            .log(2, "b1\n")
+            .wait(1000)
+            .log(2, "b2\n")
+            .log(1, "a2\n")
+            .wait(4500)
+            .tick()
+            .log(1, "a3\n")
+            .log(3, "c1\n")
+            .done(3, 5500)
+            .log(2, "b3\n")
+            .done(1, 5500)
+            .cancel(2);
+        insta::assert_snapshot!(play(Plain::default(), script), @"
+        #1 [a 1/1] RUN a
+        #1 0.000 a1
+        #1 1.000 a2
+        #1 ...
+
+        #2 [b 1/1] RUN b
+        #2 0.000 b1
+        #2 1.000 b2
+        #2 ...
+
+        #3 [c 1/1] RUN c
+        #3 5.500 c1
+        #3 DONE 5.5s
+
+        #1 [a 1/1] RUN a
+        #1 5.500 a3
+        #1 DONE 5.5s
+
+        #2 [b 1/1] RUN b
+        #2 5.500 b3
+        #2 CANCELED
+        ");
+    }
+
+    #[test]
+    fn logs_cannot_reach_the_terminal() {
+        let script = Script::default()
+            .add(1, "RUN \x1b[31mred")
+            .start(1)
+            .log(1, "\x1b]0;owned\x07text\x1b[2J\r\n")
+            .fail(1, &["bad \x1b[1mthing"]);
+        let text = play(Plain::default(), script);
+        assert!(!text.contains('\x1b'), "{text:?}");
+    }
+}
