@@ -1,2 +1,71 @@
-//! The cache room.
+//! The store: everything that lies below gantry's root directory.
+//!
+//! Owns blobs, layers and their forms, build records, images and names, context indexes, cache
+//! mounts, step logs, locks, leases; and who may remove what, when (`prune`, `fsck`). Mounts
+//! nothing and starts no process. The API blocks; async callers use a blocking pool.
+//!
+//! ```text
+//! store      opening; the handle that everything hangs on; sync
+//! layout     where things lie below the root (drawn there)
+//! db/        the database: connections, schema, what a reboot may have spoilt
+//! lock       advisory locks between processes
+//! owner      this process's place below work/, dead processes' places
+//! lease      what a live process uses
+//! work       directories to build a layer in
+//! blobs      bytes by sha256
+//! layers/    layers, their manifests and forms, one form from another
+//! records    what a build step gave, by key
+//! logs       what a step printed
+//! images/    images and their names
+//! pins       what containers use
+//! contexts   what is known of the files of a build context
+//! mounts     cache mounts
+//! usage      what takes how much space, and why it is kept
+//! prune/     freeing space: a plan with reasons, then its execution
+//! fsck/      holding the store against its promises
+//! ```
+//!
+//! Many processes use one store at once. Things appear by a single rename inside a database
+//! transaction: data first, then the rename, then the row. Whatever dies in between leaves
+//! something without a row, which `prune` and `fsck` clear away, and never a row without data.
+//! No file is synced on its own; see [`Store::sync`].
 #![forbid(unsafe_code)]
+
+mod blobs;
+mod contexts;
+mod db;
+mod error;
+mod fsck;
+mod id;
+mod images;
+mod layers;
+mod layout;
+mod lease;
+mod lock;
+mod logs;
+mod mounts;
+mod owner;
+mod pins;
+mod prune;
+mod records;
+mod store;
+mod usage;
+mod work;
+
+pub use blobs::{BlobWriter, Blobs};
+pub use contexts::{ContextIndex, ContextIndexBuilder, Contexts};
+pub use error::StoreError;
+pub use fsck::{FsckOptions, FsckReport, Problem, Severity};
+pub use id::{BadId, Key, LayerId, LogId};
+pub use images::{Image, Images, NewImage, Removed};
+pub use layers::{BlobForm, Forms, Layer, Layers};
+pub use lease::Lease;
+pub use lock::LockGuard;
+pub use logs::{LogReader, LogWriter, Logs};
+pub use mounts::{CacheMount, Mounts, Sharing};
+pub use pins::{Pin, Pins};
+pub use prune::{Filter, Freed, PruneOptions, PruneReport};
+pub use records::{NewRecord, Record, RecordKind, Records};
+pub use store::{OpenOptions, Store};
+pub use usage::{Kind, Usage};
+pub use work::WorkDir;

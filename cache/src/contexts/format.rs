@@ -1,0 +1,86 @@
+//! The bytes of a context index.
+//!
+//! ```text
+//! magic and version   16 bytes
+//! count, text length  2 x u32
+//! blake3              of all that follows, 32 bytes: after a power failure a file may hold zeros
+//! records             count x 96 bytes, sorted by path
+//! paths               their bytes, one after the other
+//! ```
+//!
+//! All numbers are little-endian. A record has a fixed size, so that the file is used as it is
+//! read: nothing is allocated a record, and a look-up reads the bytes in place.
+
+use gantry_tree::{ContentId, Stat, Time};
+
+pub(super) const MAGIC: &[u8; 16] = b"gantry context 1";
+pub(super) const HEADER: usize = 56;
+pub(super) const RECORD: usize = 96;
+
+/// What is kept of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fixed {
+    pub(super) path: (u32, u32),
+    pub(super) size: u64,
+    pub(super) mtime: Time,
+    pub(super) ctime: Time,
+    pub(super) ino: u64,
+    pub(super) dev: (u32, u32),
+    pub(super) mode: u32,
+    pub(super) content: ContentId,
+}
+
+impl Fixed {
+    pub(super) fn new(path: (u32, u32), stat: &Stat, content: ContentId) -> Fixed {
+        let Stat { size, mtime, ctime, ino, dev, mode, .. } = *stat;
+        Fixed { path, size, mtime, ctime, ino, dev, mode, content }
+    }
+
+    /// Says whether nothing that a stat shows has changed.
+    pub(super) fn matches(&self, stat: &Stat) -> bool {
+        self.ctime == stat.ctime
+            && self.mtime == stat.mtime
+            && self.size == stat.size
+            && self.ino == stat.ino
+            && self.dev == stat.dev
+            && self.mode == stat.mode
+    }
+
+    pub(super) fn encode(&self) -> [u8; RECORD] {
+        let mut bytes = [0; RECORD];
+        let mut at = 0;
+        let mut put = |part: &[u8]| {
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        };
+        put(&self.path.0.to_le_bytes());
+        put(&self.path.1.to_le_bytes());
+        put(&self.size.to_le_bytes());
+        put(&self.mtime.secs.to_le_bytes());
+        put(&self.ctime.secs.to_le_bytes());
+        put(&self.mtime.nanos.to_le_bytes());
+        put(&self.ctime.nanos.to_le_bytes());
+        put(&self.ino.to_le_bytes());
+        put(&self.dev.0.to_le_bytes());
+        put(&self.dev.1.to_le_bytes());
+        put(&self.mode.to_le_bytes());
+        put(&self.content.0);
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8; RECORD]) -> Fixed {
+        let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|n| bytes[at + n]));
+        let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| bytes[at + n]));
+        let secs = |at: usize| i64::from_le_bytes(std::array::from_fn(|n| bytes[at + n]));
+        Fixed {
+            path: (u32_at(0), u32_at(4)),
+            size: u64_at(8),
+            mtime: Time { secs: secs(16), nanos: u32_at(32) },
+            ctime: Time { secs: secs(24), nanos: u32_at(36) },
+            ino: u64_at(40),
+            dev: (u32_at(48), u32_at(52)),
+            mode: u32_at(56),
+            content: ContentId(std::array::from_fn(|n| bytes[60 + n])),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The rows behind images.
+
+use std::collections::HashMap;
+
+use gantry_image::{Platform, Reference};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::Image;
+use crate::db::{WriteError, from_millis};
+use crate::layers::ids_from_bytes;
+
+const COLUMNS: &str = "id, manifest, platform, layers, size, created, stored, used";
+
+fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
+    Ok(Image {
+        id: parsed(row, 0)?,
+        manifest: match row.get_ref(1)?.as_str_or_null()? {
+            Some(_) => Some(parsed(row, 1)?),
+            None => None,
+        },
+        platform: parsed::<Platform>(row, 2)?,
+        layers: ids_from_bytes(row.get_ref(3)?.as_blob()?),
+        size: row.get(4)?,
+        created: row.get::<_, Option<i64>>(5)?.map(from_millis),
+        stored: from_millis(row.get(6)?),
+        last_used: from_millis(row.get(7)?),
+        names: Vec::new(),
+    })
+}
+
+/// Reads a column that holds a value as text.
+fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error: T::Err| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+    })
+}
+
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Image>> {
+    let mut names: HashMap<String, Vec<Reference>> = HashMap::new();
+    let mut statement = connection.prepare_cached("select name, image from names order by name")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        names.entry(row.get(1)?).or_default().push(parsed(row, 0)?);
+    }
+    let mut statement = connection.prepare_cached(&format!("select {COLUMNS} from images"))?;
+    let images = statement.query_map((), |row| {
+        let mut image = image(row)?;
+        image.names = names.get(&row.get::<_, String>(0)?).cloned().unwrap_or_default();
+        Ok(image)
+    })?;
+    images.collect()
+}
+
+pub(super) fn by_id(connection: &Connection, id: &str) -> rusqlite::Result<Option<Image>> {
+    let sql = format!("select {COLUMNS} from images where id = ?1");
+    let found = connection.prepare_cached(&sql)?.query_row([id], image).optional()?;
+    let Some(mut image) = found else { return Ok(None) };
+    let mut statement =
+        connection.prepare_cached("select name from names where image = ?1 order by name")?;
+    let names = statement.query_map([id], |row| parsed(row, 0))?;
+    image.names = names.collect::<rusqlite::Result<_>>()?;
+    Ok(Some(image))
+}
+
+/// What a text that names an image came to.
+pub(super) enum Resolved {
+    One(Box<Image>),
+    None,
+    Many(usize),
+}
+
+pub(super) fn resolve(connection: &Connection, text: &str) -> rusqlite::Result<Resolved> {
+    let one = |id: &str| -> rusqlite::Result<Resolved> {
+        Ok(by_id(connection, id)?.map_or(Resolved::None, |image| Resolved::One(Box::new(image))))
+    };
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    let is_hex = !hex.is_empty()
+        && hex.len() <= 64
+        && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if is_hex && hex.len() == 64 {
+        return one(&format!("sha256:{hex}"));
+    }
+    if let Ok(reference) = text.parse::<Reference>()
+        && let Some(id) = by_name(connection, &reference)?
+    {
+        return one(&id);
+    }
+    if !is_hex {
+        return Ok(Resolved::None);
+    }
+    // `g` comes after all hex digits.
+    let (from, to) = (format!("sha256:{hex}"), format!("sha256:{hex}g"));
+    let mut statement =
+        connection.prepare_cached("select id from images where id >= ?1 and id < ?2")?;
+    let ids: Vec<String> =
+        statement.query_map([from, to], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    match &ids[..] {
+        [] => Ok(Resolved::None),
+        [id] => one(id),
+        many => Ok(Resolved::Many(many.len())),
+    }
+}
+
+/// Finds the id of the image that a name stands for.
+pub(super) fn by_name(
+    connection: &Connection,
+    reference: &Reference,
+) -> rusqlite::Result<Option<String>> {
+    let name = super::names::key(reference);
+    let mut statement = connection.prepare_cached("select image from names where name = ?1")?;
+    if let Some(id) = statement.query_row([&name], |row| row.get(0)).optional()? {
+        return Ok(Some(id));
+    }
+    // `name@digest` also means an image that has a tag there and this manifest.
+    let Some(digest) = reference.digest() else { return Ok(None) };
+    let mut statement = connection.prepare_cached(
+        "select i.id from images i join names n on n.image = i.id \
+         where i.manifest = ?1 and n.name >= ?2 and n.name < ?3 limit 1",
+    )?;
+    let (from, to) = (format!("{}:", reference.name()), format!("{};", reference.name()));
+    statement.query_row((digest.to_string(), from, to), |row| row.get(0)).optional()
+}
+
+/// The images whose config or manifest a blob is.
+pub(crate) fn naming_blob(tx: &Connection, digest: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement =
+        tx.prepare_cached("select id from images where id = ?1 or manifest = ?1")?;
+    statement.query_map([digest], |row| row.get(0))?.collect()
+}
+
+/// Drops an image's rows. A name of it falls back to what it meant before, if that is there.
+pub(crate) fn forget(tx: &Connection, id: &str) -> Result<(), WriteError> {
+    tx.prepare_cached("delete from image_layers where image = ?1")?.execute([id])?;
+    tx.prepare_cached("delete from images where id = ?1")?.execute([id])?;
+    drop_dangling_names(tx)
+}
+
+/// Brings names back to an image that is there, and drops those for which there is none.
+pub(crate) fn drop_dangling_names(tx: &Connection) -> Result<(), WriteError> {
+    tx.prepare_cached(
+        "update names set image = previous, previous = null \
+         where image not in (select id from images) and previous in (select id from images)",
+    )?
+    .execute(())?;
+    tx.prepare_cached("delete from names where image not in (select id from images)")?
+        .execute(())?;
+    Ok(())
+}

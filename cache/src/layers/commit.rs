@@ -1,0 +1,308 @@
+//! How a layer comes into the store: by one rename, inside the transaction that makes its row.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use gantry_image::{DiffId, Digest};
+use gantry_tree::{Manifest, Node, remove_tree};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{BlobForm, Layers, blob_key};
+use crate::db::{self, WriteError};
+use crate::error::Context;
+use crate::lease::{line_of_blob, line_of_layer};
+use crate::store::Inner;
+use crate::{LayerId, StoreError};
+
+/// A tar's diff ID and size.
+pub(super) type Diff = (DiffId, Option<u64>);
+
+impl Layers<'_> {
+    /// Takes the directory `tree` (an upper that is finished) into the store, as a layer that was
+    /// made here.
+    ///
+    /// `tree` must lie in a work directory of this store, and is gone afterwards. If the store has
+    /// the layer already, that one stays. The store's handle leases the layer.
+    ///
+    /// # Errors
+    /// When it can't be moved or recorded; nothing of it is in the store then.
+    pub fn commit_tree(&self, tree: &Path, manifest: &Manifest) -> Result<LayerId, StoreError> {
+        let id = LayerId::from_manifest(manifest);
+        self.commit(&Arrival {
+            id,
+            imported: false,
+            diff: None,
+            form: Form::Tree(tree),
+            manifest,
+        })?;
+        Ok(id)
+    }
+
+    /// Takes an unpacked layer of an image into the store. The caller has checked its diff ID.
+    ///
+    /// # Errors
+    /// As [`commit_tree`](Self::commit_tree).
+    pub fn commit_imported(
+        &self,
+        tree: &Path,
+        manifest: &Manifest,
+        diff_id: DiffId,
+        tar_size: u64,
+    ) -> Result<LayerId, StoreError> {
+        let id = LayerId::from_diff_id(&diff_id);
+        let diff = Some((diff_id, Some(tar_size)));
+        self.commit(&Arrival { id, imported: true, diff, form: Form::Tree(tree), manifest })?;
+        Ok(id)
+    }
+
+    /// Takes a layer that was written as a tar into the store; otherwise as the other two.
+    /// `imported` says whether it belongs to an image that was brought in.
+    ///
+    /// # Errors
+    /// As [`commit_tree`](Self::commit_tree).
+    pub fn commit_tar(
+        &self,
+        tar: &Path,
+        manifest: &Manifest,
+        diff_id: DiffId,
+        imported: bool,
+    ) -> Result<LayerId, StoreError> {
+        let id = match imported {
+            true => LayerId::from_diff_id(&diff_id),
+            false => LayerId::from_manifest(manifest),
+        };
+        let size = fs::metadata(tar).doing(|| format!("look at `{}`", tar.display()))?.len();
+        let diff = Some((diff_id, Some(size)));
+        self.commit(&Arrival { id, imported, diff, form: Form::Tar(tar, size), manifest })?;
+        Ok(id)
+    }
+
+    /// Makes an imported layer known by its blob, which must be in the store. Nothing is unpacked
+    /// or verified before somebody needs it.
+    ///
+    /// # Errors
+    /// [`StoreError::BlobGone`] if the blob isn't there.
+    pub fn add_blob(
+        &self,
+        diff_id: &DiffId,
+        digest: &Digest,
+        media_type: &str,
+    ) -> Result<LayerId, StoreError> {
+        let id = LayerId::from_diff_id(diff_id);
+        let form = BlobForm {
+            digest: *digest,
+            diff_id: *diff_id,
+            media_type: media_type.to_owned(),
+            how: String::new(),
+        };
+        self.inner.lease_own(line_of_layer(&id))?;
+        self.inner.lease_own(line_of_blob(&blob_key(digest)))?;
+        self.inner.db.write(|tx| {
+            let row = Row { id, imported: true, tree: false, tar: false, size: None, usage: 0 };
+            insert(tx, &row)?;
+            insert_diff(tx, &id, None, &(*diff_id, None))?;
+            insert_blob(tx, &id, &form)
+        })?;
+        Ok(id)
+    }
+
+    /// Remembers a blob that a layer of the store was compressed to.
+    ///
+    /// # Errors
+    /// [`StoreError::LayerGone`] or [`StoreError::BlobGone`] if one of the two isn't there.
+    pub fn attach_blob(&self, id: &LayerId, form: &BlobForm) -> Result<(), StoreError> {
+        self.inner.lease_own(line_of_blob(&blob_key(&form.digest)))?;
+        self.inner.db.write(|tx| {
+            if !exists(tx, id)? {
+                return Err(StoreError::LayerGone { layer: *id }.into());
+            }
+            insert_blob(tx, id, form)
+        })
+    }
+
+    /// Brings a layer, or a further form of it, in.
+    pub(super) fn commit(&self, arrival: &Arrival<'_>) -> Result<(), StoreError> {
+        let inner = self.inner;
+        let Arrival { id, manifest, .. } = arrival;
+        let staged = Staged(inner.owner()?.fresh("layer"));
+        let doing = || format!("store the layer `{id}`");
+        fs::create_dir(&staged.0).doing(doing)?;
+        let encoded = manifest.encode();
+        fs::write(staged.0.join("manifest"), &encoded).doing(doing)?;
+        let (from, name) = match arrival.form {
+            Form::Tree(path) => (path, "tree"),
+            Form::Tar(path, _) => (path, "tar"),
+        };
+        fs::rename(from, staged.0.join(name)).doing(doing)?;
+        inner.lease_own(line_of_layer(id))?;
+        let usage = upper_bound(manifest, encoded.len() as u64, arrival.form);
+        inner.db.write(|tx| {
+            self.place(tx, arrival, &staged.0, name)?;
+            insert(
+                tx,
+                &Row {
+                    id: *id,
+                    imported: arrival.imported,
+                    tree: name == "tree",
+                    tar: name == "tar",
+                    size: Some(manifest.total_size()),
+                    usage,
+                },
+            )?;
+            arrival.diff.map_or(Ok(()), |diff| insert_diff(tx, id, None, &diff))
+        })
+    }
+
+    /// Moves what is staged to its place, unless that is taken already by the same.
+    fn place(
+        &self,
+        tx: &Connection,
+        arrival: &Arrival<'_>,
+        staged: &Path,
+        name: &str,
+    ) -> Result<(), WriteError> {
+        let layout = &self.inner.layout;
+        let target = layout.layer(&arrival.id);
+        let doing = || format!("store the layer `{}`", arrival.id);
+        let known: Option<(bool, bool, bool)> = tx
+            .prepare_cached("select manifest, tree, tar from layers where id = ?1")?
+            .query_row([&arrival.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let (manifest, tree, tar) = known.unwrap_or_default();
+        if !(manifest || tree || tar) {
+            // A directory that no row knows is what a dead process left.
+            if target.exists() {
+                self.inner.trash(&target)?;
+            }
+            fs::rename(staged, &target).doing(doing)?;
+            return Ok(());
+        }
+        let here = if name == "tree" { tree } else { tar };
+        if !here {
+            let to = target.join(name);
+            if to.symlink_metadata().is_ok() {
+                self.inner.trash(&to)?;
+            }
+            fs::rename(staged.join(name), to).doing(doing)?;
+        }
+        if !manifest {
+            fs::rename(staged.join("manifest"), target.join("manifest")).doing(doing)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is being brought in.
+#[derive(Debug)]
+pub(super) struct Arrival<'a> {
+    pub(super) id: LayerId,
+    pub(super) imported: bool,
+    pub(super) diff: Option<Diff>,
+    pub(super) form: Form<'a>,
+    pub(super) manifest: &'a Manifest,
+}
+
+/// The form in which it comes, and where it lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form<'a> {
+    Tree(&'a Path),
+    Tar(&'a Path, u64),
+}
+
+/// A directory that goes, with what was not taken out of it.
+struct Staged(PathBuf);
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = remove_tree(&self.0);
+    }
+}
+
+struct Row {
+    id: LayerId,
+    imported: bool,
+    tree: bool,
+    tar: bool,
+    size: Option<u64>,
+    usage: u64,
+}
+
+fn insert(tx: &Connection, row: &Row) -> Result<(), WriteError> {
+    // A further form of a known layer adds to its row; a dying one lives on.
+    tx.prepare_cached(
+        "insert into layers (id, imported, size, manifest, tree, tar, usage, measured, \
+             created, used, unsynced) \
+         values (?1, ?2, ?3, ?3 is not null, ?4, ?5, ?6, 0, ?7, ?7, ?8) \
+         on conflict do update set \
+             size = coalesce(size, ?3), manifest = max(manifest, ?3 is not null), \
+             usage = case when (?4 > tree) or (?5 > tar) then usage + ?6 else usage end, \
+             measured = case when (?4 > tree) or (?5 > tar) then 0 else measured end, \
+             grown = case when (?4 > tree) or (?5 > tar) then ?8 else grown end, \
+             tree = max(tree, ?4), tar = max(tar, ?5), used = ?7, dying = 0",
+    )?
+    .execute((
+        row.id,
+        row.imported,
+        row.size,
+        row.tree,
+        row.tar,
+        row.usage,
+        db::now(),
+        Inner::epoch(tx)?,
+    ))?;
+    Ok(())
+}
+
+/// Remembers a diff ID, under the clamp that it was made with.
+pub(super) fn insert_diff(
+    tx: &Connection,
+    id: &LayerId,
+    clamp: Option<i64>,
+    (diff_id, size): &Diff,
+) -> Result<(), WriteError> {
+    let sql = "insert into diffs values (?1, ?2, ?3, ?4) \
+               on conflict do update set size = coalesce(?4, size)";
+    let text = diff_id.0.to_string();
+    match clamp {
+        Some(seconds) => tx.prepare_cached(sql)?.execute((id, seconds, text, size))?,
+        None => tx.prepare_cached(sql)?.execute((id, "", text, size))?,
+    };
+    Ok(())
+}
+
+fn insert_blob(tx: &Connection, id: &LayerId, form: &BlobForm) -> Result<(), WriteError> {
+    let key = blob_key(&form.digest);
+    let revived = tx
+        .prepare_cached("update blobs set dying = 0, used = ?2 where digest = ?1")?
+        .execute((&key, db::now()))?;
+    if revived == 0 {
+        return Err(StoreError::BlobGone { digest: form.digest }.into());
+    }
+    tx.prepare_cached("insert or replace into layer_blobs values (?1, ?2, ?3, ?4, ?5)")?
+        .execute((id, form.diff_id.0.to_string(), key, &form.media_type, &form.how))?;
+    Ok(())
+}
+
+fn exists(tx: &Connection, id: &LayerId) -> rusqlite::Result<bool> {
+    tx.prepare_cached("select 1 from layers where id = ?1 and dying = 0")?.exists([id])
+}
+
+/// What a layer takes on disk at most, without looking: whole blocks, no sharing by hard links.
+fn upper_bound(manifest: &Manifest, encoded: u64, form: Form<'_>) -> u64 {
+    const BLOCK: u64 = 4096;
+    let blocks = |bytes: u64| bytes.div_ceil(BLOCK) * BLOCK;
+    let tree = || {
+        let entries = manifest.entries().iter().map(|entry| match &entry.node {
+            Node::Dir { .. } => BLOCK,
+            Node::File { size, .. } => blocks(*size),
+            Node::Symlink { target } if target.len() >= 60 => BLOCK,
+            _ => 0,
+        });
+        BLOCK + entries.sum::<u64>()
+    };
+    let form = match form {
+        Form::Tree(_) => tree(),
+        Form::Tar(_, size) => blocks(size),
+    };
+    BLOCK + blocks(encoded) + form
+}

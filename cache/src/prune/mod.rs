@@ -1,0 +1,88 @@
+//! Freeing space: a plan with a reason for each entry, then its execution.
+//!
+//! Never goes: what is leased by a live process, pinned, or part of an image that has a name.
+//! Then, least recently used first: images without a name, what nothing names, forms that another
+//! form can bring back, and at last the results of steps.
+
+mod execute;
+mod leftovers;
+mod plan;
+
+use std::time::{Duration, SystemTime};
+
+use crate::lock::{self, Hold};
+use crate::{Kind, Store, StoreError};
+
+/// What to prune.
+#[derive(Debug, Clone, Default)]
+pub struct PruneOptions {
+    /// Also what is cheap to keep and dear to lose: cache mounts, and results of steps whose layers
+    /// an image holds anyway.
+    pub all: bool,
+    /// Only what passes all of these.
+    pub filters: Vec<Filter>,
+    /// Prune only until the store takes no more than this.
+    pub max_used_space: Option<u64>,
+    /// Prune only until the file system has this much free.
+    pub min_free_space: Option<u64>,
+    /// Never prune below this.
+    pub reserved_space: Option<u64>,
+    /// Only say what would go.
+    pub dry_run: bool,
+    /// What stands for the present.
+    pub now: Option<SystemTime>,
+}
+
+/// A condition on what is pruned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Filter {
+    /// `until=`: not used for this long.
+    Until(Duration),
+    /// `id=`: its id begins so.
+    Id(String),
+    /// `description=`: its description contains this.
+    Description(String),
+    /// `type=`.
+    Kind(Kind),
+}
+
+/// What pruning did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PruneReport {
+    /// What went, in that order.
+    pub freed: Vec<Freed>,
+    /// The sum of their sizes.
+    pub bytes: u64,
+    /// What the store takes now, or would.
+    pub remaining: u64,
+    /// Things that could not be removed, and why; their space is not free.
+    pub failures: Vec<String>,
+}
+
+/// Something that went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freed {
+    /// Its name.
+    pub id: String,
+    /// What it was.
+    pub kind: Kind,
+    /// What it was for.
+    pub description: String,
+    /// Bytes on disk.
+    pub size: u64,
+    /// Why it went.
+    pub reason: String,
+}
+
+impl Store {
+    /// Frees space. One process at a time prunes; builds may go on meanwhile.
+    ///
+    /// # Errors
+    /// When the store can't be read or written. What could not be removed is in the report.
+    pub fn prune(&self, options: &PruneOptions) -> Result<PruneReport, StoreError> {
+        let _one = lock::take(&self.inner.layout.locks().join("prune"), Hold::Exclusive)?;
+        let plan = plan::make(&self.inner, options)?;
+        if options.dry_run { Ok(plan.into_report()) } else { execute::run(&self.inner, plan) }
+    }
+}
