@@ -48,6 +48,8 @@ pub enum Event {
     VertexAdded {
         /// The vertex.
         vertex: VertexId,
+        /// What it does, in one word ([`Op::kind`](crate::Op::kind)).
+        kind: String,
         /// Its title, such as `[build 2/5] RUN make`.
         title: String,
         /// The vertices that it is made from.

@@ -14,17 +14,17 @@
 //! operation) and [`Observer`] (hear what happens). So it is tested with toys that add numbers.
 #![forbid(unsafe_code)]
 
-pub mod op;
+pub mod cancel;
+pub mod event;
 pub mod graph;
 pub mod key;
-pub mod resolve;
-pub mod store;
-pub mod work;
-pub mod event;
-pub mod cancel;
-pub mod why;
-pub mod scheduler;
 pub mod lower;
+pub mod op;
+pub mod resolve;
+pub mod scheduler;
+pub mod store;
+pub mod why;
+pub mod work;
 
 pub use cancel::CancelToken;
 pub use event::{Event, Observer, Stream};

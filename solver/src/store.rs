@@ -20,13 +20,16 @@ impl fmt::Debug for LayerRef {
 
 /// The layers of a root filesystem, lowest first, those of all parents included.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Snapshot(Arc<[LayerRef]>);
+pub struct Snapshot {
+    layers: Arc<[LayerRef]>,
+    id: [u8; 32],
+}
 
 impl Snapshot {
     /// Returns the layers, lowest first.
     #[must_use]
     pub fn layers(&self) -> &[LayerRef] {
-        &self.0
+        &self.layers
     }
 
     /// Returns this snapshot with `own` on top.
@@ -35,23 +38,30 @@ impl Snapshot {
         if own.is_empty() {
             return self.clone();
         }
-        Snapshot(self.0.iter().chain(own).copied().collect())
+        let layers = self.layers.iter().chain(own).copied().collect();
+        Snapshot { layers, id: own.iter().fold(self.id, step) }
     }
 
     /// Returns a digest of the names of all layers: what a record says it was made on top of.
     #[must_use]
     pub fn id(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key("gantry snapshot 1");
-        for layer in self.0.iter() {
-            hasher.update(&layer.0);
-        }
-        *hasher.finalize().as_bytes()
+        self.id
     }
+}
+
+/// A chain, so that a layer on top costs one hash of 64 bytes however many lie below.
+fn step(id: [u8; 32], layer: &LayerRef) -> [u8; 32] {
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(&id);
+    bytes[32..].copy_from_slice(&layer.0);
+    *blake3::hash(&bytes).as_bytes()
 }
 
 impl FromIterator<LayerRef> for Snapshot {
     fn from_iter<I: IntoIterator<Item = LayerRef>>(layers: I) -> Self {
-        Snapshot(layers.into_iter().collect())
+        let layers: Arc<[LayerRef]> = layers.into_iter().collect();
+        let id = layers.iter().fold([0; 32], step);
+        Snapshot { layers, id }
     }
 }
 
@@ -71,8 +81,8 @@ pub struct Cached {
 /// What is remembered after an operation ran.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// The key to find it by.
-    pub key: Key,
+    /// The keys to find it by: its recipe key, then its content key if that is another one.
+    pub keys: Vec<Key>,
     /// The operation's word ([`Op::kind`](crate::Op::kind)).
     pub kind: &'static str,
     /// As it will be found.
@@ -132,12 +142,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`] if the store can't be read.
     fn lookup(&self, keys: &[Key]) -> Result<Vec<Option<Cached>>, StoreError>;
 
-    /// Remembers what an operation made. A record that is there already under the key is
-    /// replaced.
+    /// Remembers what an operation made, under each of the keys. A record that is there already
+    /// under one of them is replaced.
     ///
     /// # Errors
     /// [`StoreError`] if nothing could be written; the step counts as failed then.
-    fn record(&self, records: &[Record]) -> Result<(), StoreError>;
+    fn record(&self, record: Record) -> Result<(), StoreError>;
 
     /// Returns earlier runs of the step at `place`, the best match first: same text at the same
     /// position, same text, same position. Only used to explain and to estimate.

@@ -24,8 +24,12 @@ pub trait Work: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StepError`] if a file can't be read, or a path that must exist doesn't.
-    fn source(&self, op: &Op, events: &Events, cancel: &CancelToken)
-    -> Result<SourceAnswer, StepError>;
+    fn source(
+        &self,
+        op: &Op,
+        events: &Events,
+        cancel: &CancelToken,
+    ) -> Result<SourceAnswer, StepError>;
 
     /// Returns the parts that the digest of a source was made of (per path a digest), so that
     /// [`crate::why`] can say which file changed. Only asked for steps that run.
@@ -214,6 +218,18 @@ impl StepError {
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
         self.0.exit_code
+    }
+
+    /// Returns what failed and all causes, outermost first.
+    #[must_use]
+    pub fn messages(&self) -> Vec<String> {
+        let mut messages = vec![self.to_string()];
+        let mut next = self.source();
+        while let Some(error) = next {
+            messages.push(error.to_string());
+            next = error.source();
+        }
+        messages
     }
 
     /// Returns whether the operation ended because it was asked to.

@@ -29,12 +29,8 @@ pub enum InputId {
 /// Returns `None` for an operation that is no source.
 #[must_use]
 pub fn of_source(op: &Op, content: Option<([u8; 32], Option<Value>)>) -> Option<Preimage> {
-    let content = |content: Option<([u8; 32], Option<Value>)>| {
-        content.map_or(Value::Absent, |(digest, detail)| {
-            Value::Digest(digest, detail.map(Box::new))
-        })
-    };
-    let content = content(content);
+    let content = content
+        .map_or(Value::Absent, |(digest, detail)| Value::Digest(digest, detail.map(Box::new)));
     let parts = match op {
         Op::Scratch => vec![],
         // The config covers the layers' diff IDs; the reference may be any tag.

@@ -1,1 +1,277 @@
-//! How far a vertex is.
+//! What runs on blocking threads: reading, asking, narrowing, running. Each job ends with one
+//! message to the owner, whatever happens inside it.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{
+    cancel::CancelToken,
+    event::Event,
+    graph::{Graph, Role, VertexId},
+    key::{InputId, Key, Value, preimage},
+    op::{Op, Selection},
+    scheduler::{World, state::Ended},
+    store::{Cached, Nearest, Place, Record, Snapshot, StoreError},
+    why::Why,
+    work::{Events, SourceAnswer, StepError, Task},
+};
+
+/// What a job tells the owner.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A source was read.
+    Read(VertexId, Result<SourceAnswer, StepError>),
+    /// The store answered for recipe keys.
+    Answered(Vec<(VertexId, Result<Answer, StepError>)>),
+    /// What is taken from the inputs was digested, and the store asked if that was wanted.
+    Narrowed(VertexId, Result<Narrowed, StepError>),
+    /// A run ended.
+    Ended(VertexId, Ended),
+    /// It is time to look at contended steps again.
+    Tick,
+}
+
+/// What the store has for a recipe key.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Hit(Cached),
+    Miss(Option<Nearest>),
+}
+
+/// What narrowing found out.
+#[derive(Debug)]
+pub(super) struct Narrowed {
+    pub(super) content_key: Key,
+    /// Digests of what is taken from stages and images, by role.
+    pub(super) contents: Vec<(Role, [u8; 32])>,
+    pub(super) cached: Option<Cached>,
+}
+
+/// Runs `body` on a blocking thread and sends what it returns; a panic becomes a failure.
+pub(super) fn spawn<T: Send + 'static>(
+    sender: &UnboundedSender<Message>,
+    body: impl FnOnce() -> Result<T, StepError> + Send + 'static,
+    message: impl FnOnce(Result<T, StepError>) -> Message + Send + 'static,
+) {
+    let sender = sender.clone();
+    drop(tokio::task::spawn_blocking(move || {
+        let result = caught(body);
+        // The owner has gone only if the runtime is being torn down.
+        let _ = sender.send(message(result));
+    }));
+}
+
+fn caught<T>(body: impl FnOnce() -> Result<T, StepError>) -> Result<T, StepError> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> StepError {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    StepError::new(format!("The step hit a bug in gantry: {}", text.unwrap_or("it panicked")))
+        .with_hint("Please report it, with the message above")
+}
+
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        StepError::new(error)
+    }
+}
+
+/// Comes back after a while.
+pub(super) fn tick(sender: &UnboundedSender<Message>, after: Duration) {
+    let body = move || {
+        std::thread::sleep(after);
+        Ok(())
+    };
+    spawn(sender, body, |_| Message::Tick);
+}
+
+/// Reads sources, one after the other; several readers share one list.
+pub(super) fn read(
+    world: &World,
+    graph: &Arc<Graph>,
+    sources: &Arc<Mutex<VecDeque<(VertexId, CancelToken)>>>,
+    sender: &UnboundedSender<Message>,
+) {
+    let (world, graph) = (world.clone(), graph.clone());
+    let (sources, sender) = (sources.clone(), sender.clone());
+    drop(tokio::task::spawn_blocking(move || {
+        loop {
+            let next = sources.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some((vertex, cancel)) = next else { break };
+            let result = caught(|| {
+                if cancel.is_canceled() {
+                    return Err(StepError::canceled());
+                }
+                world.observer.event(Event::Started { vertex });
+                let began = Instant::now();
+                let events = Events::new(world.observer.clone(), vertex);
+                let answer = world.work.source(&graph.vertex(vertex).op, &events, &cancel)?;
+                world.observer.event(Event::Done { vertex, took: began.elapsed() });
+                Ok(answer)
+            });
+            let _ = sender.send(Message::Read(vertex, result));
+        }
+    }));
+}
+
+/// Asks the store for recipe keys, and for the nearest earlier runs of those that it hasn't.
+pub(super) fn ask(
+    world: &World,
+    questions: Vec<(VertexId, Key, Place)>,
+    sender: &UnboundedSender<Message>,
+) {
+    let store = world.store.clone();
+    let vertices: Vec<_> = questions.iter().map(|(vertex, ..)| *vertex).collect();
+    let body = move || {
+        let keys: Vec<_> = questions.iter().map(|(_, key, _)| *key).collect();
+        let found = store.lookup(&keys)?;
+        let mut answers = Vec::with_capacity(found.len());
+        for ((vertex, _, place), cached) in questions.iter().zip(found) {
+            let answer = match cached {
+                Some(cached) => Answer::Hit(cached),
+                None => Answer::Miss(store.nearest(place)?),
+            };
+            answers.push((*vertex, Ok(answer)));
+        }
+        Ok(answers)
+    };
+    spawn(sender, body, move |result: Result<Vec<_>, StepError>| match result {
+        Ok(answers) => Message::Answered(answers),
+        Err(error) => {
+            Message::Answered(vertices.iter().map(|v| (*v, Err(error.clone()))).collect())
+        }
+    });
+}
+
+/// Inputs of a step, as they count for its content key.
+pub(super) struct Narrow {
+    pub(super) vertex: VertexId,
+    pub(super) graph: Arc<Graph>,
+    /// Inputs that count by their keys.
+    pub(super) keyed: Vec<(Role, Key)>,
+    /// Inputs that count by what is taken from them.
+    pub(super) taken: Vec<(Role, Snapshot, Selection)>,
+    /// What the step is made on top of, if it depends on that.
+    pub(super) base: Option<[u8; 32]>,
+    /// Whether the store may be asked.
+    pub(super) ask: bool,
+}
+
+/// Digests what a step takes from its inputs, and asks the store for the content key.
+pub(super) fn narrow(world: &World, job: Narrow, sender: &UnboundedSender<Message>) {
+    let world = world.clone();
+    let vertex = job.vertex;
+    let body = move || {
+        let mut contents = Vec::with_capacity(job.taken.len());
+        for (role, snapshot, selection) in &job.taken {
+            contents.push((*role, world.work.content(snapshot, selection)?));
+        }
+        let keyed = job.keyed.iter().map(|(role, key)| (*role, InputId::Key(*key, None)));
+        let taken = contents.iter().map(|(role, digest)| (*role, InputId::Content(*digest)));
+        let content_key = preimage::of_step(&job.graph.vertex(vertex).op, keyed.chain(taken)).key();
+        let cached = if job.ask {
+            let found = world.store.lookup(&[content_key])?;
+            found.into_iter().flatten().find(|cached| fits(cached, job.base))
+        } else {
+            None
+        };
+        Ok(Narrowed { content_key, contents, cached })
+    };
+    spawn(sender, body, move |result| Message::Narrowed(vertex, result));
+}
+
+/// Returns whether layers can lie on a base with this [`Snapshot::id`].
+pub(super) fn fits(cached: &Cached, base: Option<[u8; 32]>) -> bool {
+    cached.base.is_none() || cached.base == base
+}
+
+/// A step to run.
+pub(super) struct Run {
+    pub(super) task: Task,
+    pub(super) place: Place,
+    pub(super) recipe_key: Key,
+    pub(super) content_key: Key,
+    /// What identifies each input in the recipe key.
+    pub(super) inputs: Vec<InputFact>,
+    /// What the step is made on top of, if it depends on that.
+    pub(super) base: Option<[u8; 32]>,
+    /// Whether the store may be asked.
+    pub(super) ask: bool,
+    pub(super) nearest: Option<Nearest>,
+}
+
+/// What is known of one input of a step.
+pub(super) struct InputFact {
+    pub(super) role: Role,
+    pub(super) recipe_key: Key,
+    /// What a source was found to hold.
+    pub(super) source: Option<[u8; 32]>,
+    /// The digest of what the step takes from it.
+    pub(super) content: Option<[u8; 32]>,
+}
+
+/// Runs a step under the lock of its content key, unless somebody else does, or just did.
+pub(super) fn run(world: &World, job: Run, sender: &UnboundedSender<Message>) {
+    let world = world.clone();
+    let vertex = job.task.vertex;
+    spawn(
+        sender,
+        move || run_locked(&world, job),
+        move |result| Message::Ended(vertex, result.unwrap_or_else(Ended::Failed)),
+    );
+}
+
+fn run_locked(world: &World, job: Run) -> Result<Ended, StepError> {
+    let Run { task, place, recipe_key, content_key, inputs, base, ask, nearest } = job;
+    let Some(_lock) = world.store.try_lock(&content_key)? else { return Ok(Ended::Busy) };
+    let mut keys = vec![recipe_key, content_key];
+    keys.dedup();
+    if ask {
+        // Whoever held the lock before may have made it.
+        let found = world.store.lookup(&keys)?;
+        if let Some(cached) = found.into_iter().flatten().find(|cached| fits(cached, base)) {
+            return Ok(Ended::Found(cached));
+        }
+    }
+    if task.cancel.is_canceled() {
+        return Err(StepError::canceled());
+    }
+
+    let vertex = task.vertex;
+    world.observer.event(Event::Started { vertex });
+    let ids: Vec<_> = inputs
+        .iter()
+        .filter(|input| input.role != Role::Base || preimage::depends_on_base(&task.op))
+        .map(|input| (input.role, InputId::Key(input.recipe_key, explain(world, &task, input))))
+        .collect();
+    let preimage = preimage::of_step(&task.op, ids);
+    let why = if ask { Why::compare(nearest.as_ref(), &preimage) } else { Why::NoCache };
+    world.observer.event(Event::Missed { vertex, why });
+
+    let kind = task.op.kind();
+    let began = Instant::now();
+    let done = world.work.execute(task)?;
+    let cached = Cached { own: done.own, base, content_key, took: began.elapsed() };
+    let preimage = preimage.encode().into();
+    world.store.record(Record { keys, kind, cached: cached.clone(), preimage, place })?;
+    Ok(Ended::Made(cached))
+}
+
+/// Returns what an input's key stands for, as far as that helps to explain a change.
+fn explain(world: &World, task: &Task, input: &InputFact) -> Option<Value> {
+    let op = &task.input(input.role)?.op;
+    if op.is_source() && !(matches!(op, Op::Image(_)) && input.content.is_some()) {
+        let content = input.source.map(|digest| (digest, world.work.describe(op)));
+        return preimage::of_source(op, content).map(|preimage| preimage.0);
+    }
+    input.content.map(|digest| Value::tree([("content", Value::Digest(digest, None))]))
+}

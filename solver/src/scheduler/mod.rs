@@ -1,8 +1,9 @@
 //! The scheduler: what is asked, what runs, and when.
 //!
 //! [`state`] says how far one vertex is, and moves it by a pure match. [`owner`] holds all
-//! states, on one task, and is told what happened by a closed list of messages. [`jobs`] is what
-//! runs on blocking threads, [`order`] says which of several ready steps comes first.
+//! states, on one task; it is told what happened by a closed list of [`messages`], and hands out
+//! work in [`dispatch`]. [`facts`] are keys and inputs, [`jobs`] is what runs on blocking threads,
+//! [`order`] says which of several ready steps comes first.
 //!
 //! What a build asks and does, in this order:
 //!
@@ -14,7 +15,10 @@
 //! 4. Where that misses too, the step runs, under the lock of its key, and is recorded under
 //!    both.
 
+mod dispatch;
+mod facts;
 mod jobs;
+mod messages;
 mod order;
 mod owner;
 mod state;
@@ -170,7 +174,8 @@ impl fmt::Debug for World {
 
 /// Brings about the results of `targets`, running only what the store does not have.
 ///
-/// Must be called within a tokio runtime whose blocking pool has at least `2 * jobs + 1` threads.
+/// Must be called within a tokio runtime whose blocking pool has at least `3 * jobs + 2` threads;
+/// it needs neither tokio's clock nor its I/O.
 /// Returns when nothing of the build runs any more, also on failure and when canceled.
 ///
 /// # Errors
