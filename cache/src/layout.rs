@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/
 //! ├── gantry.db              rows about everything below; its `user_version` is the format
+//! ├── reserve               given up when the disk is too full to prune
 //! ├── blobs/sha256/<hex>     manifests, configs, compressed layers
 //! ├── layers/<id>/           immutable; appears by a single rename
 //! │   ├── manifest           the encoded tree manifest, once known
@@ -44,6 +45,10 @@ impl Layout {
 
     pub(crate) fn database(&self) -> PathBuf {
         self.root.join("gantry.db")
+    }
+
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
     }
 
     pub(crate) fn blobs(&self) -> PathBuf {

@@ -58,7 +58,8 @@ impl Store {
     pub fn open(root: &Path, options: OpenOptions) -> Result<Store, StoreError> {
         let layout = Layout::new(root);
         let path = layout.database();
-        if !path.exists() {
+        let made = !path.exists();
+        if made {
             if !options.create {
                 return Err(StoreError::Missing { root: root.to_path_buf() });
             }
@@ -85,6 +86,9 @@ impl Store {
             }),
         };
         let inner = &store.inner;
+        if made {
+            inner.keep_reserve();
+        }
         db::check_boot(&inner.db, &inner.boot, &inner.layout, &mut |path| inner.trash(path))?;
         Ok(store)
     }
@@ -251,6 +255,29 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Keeps some space for the day when the disk is full and pruning has to write.
+    pub(crate) fn keep_reserve(&self) {
+        const RESERVE: u64 = 512 * 1024;
+        let path = self.layout.reserve();
+        if path.exists() {
+            return;
+        }
+        // The next pruning tries again; half a reserve is better than none.
+        if let Ok(file) = fs::File::create(&path) {
+            let flags = rustix::fs::FallocateFlags::empty();
+            let _ = rustix::fs::fallocate(&file, flags, 0, RESERVE);
+        }
+    }
+
+    /// Gives the reserve up.
+    pub(crate) fn spend_reserve(&self) -> Result<(), StoreError> {
+        let path = self.layout.reserve();
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other.doing(|| format!("remove `{}`", path.display())),
+        }
     }
 
     /// Clears away what dead processes left, on a thread of its own, and only if there is any.

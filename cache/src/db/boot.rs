@@ -57,19 +57,20 @@ fn drop_unsynced(tx: &Connection, layout: &Layout) -> Result<Lost, WriteError> {
     let mut lost = Lost::default();
     let mut stripped = Vec::new();
     let mut layers = tx.prepare(
-        "select id, unsynced is not null, grown is not null, tree, tar, manifest from layers",
+        "select id, unsynced is not null or (grown is not null and not imported), \
+             grown is not null, tree, tar, manifest, imported from layers",
     )?;
     let rows = layers.query_map((), |row| {
         let (id, unsynced, grown): (LayerId, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let forms: (bool, bool, bool) = (row.get(3)?, row.get(4)?, row.get(5)?);
-        Ok((id, unsynced, grown, forms))
+        Ok((id, unsynced, grown, forms, row.get::<_, bool>(6)?))
     })?;
     for row in rows {
-        let (id, unsynced, grown, (tree, tar, manifest)) = row?;
+        let (id, unsynced, grown, (tree, tar, manifest), imported) = row?;
         let there = (!tree || layout.tree(&id).is_dir())
             && (!tar || layout.tar(&id).is_file())
             && (!manifest || layout.manifest(&id).is_file());
-        if unsynced {
+        if unsynced || (!imported && !there) {
             lost.layers.push(id);
         } else if grown || !there {
             // Its blob may be whole and bring the rest back.

@@ -13,12 +13,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
 use crate::StoreError;
 
-pub(crate) use boot::{Lost, check as check_boot};
-pub(crate) use schema::FORMAT;
+pub(crate) use boot::check as check_boot;
 
 /// How long a writer waits for the writers of other processes before it gives up.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 mod check;
 mod repair;
+mod tree;
 
 use crate::lock::{self, Hold};
 use crate::{Store, StoreError};

@@ -1,9 +1,59 @@
-//! x
-use crate::StoreError;
+//! Removing what is broken. Nothing is mended: what is missing is built or pulled again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::check::{Findings, Remedy};
+use crate::prune::remove_orphan;
 use crate::store::Inner;
-pub(super) fn all(
-    _i: &std::sync::Arc<Inner>,
-    _d: &mut super::check::Findings,
-) -> Result<(), StoreError> {
-    todo!()
+use crate::{StoreError, blobs, images, layers, owner, records};
+
+pub(super) fn all(inner: &Arc<Inner>, findings: &mut Findings) -> Result<(), StoreError> {
+    // Blobs first: whether a layer can be brought back depends on the good ones.
+    let mut order: Vec<usize> = (0..findings.remedies.len()).collect();
+    order.sort_by_key(|at| !matches!(findings.remedies[*at], Remedy::Blob(_)));
+    for at in order {
+        let repaired = apply(inner, &findings.remedies[at])?;
+        findings.report.problems[at].repaired = repaired;
+    }
+    inner.db.write(|tx| {
+        for id in layers::drop_formless(tx)? {
+            inner.trash(&inner.layout.layer(&id))?;
+        }
+        images::drop_dangling_names(tx)
+    })?;
+    inner.empty_trash()
+}
+
+/// Says whether the problem is gone.
+fn apply(inner: &Arc<Inner>, remedy: &Remedy) -> Result<bool, StoreError> {
+    match remedy {
+        Remedy::None => return Ok(false),
+        Remedy::Strip(id) => inner.db.write(|tx| {
+            inner.trash(&inner.layout.layer(id))?;
+            tx.execute(
+                "update layers set manifest = 0, tree = 0, tar = 0, mountable = 0, size = null, \
+                 usage = 0, measured = 0 where id = ?1",
+                [id],
+            )?;
+            Ok(())
+        })?,
+        Remedy::Layer(id) => inner.db.write(|tx| {
+            inner.trash(&inner.layout.layer(id))?;
+            layers::forget(tx, id)
+        })?,
+        Remedy::Blob(digest) => inner.db.write(|tx| {
+            inner.trash(&inner.layout.blobs().join(digest.trim_start_matches("sha256:")))?;
+            blobs::forget(tx, digest)
+        })?,
+        Remedy::Record(key) => inner.db.write(|tx| records::forget(tx, key))?,
+        Remedy::Image(id) => inner.db.write(|tx| images::forget(tx, id))?,
+        Remedy::Orphan(path) => return remove_orphan(inner, Path::new(path)),
+        Remedy::Sweep => return owner::sweep(&inner.layout).map(|swept| swept > 0),
+        Remedy::Rows(sql) => inner.db.write(|tx| {
+            tx.execute(sql, ())?;
+            Ok(())
+        })?,
+    }
+    Ok(true)
 }

@@ -13,7 +13,7 @@ use super::commit::{Arrival, Form, insert_diff};
 use super::{BlobForm, Layer, Layers};
 use crate::error::Context;
 use crate::lock::LockGuard;
-use crate::{LayerId, StoreError, db, lock};
+use crate::{LayerId, StoreError, lock};
 
 impl Layers<'_> {
     /// Makes sure that the layer has a tree, unpacking its tar or blob if need be.

@@ -13,11 +13,13 @@ use std::time::{Duration, SystemTime};
 use crate::lock::{self, Hold};
 use crate::{Kind, Store, StoreError};
 
+pub(crate) use leftovers::{orphans, remove_orphan};
+
 /// What to prune.
 #[derive(Debug, Clone, Default)]
 pub struct PruneOptions {
-    /// Also what is cheap to keep and dear to lose: cache mounts, and results of steps whose layers
-    /// an image holds anyway.
+    /// Also cache mounts, and forms of layers in use that another form can bring back. With a
+    /// budget these go anyway, if need be.
     pub all: bool,
     /// Only what passes all of these.
     pub filters: Vec<Filter>,

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use crate::{Store, StoreError};
 
-pub(crate) use measure::{remeasure_shared, trees as measure_trees};
-pub(crate) use rows::{FileUsage, LayerUsage, Snapshot, image_title, layer_title};
+pub(crate) use measure::{Seen, disk_usage, remeasure_shared, trees as measure_trees};
+pub(crate) use rows::{Snapshot, image_title, layer_title};
 
 /// What sort of thing takes space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

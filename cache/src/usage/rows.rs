@@ -30,8 +30,6 @@ pub(crate) struct LayerUsage {
     pub(crate) blobs: Vec<String>,
     /// The text of a step that made it.
     pub(crate) text: Option<String>,
-    /// Results of steps that name it.
-    pub(crate) records: u64,
 }
 
 /// A blob.
@@ -115,7 +113,7 @@ impl Snapshot {
         Some(image_title(image))
     }
 
-    fn blob_used_by(&self, blob: &BlobUsage) -> Option<String> {
+    pub(crate) fn blob_used_by(&self, blob: &BlobUsage) -> Option<String> {
         if self.leases.contains(&lease::line_of_blob(&blob.digest)) {
             return Some("a running process".to_owned());
         }
@@ -176,7 +174,7 @@ impl Snapshot {
 fn own_files(root: &Path) -> u64 {
     let blocks = |path: &Path| fs::symlink_metadata(path).map_or(0, |m| m.st_blocks() * 512);
     let mut bytes = blocks(root);
-    for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm"] {
+    for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm", "reserve"] {
         bytes += blocks(&root.join(name));
     }
     for name in crate::layout::DIRECTORIES {
@@ -277,7 +275,7 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
          and clamp = '') from layer_blobs l where layer = ?1",
     )?;
     let mut records = connection.prepare_cached(
-        "select count(*), max(text) from record_layers natural join records where layer = ?1",
+        "select max(text) from record_layers natural join records where layer = ?1",
     )?;
     let mut statement =
         connection.prepare_cached("select id, usage, created, used, tree, imported from layers")?;
@@ -294,7 +292,7 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
             }
             all.push(digest);
         }
-        let (records, text) = records.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let text = records.query_row([id], |row| row.get(0))?;
         layers.push(LayerUsage {
             id,
             usage: row.get(1)?,
@@ -305,7 +303,6 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
             exact_blobs: exact,
             blobs: all,
             text,
-            records,
         });
     }
     Ok(layers)
