@@ -38,6 +38,8 @@ pub struct Statement {
     pub comments: Vec<Word>,
     /// The options of `# check=` comments right above, for this instruction alone (B2-09).
     pub check: Option<CheckOptions>,
+    /// Blank lines between its lines; legal, but they will not be for ever.
+    pub blank_lines: Vec<Span>,
     /// The typed instruction.
     pub instruction: Instruction,
 }

@@ -1,11 +1,41 @@
 //! Variable expansion exactly as BuildKit's shell lexer does it (B3).
+//!
+//! A [`Lexer`] turns a word of the syntax tree into a value: quotes and escapes are taken away,
+//! `$v` and `${v…}` replaced by what a [`Lookup`] says. It reads one word at a time and knows
+//! nothing of instructions; which words are expanded, with which variables, is the caller's.
 
-use std::collections::BTreeSet;
+mod lexer;
+mod pattern;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::Word;
+use crate::ast::Heredoc;
 
 /// Where the values of variables come from.
 pub trait Lookup {
     /// The value of `name`, or `None` if it is not set.
     fn get(&self, name: &str) -> Option<&str>;
+}
+
+impl Lookup for BTreeMap<String, String> {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.get(name).map(String::as_str)
+    }
+}
+
+impl Lookup for HashMap<String, String> {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.get(name).map(String::as_str)
+    }
+}
+
+/// Nothing is set.
+impl Lookup for () {
+    fn get(&self, _name: &str) -> Option<&str> {
+        None
+    }
 }
 
 /// How words are read.
@@ -17,7 +47,7 @@ pub struct Lexer {
     pub raw_quotes: bool,
     /// Escape characters stay in the result.
     pub raw_escapes: bool,
-    /// Quotes mean nothing and stay; what is expanded in here-documents.
+    /// Quotes mean nothing and stay; how here-documents are expanded.
     pub skip_quotes: bool,
     /// Variables that are not set stay as written.
     pub keep_unset: bool,
@@ -38,7 +68,7 @@ pub struct Expanded {
 
 /// Why a word cannot be expanded. Displays as BuildKit says it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("failed to process {word:?}: {message}")]
+#[error("failed to process {}: {message}", crate::go::quote(word))]
 pub struct ExpandError {
     /// The word.
     pub word: String,
@@ -59,11 +89,38 @@ impl Lexer {
         }
     }
 
+    /// A lexer for the content of here-documents of COPY and ADD: quotes stay (B8-08).
+    #[must_use]
+    pub const fn for_heredoc(escape: char) -> Self {
+        Self { skip_quotes: true, ..Self::new(escape) }
+    }
+
     /// Expands one word.
     ///
     /// # Errors
     /// A bad substitution, an unclosed quote, a bad pattern, or `${v:?message}`.
-    pub fn expand(&self, _word: &str, _env: &dyn Lookup) -> Result<Expanded, ExpandError> {
-        todo!()
+    pub fn expand(&self, word: &str, env: &dyn Lookup) -> Result<Expanded, ExpandError> {
+        lexer::run(*self, word, env)
+            .map_err(|message| ExpandError { word: word.to_owned(), message })
     }
+
+    /// Expands a word of the syntax tree to one string.
+    ///
+    /// # Errors
+    /// As [`expand`](Self::expand).
+    pub fn text(&self, word: &Word, env: &dyn Lookup) -> Result<String, ExpandError> {
+        self.expand(&word.text, env).map(|expanded| expanded.text)
+    }
+}
+
+/// The content of a here-document of COPY or ADD, expanded unless its delimiter is quoted.
+///
+/// # Errors
+/// As [`Lexer::expand`].
+pub fn heredoc(heredoc: &Heredoc, escape: char, env: &dyn Lookup) -> Result<Expanded, ExpandError> {
+    let content = heredoc.content();
+    if !heredoc.expand {
+        return Ok(Expanded { text: content, ..Expanded::default() });
+    }
+    Lexer::for_heredoc(escape).expand(&content, env)
 }

@@ -1,14 +1,36 @@
 //! From text to statements: the one entry, and the order in which the parts of the grammar work.
-use crate::ast::Dockerfile;
-use crate::{Diagnostic, SourceFile};
+//!
+//! ```text
+//! text ─lines→ physical lines ─logical→ one line an instruction (continuations joined)
+//!      ─heredoc→ bodies taken from the lines that follow
+//!      ─statement→ keyword, flags, arguments ─instruction→ typed instruction
+//! ```
+//! Every stage keeps the way back to the bytes of the file ([`logical::Logical::span`]). Small
+//! pieces are read with nom over `&str`; errors are collected ([`errors::Errors`]), not thrown.
+
+mod directive;
+mod errors;
+mod flags;
+mod instruction;
+mod json;
+mod lines;
+mod logical;
+mod statement;
+mod words;
+
+pub use directive::{detect_syntax, parse_check};
+
+use crate::ast::{Dockerfile, Instruction, Statement};
+use crate::{Diagnostic, SourceFile, Span};
+use errors::Errors;
+use lines::Lines;
 
 /// What came out of a file: what is well formed, and what is to be said about the rest.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// The well-formed part.
     pub dockerfile: Dockerfile,
-    /// Errors and warnings of the grammar in the order of the file. With an error among them the
-    /// file must not be built.
+    /// Errors of the grammar in the order of the file; none, and the file may be built.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -21,15 +43,69 @@ impl Parsed {
 }
 
 /// Parses a Dockerfile; never stops at the first error, never panics.
+///
+/// Besides errors in instructions it reports a file without instructions or without stages, and
+/// instructions other than ARG before the first FROM.
 #[must_use]
-pub fn parse(_source: &SourceFile) -> Parsed {
-    todo!()
+pub fn parse(source: &SourceFile) -> Parsed {
+    let mut errors = Errors::new(source);
+    let mut dockerfile = Dockerfile::default();
+    if source.text().is_empty() {
+        errors.file("the Dockerfile cannot be empty");
+        return Parsed { dockerfile, diagnostics: errors.finish() };
+    }
+    let mut lines = Lines::new(source);
+    lines.check_lengths(&mut errors);
+    dockerfile.directives = directive::read(&mut lines, &mut errors);
+    let found = statement::read_all(&mut lines, dockerfile.directives.escape, &mut errors);
+    check_order(&found, &mut errors);
+    dockerfile.statements = found.into_iter().filter_map(|read| read.statement).collect();
+    Parsed { dockerfile, diagnostics: errors.finish() }
 }
 
 /// Parses one ONBUILD trigger, as `Config.OnBuild` of a base image stores it.
 ///
-/// More than one instruction is the error `onbuild trigger should be a single expression`.
+/// More than one instruction is the error `onbuild trigger should be a single expression`; so is
+/// a FROM, MAINTAINER or ONBUILD.
 #[must_use]
-pub fn parse_trigger(_source: &SourceFile, _escape: char) -> Parsed {
-    todo!()
+pub fn parse_trigger(source: &SourceFile, escape: char) -> Parsed {
+    let mut errors = Errors::new(source);
+    let mut dockerfile = Dockerfile::default();
+    dockerfile.directives.escape = escape;
+    let found = statement::read_all(&mut Lines::new(source), escape, &mut errors);
+    if found.len() != 1 {
+        errors.file("onbuild trigger should be a single expression");
+    }
+    for read in &found {
+        if let Some(message) = instruction::refused_as_trigger(&read.keyword) {
+            errors.syntax(message, read.span);
+        }
+    }
+    dockerfile.statements = found.into_iter().filter_map(|read| read.statement).collect();
+    Parsed { dockerfile, diagnostics: errors.finish() }
+}
+
+/// A logical line that was read, well formed or not.
+struct Read {
+    /// The keyword in upper case.
+    keyword: String,
+    span: Span,
+    /// `None` if there were errors in it.
+    statement: Option<Statement>,
+}
+
+/// Reports what stands before the first FROM and must not, and what is missing altogether.
+fn check_order(found: &[Read], errors: &mut Errors<'_>) {
+    let first_from = found.iter().position(|read| read.keyword == "FROM").unwrap_or(found.len());
+    for read in &found[..first_from] {
+        let instruction = read.statement.as_ref().map(|statement| &statement.instruction);
+        if !matches!(instruction, None | Some(Instruction::Arg(_))) {
+            errors.syntax("no build stage in current context", read.span);
+        }
+    }
+    if found.is_empty() {
+        errors.file("file with no instructions");
+    } else if first_from == found.len() && !errors.any() {
+        errors.file("dockerfile contains no stages to build");
+    }
 }

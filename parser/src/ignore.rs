@@ -1,18 +1,58 @@
 //! `.dockerignore` exactly as moby's patternmatcher reads it (C3), and `--exclude` lists.
+//!
+//! Patterns are anchored at the root. The last one that matches a path *or a parent of it* wins,
+//! with one catch that BuildKit has and that is kept: a `!` line counts for a directory only if
+//! that was excluded when the line was asked, so `a/*` and then `!a` does not let `a/x` in again.
+//!
+//! Patterns are compiled once; asking about a path allocates nothing. A walk that carries a
+//! [`DirState`] from directory to directory also does not ask about parents again and again.
+
+mod bits;
+mod general;
+mod pattern;
 
 use crate::glob::BadPattern;
+use bits::Bits;
+use pattern::Matcher;
 
-/// A compiled ignore file or list of patterns. Cheap to ask: nothing is allocated per path.
+/// A compiled ignore file or list of patterns.
 #[derive(Clone, Debug, Default)]
-pub struct IgnoreFile {}
+pub struct IgnoreFile {
+    patterns: Vec<Pattern>,
+    has_exceptions: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Pattern {
+    line: usize,
+    written: String,
+    exception: bool,
+    matcher: Matcher,
+}
 
 /// What is said about a path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Verdict {
     /// Whether the path is left out.
     pub excluded: bool,
     /// The line (from 1) that decided; `None` if no pattern matched.
     pub line: Option<usize>,
+}
+
+/// What is known about a directory, so that what lies in it is judged quickly.
+#[derive(Clone, Debug)]
+pub struct DirState {
+    /// Which patterns match the directory or one of its parents.
+    matched: Bits,
+    verdict: Verdict,
+}
+
+impl DirState {
+    /// What is said about the directory itself.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
 }
 
 /// Why an ignore file is refused.
@@ -25,7 +65,7 @@ pub enum IgnoreError {
         line: usize,
     },
     /// A pattern that does not compile.
-    #[error("{source}: {pattern:?}")]
+    #[error("Failed to read the pattern `{pattern}` in line {line}")]
     BadPattern {
         /// The line, from 1.
         line: usize,
@@ -41,47 +81,136 @@ impl IgnoreFile {
     ///
     /// # Errors
     /// See [`IgnoreError`].
-    pub fn parse(_text: &str) -> Result<Self, IgnoreError> {
-        todo!()
+    pub fn parse(text: &str) -> Result<Self, IgnoreError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines = text.split('\n').enumerate().filter(|(_, line)| !line.starts_with('#'));
+        Self::compile(lines)
     }
 
     /// Takes patterns as they come from `--exclude`; "line" n is the n-th pattern.
     ///
     /// # Errors
     /// See [`IgnoreError`].
-    pub fn from_patterns<S: AsRef<str>>(_patterns: &[S]) -> Result<Self, IgnoreError> {
-        todo!()
+    pub fn from_patterns<S: AsRef<str>>(patterns: &[S]) -> Result<Self, IgnoreError> {
+        Self::compile(patterns.iter().map(AsRef::as_ref).enumerate())
+    }
+
+    fn compile<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Result<Self, IgnoreError> {
+        let mut patterns = Vec::new();
+        for (index, written) in lines {
+            let (line, written) = (index + 1, written.trim());
+            if written.is_empty() {
+                continue;
+            }
+            let stripped = written.strip_prefix('!');
+            let text = stripped.map_or(written, str::trim);
+            if text.is_empty() {
+                return Err(IgnoreError::LoneExclamation { line });
+            }
+            let clean = pattern::clean(text);
+            let matcher = Matcher::new(&clean).map_err(|source| IgnoreError::BadPattern {
+                line,
+                pattern: written.to_owned(),
+                source,
+            })?;
+            let exception = stripped.is_some();
+            patterns.push(Pattern { line, written: written.to_owned(), exception, matcher });
+        }
+        let has_exceptions = patterns.iter().any(|pattern| pattern.exception);
+        Ok(Self { patterns, has_exceptions })
     }
 
     /// Whether there is no pattern, so that nothing is excluded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        todo!()
+        self.patterns.is_empty()
     }
 
     /// Whether any pattern begins with `!`.
     #[must_use]
     pub fn has_exceptions(&self) -> bool {
-        todo!()
+        self.has_exceptions
     }
 
-    /// What is said about `path` (relative, `/`-separated, no leading `/`). A pattern that
-    /// matches a parent directory matches everything below it; the last line that matches wins.
+    /// The pattern of line `line`, as written.
     #[must_use]
-    pub fn matches(&self, _path: &[u8]) -> Verdict {
-        todo!()
+    pub fn pattern(&self, line: usize) -> Option<&str> {
+        self.patterns.iter().find(|p| p.line == line).map(|p| p.written.as_str())
+    }
+
+    /// What is said about `path` (relative, `/`-separated, without a `/` at either end).
+    #[must_use]
+    pub fn matches(&self, path: &[u8]) -> Verdict {
+        if !self.has_exceptions {
+            // Then the first pattern that matches the path or a parent decides.
+            let mut patterns = self.patterns.iter();
+            let line = patterns.find(|p| p.matcher.matches_or_parent(path)).map(|p| p.line);
+            return Verdict { excluded: line.is_some(), line };
+        }
+        let mut matched = Bits::new(self.patterns.len());
+        let mut verdict = Verdict::default();
+        for end in memchr::memchr_iter(b'/', path).chain([path.len()]) {
+            verdict = self.judge(&mut matched, &path[..end]);
+        }
+        verdict
+    }
+
+    /// The state of the root directory, to begin a walk with.
+    #[must_use]
+    pub fn root(&self) -> DirState {
+        DirState { matched: Bits::new(self.patterns.len()), verdict: Verdict::default() }
+    }
+
+    /// The state of the directory `path`, whose parent has the state `parent`.
+    #[must_use]
+    pub fn enter(&self, parent: &DirState, path: &[u8]) -> DirState {
+        let mut matched = parent.matched.clone();
+        let verdict = self.judge(&mut matched, path);
+        DirState { matched, verdict }
+    }
+
+    /// What is said about `path` in the directory with the state `parent`; the same as
+    /// [`matches`](Self::matches) says.
+    #[must_use]
+    pub fn matches_in(&self, parent: &DirState, path: &[u8]) -> Verdict {
+        if !self.has_exceptions && parent.verdict.excluded {
+            return parent.verdict;
+        }
+        self.judge(&mut parent.matched.clone(), path)
     }
 
     /// Whether the directory `path` is excluded and no `!` line can let in anything below it, so
     /// that a walk need not enter it.
     #[must_use]
-    pub fn prunes(&self, _path: &[u8]) -> bool {
-        todo!()
+    pub fn prunes(&self, path: &[u8]) -> bool {
+        self.matches(path).excluded && !self.may_let_in_below(path)
     }
 
-    /// The pattern of line `line`, as written.
+    /// The same as [`prunes`](Self::prunes) for a directory whose state is known.
     #[must_use]
-    pub fn pattern(&self, _line: usize) -> Option<&str> {
-        todo!()
+    pub fn prunes_in(&self, state: &DirState, path: &[u8]) -> bool {
+        state.verdict.excluded && !self.may_let_in_below(path)
+    }
+
+    fn may_let_in_below(&self, path: &[u8]) -> bool {
+        self.patterns.iter().any(|p| p.exception && p.matcher.may_match_below(path))
+    }
+
+    /// Judges `path`; `matched` holds what matches its parent, then what matches it.
+    fn judge(&self, matched: &mut Bits, path: &[u8]) -> Verdict {
+        let mut verdict = Verdict::default();
+        for (index, pattern) in self.patterns.iter().enumerate() {
+            if !matched.get(index) {
+                // It could change nothing, and so is not asked; BuildKit remembers that as "no".
+                if pattern.exception != verdict.excluded || !pattern.matcher.matches(path) {
+                    continue;
+                }
+                matched.set(index);
+            }
+            if pattern.exception == verdict.excluded {
+                verdict = Verdict { excluded: !pattern.exception, line: Some(pattern.line) };
+            }
+        }
+        verdict
     }
 }

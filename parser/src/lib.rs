@@ -12,6 +12,7 @@ mod diagnostic;
 mod source;
 mod span;
 
+mod go;
 mod grammar;
 
 pub mod chmod;
@@ -28,7 +29,7 @@ pub mod suggest;
 
 pub use ast::{Dockerfile, Instruction, Statement};
 pub use diagnostic::{Diagnostic, Label, Severity};
-pub use grammar::{Parsed, parse, parse_trigger};
+pub use grammar::{Parsed, detect_syntax, parse, parse_check, parse_trigger};
 pub use source::{Position, SourceFile};
 pub use span::{Span, Spanned, Word};
 pub use suggest::did_you_mean;

@@ -1,5 +1,14 @@
 //! `RUN --mount=…`: its fields as written, and their meaning once variables are known (B5).
+//!
+//! Texts of errors are BuildKit's. The grammar evaluates a mount that holds no variable at once,
+//! so that mistakes in it are found before anything is built.
+
+mod evaluate;
+mod fields;
+
 use crate::{Span, Word};
+
+pub(crate) use fields::csv;
 
 /// A `--mount` flag as written: comma-separated fields, CSV-quoted, variables in place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,11 +31,25 @@ pub struct Field {
 }
 
 impl Mount {
+    /// Splits the value of a flag into fields.
+    ///
+    /// # Errors
+    /// Text that is no CSV record, and a `from` with a variable in it.
+    pub fn parse(text: &Word) -> Result<Self, Invalid> {
+        fields::parse(text)
+    }
+
     /// The value of `from`, which never holds variables; needed to find out which stages a RUN
     /// depends on before anything is expanded.
     #[must_use]
     pub fn from(&self) -> Option<&Word> {
         self.fields.iter().rev().find(|f| f.key == "from").and_then(|f| f.value.as_ref())
+    }
+
+    /// Whether some value might change when it is expanded.
+    #[must_use]
+    pub fn may_expand(&self) -> bool {
+        self.fields.iter().filter_map(|f| f.value.as_ref()).any(Word::may_expand)
     }
 
     /// Expands every value with `expand` and says what the mount is.
@@ -37,23 +60,29 @@ impl Mount {
         &self,
         expand: impl FnMut(&Word) -> Result<String, E>,
     ) -> Result<MountSpec, MountError<E>> {
-        let _ = expand;
-        todo!()
+        evaluate::evaluate(self, expand)
     }
 }
 
-/// Why a `--mount` cannot be evaluated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a mount cannot be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MountError<E> {
     /// Expansion of a value failed.
+    #[error("{0}")]
     Expand(E),
     /// The field, or the mount as a whole, makes no sense.
-    Invalid {
-        /// BuildKit's text.
-        message: String,
-        /// The field, or the whole flag.
-        span: Span,
-    },
+    #[error("{0}")]
+    Invalid(Invalid),
+}
+
+/// What is wrong with a mount, in BuildKit's words, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Invalid {
+    /// BuildKit's text.
+    pub message: String,
+    /// The field, or the whole flag.
+    pub span: Span,
 }
 
 /// What kind of mount it is.
@@ -72,6 +101,23 @@ pub enum MountKind {
     Ssh,
 }
 
+impl MountKind {
+    /// All kinds with their names.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("bind", Self::Bind),
+        ("cache", Self::Cache),
+        ("tmpfs", Self::Tmpfs),
+        ("secret", Self::Secret),
+        ("ssh", Self::Ssh),
+    ];
+
+    /// The name, as after `type=`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// How a cache mount is shared between steps that run at the same time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Sharing {
@@ -83,8 +129,14 @@ pub enum Sharing {
     Locked,
 }
 
-/// An evaluated mount; what was not given is `None`, defaults that need the stage (WORKDIR, the
-/// secret's target) are the caller's.
+impl Sharing {
+    /// All ways with their names.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("shared", Self::Shared), ("private", Self::Private), ("locked", Self::Locked)];
+}
+
+/// An evaluated mount; what was not given is `None`, and defaults that need the stage (WORKDIR,
+/// the secret's target) are the caller's.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct MountSpec {
     /// `type`.

@@ -1,0 +1,156 @@
+//! Flags behind the keyword (B1-11): finding them, and checking them against what is known.
+
+use super::instruction::Report;
+use super::logical::Logical;
+use crate::ast::{FlagUse, Switch};
+use crate::suggest::with_suggestion;
+use crate::{Spanned, Word};
+
+/// What a flag takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// `--f` or `--f=true`.
+    Bool,
+    /// `--f=value`, once.
+    One,
+    /// `--f=value`, any number of times.
+    Many,
+}
+
+/// Splits flags from the arguments behind them. Quotes and backslashes within a flag are taken
+/// out; the escape directive does not change that.
+pub(super) fn extract<'a>(line: &Logical, text: &'a str) -> (Vec<FlagUse>, &'a str) {
+    let mut flags = Vec::new();
+    let mut rest = text;
+    while let Some((raw, cooked, after)) = next(rest) {
+        rest = after;
+        if cooked == "--" {
+            break;
+        }
+        flags.push(flag_use(line, raw, &cooked));
+    }
+    (flags, rest)
+}
+
+/// The arguments behind the flags.
+pub(super) fn skip(text: &str) -> &str {
+    let mut rest = text;
+    while let Some((_, cooked, after)) = next(rest) {
+        rest = after;
+        if cooked == "--" {
+            break;
+        }
+    }
+    rest
+}
+
+/// The next flag as written and without quotes, and what follows it.
+fn next(text: &str) -> Option<(&str, String, &str)> {
+    let text = text.trim_start();
+    if !text.starts_with("--") {
+        return None;
+    }
+    let mut cooked = String::new();
+    let mut quote = None;
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (c, quote) {
+            ('\\', _) => cooked.extend(chars.next().map(|(_, c)| c)),
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => quote = Some(c),
+            (c, None) if c.is_whitespace() => return Some((&text[..at], cooked, &text[at..])),
+            (c, _) => cooked.push(c),
+        }
+    }
+    Some((text, cooked, ""))
+}
+
+fn flag_use(line: &Logical, raw: &str, cooked: &str) -> FlagUse {
+    let span = line.span(raw);
+    let Some(equals) = cooked.find('=') else {
+        return FlagUse { name: Word::new(&cooked[2..], span), value: None, span };
+    };
+    // Up to the `=` there are hardly ever quotes; then both parts have their exact place.
+    let exact = raw.get(..=equals) == cooked.get(..=equals);
+    let (name_span, value_span) = if exact {
+        (line.span(&raw[2..equals]), line.span(&raw[equals + 1..]))
+    } else {
+        (span, span)
+    };
+    FlagUse {
+        name: Word::new(&cooked[2..equals], name_span),
+        value: Some(Word::new(&cooked[equals + 1..], value_span)),
+        span,
+    }
+}
+
+/// Flags of one instruction that are known to it.
+pub(super) struct Flags<'a> {
+    uses: &'a [FlagUse],
+}
+
+impl<'a> Flags<'a> {
+    /// Reports flags that are not in `known`, come twice, or lack a value.
+    pub(super) fn check(
+        uses: &'a [FlagUse],
+        known: &[(&str, Takes)],
+        report: &mut Report<'_, '_>,
+    ) -> Self {
+        for (index, flag) in uses.iter().enumerate() {
+            let name = flag.name.text.as_str();
+            let Some((_, takes)) = known.iter().find(|(known, _)| *known == name) else {
+                let message = format!("unknown flag: --{name}");
+                let names = known.iter().map(|(name, _)| *name);
+                report.says(with_suggestion(message, name, names, true), flag.span);
+                continue;
+            };
+            let earlier = uses[..index].iter().find(|other| other.name.text == name);
+            if let (Some(earlier), Takes::Bool | Takes::One) = (earlier, takes) {
+                report.says(format!("duplicate flag specified: --{name}"), flag.span);
+                report.errors.amend(|e| e.and_label(earlier.span, "first given here"));
+                continue;
+            }
+            match (takes, &flag.value) {
+                (Takes::One | Takes::Many, None) => {
+                    report.says(format!("missing a value on flag: --{name}"), flag.span);
+                }
+                (Takes::Bool, Some(value)) if value.text.is_empty() => {
+                    report.says(format!("missing a value on flag: --{name}"), flag.span);
+                }
+                (Takes::Bool, Some(value)) if boolean(&value.text).is_none() => report.says(
+                    format!("expecting boolean value for flag --{name}, not: {}", value.text),
+                    value.span,
+                ),
+                _ => {}
+            }
+        }
+        Self { uses }
+    }
+
+    /// A flag that is on or off.
+    pub(super) fn switch(&self, name: &str) -> Option<Switch> {
+        let flag = self.uses.iter().find(|flag| flag.name.text == name)?;
+        let value = flag.value.as_ref().map_or(Some(true), |value| boolean(&value.text))?;
+        Some(Spanned::new(value, flag.span))
+    }
+
+    /// A flag with a value; an empty one counts as not given.
+    pub(super) fn value(&self, name: &str) -> Option<Word> {
+        self.values(name).into_iter().next()
+    }
+
+    /// All values of a flag; empty ones count as not given.
+    pub(super) fn values(&self, name: &str) -> Vec<Word> {
+        let uses = self.uses.iter().filter(|flag| flag.name.text == name);
+        let values = uses.filter_map(|flag| flag.value.clone());
+        values.filter(|value| !value.text.is_empty()).collect()
+    }
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,109 @@
+//! COPY and ADD (B6, B8-08).
+
+use super::{Report, Request};
+use crate::Word;
+use crate::ast::{Add, Copy, Source, Transfer};
+use crate::grammar::flags::{Flags, Takes};
+use crate::grammar::words::holds_variable;
+use crate::{chmod, heredoc};
+
+const COPY_FLAGS: [(&str, Takes); 6] = [
+    ("from", Takes::One),
+    ("chown", Takes::One),
+    ("chmod", Takes::One),
+    ("link", Takes::Bool),
+    ("parents", Takes::Bool),
+    ("exclude", Takes::Many),
+];
+
+const ADD_FLAGS: [(&str, Takes); 7] = [
+    ("chown", Takes::One),
+    ("chmod", Takes::One),
+    ("link", Takes::Bool),
+    ("keep-git-dir", Takes::Bool),
+    ("checksum", Takes::One),
+    ("unpack", Takes::Bool),
+    ("exclude", Takes::Many),
+];
+
+pub(super) fn copy(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<Copy> {
+    if let Some(flag) = request.flags.iter().find(|flag| flag.name.text == "checksum") {
+        report.syntax("checksum can't be specified for COPY", flag.span);
+        return None;
+    }
+    let flags = Flags::check(request.flags, &COPY_FLAGS, report);
+    let from = flags.value("from");
+    if let Some(from) = from.as_ref().filter(|from| holds_variable(&from.text)) {
+        report.syntax(
+            "variable expansion is not supported for --from, define a new stage with FROM using \
+             ARG from global scope as a workaround",
+            from.span,
+        );
+    }
+    let transfer = transfer("COPY", request, &flags, report)?;
+    Some(Copy { transfer, from, parents: flags.switch("parents") })
+}
+
+pub(super) fn add(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<Add> {
+    let flags = Flags::check(request.flags, &ADD_FLAGS, report);
+    let transfer = transfer("ADD", request, &flags, report)?;
+    Some(Add {
+        transfer,
+        checksum: flags.value("checksum"),
+        keep_git_dir: flags.switch("keep-git-dir"),
+        unpack: flags.switch("unpack"),
+    })
+}
+
+fn transfer(
+    name: &str,
+    request: &Request<'_>,
+    flags: &Flags<'_>,
+    report: &mut Report<'_, '_>,
+) -> Option<Transfer> {
+    let (words, json) = request.list(report)?;
+    let [words @ .., dest] = words.as_slice() else { return too_few(name, request, report) };
+    if words.is_empty() {
+        return too_few(name, request, report);
+    }
+    if !json && heredoc::parse_word(&dest.text).is_some() {
+        report.says(format!("{name} cannot accept a heredoc as a destination"), dest.span);
+    }
+    let chmod = flags.value("chmod");
+    if let Some(mode) = chmod.as_ref().filter(|mode| !mode.may_expand())
+        && let Err(error) = chmod::parse(&mode.text)
+    {
+        report.syntax(error.to_string(), mode.span);
+    }
+    let sources = words.iter().map(|word| source(word, json, request)).collect();
+    Some(Transfer {
+        sources,
+        dest: dest.clone(),
+        chown: flags.value("chown"),
+        chmod,
+        link: flags.switch("link"),
+        exclude: flags.values("exclude"),
+    })
+}
+
+fn too_few<T>(name: &str, request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<T> {
+    let message = format!(
+        "{name} requires at least two arguments, but only one was provided. Destination could not \
+         be determined"
+    );
+    report.says(message, request.args_span());
+    None
+}
+
+/// A word that opens a here-document stands for the body of that name; of several with the same
+/// name, for the last (B8-09).
+fn source(word: &Word, json: bool, request: &Request<'_>) -> Source {
+    let opening = if json { None } else { heredoc::parse_word(&word.text) };
+    let body = opening.and_then(|opening| {
+        request.source.heredocs.iter().rev().find(|body| body.name.text == opening.name)
+    });
+    match body {
+        Some(body) => Source::Heredoc(body.clone()),
+        None => Source::Path(word.clone()),
+    }
+}

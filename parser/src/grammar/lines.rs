@@ -1,0 +1,90 @@
+//! Physical lines: LF or CRLF, a byte order mark on the first, and their limit (B1-01, B1-02).
+
+use super::errors::{Errors, MAX_LINE};
+use crate::{SourceFile, Span};
+
+/// A line of the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a> {
+    /// Without the line end.
+    pub(super) text: &'a str,
+    /// Offset of its first byte in the file.
+    pub(super) start: usize,
+    /// Offset behind its line end.
+    pub(super) next: usize,
+}
+
+impl Line<'_> {
+    pub(super) fn span(&self) -> Span {
+        Span::new(self.start, self.start + self.text.len())
+    }
+
+    /// Whether it is blank.
+    pub(super) fn is_blank(&self) -> bool {
+        self.text.trim_start().is_empty()
+    }
+
+    /// The text of a comment behind its `#`, with the offset of that text in the file.
+    pub(super) fn comment(&self) -> Option<(&str, usize)> {
+        let trimmed = self.text.trim_start();
+        let comment = trimmed.strip_prefix('#')?;
+        Some((comment, self.start + (self.text.len() - comment.len())))
+    }
+}
+
+/// Hands out lines one after the other.
+#[derive(Clone)]
+pub(super) struct Lines<'a> {
+    source: &'a SourceFile,
+    at: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(source: &'a SourceFile) -> Self {
+        let bom = if source.text().starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        Self { source, at: bom }
+    }
+
+    /// The next line, without moving on.
+    pub(super) fn peek(&self) -> Option<Line<'a>> {
+        let rest = &self.source.text()[self.at..];
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', rest.as_bytes());
+        let next = self.at + end.map_or(rest.len(), |end| end + 1);
+        let text = &rest[..end.unwrap_or(rest.len())];
+        Some(Line { text: text.trim_end_matches('\r'), start: self.at, next })
+    }
+
+    /// The text from byte `start` to the next line.
+    pub(super) fn since(&self, start: usize) -> &'a str {
+        &self.source.text()[start..self.at]
+    }
+
+    /// Offset of the next line.
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// Reports every line that is too long.
+    pub(super) fn check_lengths(&self, errors: &mut Errors<'_>) {
+        for line in self.clone() {
+            if line.next - line.start > MAX_LINE + 1 {
+                let message =
+                    format!("dockerfile line greater than max allowed size of {MAX_LINE}");
+                errors.syntax(message, Span::at(line.start));
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        let line = self.peek()?;
+        self.at = line.next;
+        Some(line)
+    }
+}
