@@ -1,4 +1,5 @@
-//! Where the store lies: what the command line, the environment and the user say together.
+//! What the command line, the environment and the user say together: where the store lies, and
+//! what time it is.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,23 @@ pub(crate) fn store_root(given: Option<&Path>) -> Result<PathBuf, Failure> {
     user_data(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME")).ok_or_else(|| {
         Failure::text("Neither `XDG_DATA_HOME` nor `HOME` is set, so there is no place for a store")
             .with_hint("Name one with `--root` or `GANTRY_ROOT`")
+    })
+}
+
+/// Reads `SOURCE_DATE_EPOCH`: the time that stands for now, in seconds since 1970.
+///
+/// # Errors
+/// It is set and is no number.
+pub(crate) fn source_date_epoch() -> Result<Option<i64>, Failure> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let seconds = text.to_str().and_then(|text| text.parse().ok());
+    seconds.map(Some).ok_or_else(|| {
+        Failure::text(format_args!(
+            "`SOURCE_DATE_EPOCH` is `{}`, which is no number of seconds",
+            text.display()
+        ))
     })
 }
 

@@ -1,22 +1,106 @@
 //! One file a command: its arguments, then its `run`.
 
+mod completion;
+mod du;
+mod groups;
+mod history;
+mod images;
+mod import;
+mod info;
+mod inspect;
+mod load;
+mod prune;
+mod rmi;
+mod system_df;
+mod tag;
 mod version;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::args::Cli;
+use gantry_cache::{OpenOptions, Store};
+
+use crate::args::{Cli, Globals};
+use crate::settings;
 use crate::ui::{Failure, Ui};
 
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Images(images::ImagesArgs),
+    History(history::HistoryArgs),
+    Inspect(inspect::InspectArgs),
+    Tag(tag::TagArgs),
+    Rmi(rmi::RmiArgs),
+    Load(load::LoadArgs),
+    Import(import::ImportArgs),
+    Du(du::DuArgs),
+    Prune(prune::PruneArgs),
+    Info(info::InfoArgs),
     Version(version::VersionArgs),
+    #[command(subcommand)]
+    Image(groups::Image),
+    #[command(subcommand)]
+    Builder(groups::Builder),
+    #[command(subcommand)]
+    Buildx(groups::Buildx),
+    #[command(subcommand)]
+    System(groups::System),
+    Completion(completion::CompletionArgs),
+}
+
+impl Command {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Images(args) => images::run(args, context),
+            Self::History(args) => history::run(args, context),
+            Self::Inspect(args) => inspect::run(args, context),
+            Self::Tag(args) => tag::run(args, context),
+            Self::Rmi(args) => rmi::run(args, context),
+            Self::Load(args) => load::run(args, context),
+            Self::Import(args) => import::run(args, context),
+            Self::Du(args) => du::run(args, context),
+            Self::Prune(args) => prune::run(args, context),
+            Self::Info(args) => info::run(args, context),
+            Self::Version(args) => version::run(args, context),
+            Self::Image(group) => group.run(context),
+            Self::Builder(group) => group.run(context),
+            Self::Buildx(group) => group.run(context),
+            Self::System(group) => group.run(context),
+            Self::Completion(args) => completion::run(args, context),
+        }
+    }
 }
 
 /// What a command is given.
 pub(crate) struct Context {
     /// Where it speaks.
     pub(crate) ui: Ui,
+    /// Whether it explains more.
+    pub(crate) debug: bool,
+    root: Option<PathBuf>,
+}
+
+impl Context {
+    fn new(globals: &Globals) -> Self {
+        Self { ui: Ui::new(), debug: globals.debug, root: globals.root.clone() }
+    }
+
+    /// Where the store lies.
+    pub(crate) fn root(&self) -> Result<PathBuf, Failure> {
+        settings::store_root(self.root.as_deref())
+    }
+
+    /// Opens the store, and makes it if it isn't there yet.
+    pub(crate) fn store(&self) -> Result<Store, Failure> {
+        let options = OpenOptions { create: true, ..OpenOptions::default() };
+        Ok(Store::open(&self.root()?, options)?)
+    }
+
+    /// Opens the store if it is there; looking makes none.
+    pub(crate) fn existing_store(&self) -> Result<Option<Store>, Failure> {
+        Ok(Store::open_existing(&self.root()?)?)
+    }
 }
 
 /// Runs the command and turns its end into an exit code.
@@ -25,11 +109,8 @@ pub(crate) struct Context {
 /// gantry in the middle of a write to the store. Writing to a closed stdout fails instead, and that
 /// ends the command quietly with 141, which is what a shell shows for a program killed by it.
 pub(crate) fn run(cli: &Cli) -> ExitCode {
-    let context = Context { ui: Ui::new() };
-    let outcome = match &cli.command {
-        Command::Version(args) => version::run(args, &context),
-    };
-    match outcome {
+    let context = Context::new(&cli.globals);
+    match cli.command.run(&context) {
         Ok(code) => code,
         Err(failure) if failure.broken_pipe() => ExitCode::from(141),
         Err(failure) => {
@@ -37,4 +118,9 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// Seconds since 1970, for telling how long ago something was.
+pub(crate) fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }

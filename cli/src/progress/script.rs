@@ -40,7 +40,8 @@ impl Script {
     }
 
     pub(super) fn add(self, n: u32, title: &str) -> Self {
-        self.event(Event::VertexAdded { vertex: id(n), title: title.to_owned(), inputs: vec![] })
+        let (kind, title) = ("run".to_owned(), title.to_owned());
+        self.event(Event::VertexAdded { vertex: id(n), kind, title, inputs: vec![] })
     }
 
     pub(super) fn start(self, n: u32) -> Self {

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use gantry_cache::StoreError;
 use gantry_parser::{Diagnostic, SourceFile};
 
 use super::{Ui, excerpt};
@@ -26,7 +27,9 @@ pub(crate) struct Failure {
 impl Failure {
     /// An error in what was asked for, or met on the way: exit code 1.
     pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
-        Self::from_anyhow(error.into())
+        let mut failure = Self::from_anyhow(error.into());
+        failure.hints.extend(failure.error.chain().find_map(hint_of));
+        failure
     }
 
     /// An error known by its text alone.
@@ -131,6 +134,14 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
+}
+
+/// What an error of another room says can be done about it.
+fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<StoreError>() {
+        return error.hint();
+    }
+    None
 }
 
 /// An error with words put before it; its causes are those of the error.

@@ -34,6 +34,25 @@ pub(crate) fn ago(then: i64, now: i64) -> String {
     format!("{} ago", duration(Duration::from_secs(span)))
 }
 
+/// A time as Go prints one: `2024-05-01 12:00:00 +0000 UTC`.
+pub(crate) fn timestamp(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()
+}
+
+/// A time as JSON holds it: `2024-05-01T12:00:00Z`.
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// Shortens a text to `width` characters, the last of which is `…` then.
+pub(crate) fn ellipsis(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// Reads a size: `10GB`, `512m`, `1.5g`, `4096`. Units are binary.
 ///
 /// # Errors

@@ -1,0 +1,82 @@
+//! Other spellings of the same commands: `image ls`, `builder prune`, `buildx du`, `system info`.
+
+use std::process::ExitCode;
+
+use super::{
+    Context, du, history, images, import, info, inspect, load, prune, rmi, system_df, tag,
+};
+use crate::ui::Failure;
+
+/// Manage images
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Image {
+    #[command(visible_alias = "list")]
+    Ls(images::ImagesArgs),
+    History(history::HistoryArgs),
+    Inspect(inspect::InspectArgs),
+    Tag(tag::TagArgs),
+    #[command(visible_alias = "remove")]
+    Rm(rmi::RmiArgs),
+    Load(load::LoadArgs),
+    Import(import::ImportArgs),
+}
+
+impl Image {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Ls(args) => images::run(args, context),
+            Self::History(args) => history::run(args, context),
+            Self::Inspect(args) => inspect::run(args, context),
+            Self::Tag(args) => tag::run(args, context),
+            Self::Rm(args) => rmi::run(args, context),
+            Self::Load(args) => load::run(args, context),
+            Self::Import(args) => import::run(args, context),
+        }
+    }
+}
+
+/// Manage the build cache
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Builder {
+    Prune(prune::PruneArgs),
+}
+
+impl Builder {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Prune(args) => prune::run(args, context),
+        }
+    }
+}
+
+/// Build with the spelling of docker's build plugin
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Buildx {
+    Du(du::DuArgs),
+    Prune(prune::PruneArgs),
+}
+
+impl Buildx {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Du(args) => du::run(args, context),
+            Self::Prune(args) => prune::run(args, context),
+        }
+    }
+}
+
+/// Manage gantry
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum System {
+    Df(system_df::DfArgs),
+    Info(info::InfoArgs),
+}
+
+impl System {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Df(args) => system_df::run(args, context),
+            Self::Info(args) => info::run(args, context),
+        }
+    }
+}

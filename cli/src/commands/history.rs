@@ -1,0 +1,122 @@
+//! `gantry history`: what an image's layers came from, the newest first.
+
+use std::process::ExitCode;
+
+use gantry_cache::{Image, Store};
+use gantry_image::History;
+use serde_json::Value;
+
+use super::images::read_config;
+use super::{Context, now};
+use crate::ui::listing::{Listing, Row, row};
+use crate::ui::{Failure, human};
+
+/// Show the history of an image
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "gantry history [OPTIONS] IMAGE")]
+pub(crate) struct HistoryArgs {
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// Format output: 'table', 'table TEMPLATE', 'json' or a Go template
+    #[arg(long, value_name = "string")]
+    format: Option<String>,
+    /// Print sizes and dates in human readable format
+    #[arg(
+        short = 'H',
+        long,
+        value_name = "bool",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    human: bool,
+    /// Don't truncate output
+    #[arg(long)]
+    no_trunc: bool,
+    /// Only show image IDs
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+const LISTING: Listing = Listing {
+    columns: &[
+        ("ID", "IMAGE"),
+        ("CreatedSince", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("CreatedBy", "CREATED BY"),
+        ("Size", "SIZE"),
+        ("Comment", "COMMENT"),
+    ],
+    default: "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
+    key: "ID",
+};
+
+/// How much of a command fits into the table.
+const COMMAND_WIDTH: usize = 45;
+
+pub(crate) fn run(args: &HistoryArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let default = match args.human {
+        true => LISTING.default,
+        false => "{{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
+    };
+    let listing = Listing { default, ..LISTING };
+    let format = listing.format(args.format.as_deref(), args.quiet)?;
+    let store = context.store()?;
+    let image = store.images().resolve(&args.image)?;
+    listing.print(&format, rows(&image, &store, args)?, &context.ui)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rows(image: &Image, store: &Store, args: &HistoryArgs) -> Result<Vec<Row>, Failure> {
+    let config = read_config(image, store)?;
+    let mut layers = image.layers.iter();
+    let mut rows = Vec::new();
+    for entry in &config.value().history {
+        let layer = if entry.empty_layer { None } else { layers.next() };
+        let size = layer.map_or(Ok(0), |layer| layer_size(layer, store))?;
+        rows.push(row_of(entry, size, args));
+    }
+    // Layers that the history doesn't account for are there all the same.
+    for layer in layers {
+        rows.push(row_of(&History::default(), layer_size(layer, store)?, args));
+    }
+    rows.reverse();
+    if let Some(newest) = rows.first_mut() {
+        let id = if args.no_trunc { image.id.to_string() } else { image.id.short() };
+        newest.insert("ID".to_owned(), id.into());
+    }
+    Ok(rows)
+}
+
+fn row_of(entry: &History, size: u64, args: &HistoryArgs) -> Row {
+    let created = entry.created.as_ref().and_then(|time| time.unix()).map(|(seconds, _)| seconds);
+    let since = created.map_or_else(|| "N/A".to_owned(), |then| human::ago(then, now()));
+    let at = created.map_or_else(String::new, human::rfc3339);
+    let command = entry.created_by.replace('\t', " ");
+    let command = match args.no_trunc {
+        true => command,
+        false => human::ellipsis(&command, COMMAND_WIDTH),
+    };
+    let size: Value = match args.human {
+        true => human::size(size).into(),
+        false => size.to_string().into(),
+    };
+    row([
+        ("ID", "<missing>".into()),
+        ("CreatedSince", since.into()),
+        ("CreatedAt", at.into()),
+        ("CreatedBy", command.into()),
+        ("Size", size),
+        ("Comment", entry.comment.as_str().into()),
+    ])
+}
+
+/// The sum of a layer's files, which may take reading its blob once.
+fn layer_size(id: &gantry_cache::LayerId, store: &Store) -> Result<u64, Failure> {
+    match store.layers().require(id)?.size {
+        Some(size) => Ok(size),
+        None => Ok(store.layers().ensure_manifest(id)?.total_size()),
+    }
+}

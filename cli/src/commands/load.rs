@@ -1,0 +1,48 @@
+//! `gantry load`: images out of an archive.
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gantry_image::Platform;
+
+use super::Context;
+use crate::transfer::{self, Source};
+use crate::ui::Failure;
+
+/// Load an image from a tar archive or STDIN
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "gantry load [OPTIONS]")]
+pub(crate) struct LoadArgs {
+    /// Read from a tar archive file (or an OCI layout directory), instead of STDIN
+    #[arg(short, long, value_name = "string")]
+    input: Option<PathBuf>,
+    /// Load only the given platform variant. Formatted as "os[/arch[/variant]]"
+    #[arg(long, value_name = "string")]
+    platform: Option<Platform>,
+    /// Suppress the load output (there is none but the result)
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(crate) fn run(args: &LoadArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let (source, name) = match &args.input {
+        Some(path) => (Source::Path(path), path.display().to_string()),
+        None if io::stdin().is_terminal() => {
+            return Err(Failure::text("requested load from stdin, but stdin is empty")
+                .with_hint("Name a file with `-i`, or pipe one in"));
+        }
+        None => (Source::Stream(Box::new(io::stdin())), "-".to_owned()),
+    };
+    let store = context.store()?;
+    for loaded in transfer::load(source, &name, args.platform.as_ref(), &store)? {
+        if loaded.names.is_empty() {
+            context.ui.line(format_args!("Loaded image ID: {}", loaded.id))?;
+        }
+        for name in loaded.names {
+            context.ui.line(format_args!("Loaded image: {}", name.familiar()))?;
+        }
+    }
+    store.sync()?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,120 @@
+//! `load`: the images of a docker archive or an OCI layout.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use gantry_cache::{NewImage, Store};
+use gantry_image::archive::{Archive, ArchivedImage, DirectorySpool};
+use gantry_image::{DateTime, Digest, Platform, Reference};
+
+use super::TransferError;
+use super::layer::bring;
+
+/// Where an archive comes from.
+pub(crate) enum Source<'a> {
+    /// A file, or a directory that is an OCI layout.
+    Path(&'a Path),
+    /// A stream.
+    Stream(Box<dyn Read + Send>),
+}
+
+/// An image that is in the store now.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Its ID.
+    pub(crate) id: Digest,
+    /// The names that it got.
+    pub(crate) names: Vec<Reference>,
+}
+
+/// Loads all images of an archive, each for one platform only: `platform`, or the host's, or,
+/// where there is a single one and none was asked for, that.
+///
+/// # Errors
+/// [`TransferError`]. Images before the broken one have been loaded then.
+pub(crate) fn load(
+    source: Source<'_>,
+    name: &str,
+    platform: Option<&Platform>,
+    store: &Store,
+) -> Result<Vec<Loaded>, TransferError> {
+    let work = store.work_dir()?;
+    let spool_dir = work.scratch().join("spool");
+    fs_err::create_dir(&spool_dir).map_err(TransferError::io("create a spool"))?;
+    let mut spool = DirectorySpool::new(&spool_dir);
+    let broken = |source| TransferError::Archive { name: name.to_owned(), source };
+    let archive = match source {
+        Source::Path(path) => Archive::open(path, &mut spool),
+        Source::Stream(stream) => Archive::read(stream, &mut spool),
+    }
+    .map_err(broken)?;
+    let chosen = choose(archive.images(), platform);
+    if chosen.is_empty() {
+        let platform = platform.cloned().unwrap_or_else(Platform::host);
+        return Err(TransferError::NoPlatform { name: name.to_owned(), platform });
+    }
+    let mut loaded = Vec::new();
+    for image in chosen {
+        let mut layers = Vec::with_capacity(image.layers.len());
+        let mut size = 0;
+        for layer in &image.layers {
+            let brought = bring(&archive, name, layer, store, &work)?;
+            layers.push(brought.id);
+            size += brought.size;
+        }
+        let id = store.blobs().put(image.config.bytes())?;
+        let manifest = match &image.manifest {
+            Some(manifest) => Some(store.blobs().put(manifest.bytes())?),
+            None => None,
+        };
+        store.images().put(&NewImage {
+            id,
+            manifest,
+            platform: &image.platform,
+            layers: &layers,
+            size,
+            created: image.config.value().created.as_ref().and_then(system_time),
+        })?;
+        for name in &image.names {
+            store.images().tag(name, &id)?;
+        }
+        loaded.push(Loaded { id, names: image.names.clone() });
+    }
+    Ok(loaded)
+}
+
+/// Takes of each name the image that suits the platform best; images without a name all.
+fn choose<'a>(images: &'a [ArchivedImage], wanted: Option<&Platform>) -> Vec<&'a ArchivedImage> {
+    let platform = wanted.cloned().unwrap_or_else(Platform::host);
+    let mut chosen: Vec<&ArchivedImage> = Vec::new();
+    for image in images {
+        let rivals = || images.iter().filter(|other| other.names == image.names);
+        let alone = image.names.is_empty() || rivals().count() == 1;
+        let rank = platform.rank(&image.platform);
+        let best = rivals().filter_map(|other| platform.rank(&other.platform)).min();
+        let fits = match (wanted, alone) {
+            // Whoever asks for nothing gets what there is.
+            (None, true) => true,
+            (Some(_), true) => rank.is_some(),
+            (_, false) => rank.is_some() && rank == best,
+        };
+        // Of two that suit alike, the first.
+        let taken = chosen.iter().any(|other| !alone && other.names == image.names);
+        if fits && !taken {
+            chosen.push(image);
+        }
+    }
+    chosen
+}
+
+/// A config's time as the store wants it.
+pub(super) fn system_time(time: &DateTime) -> Option<SystemTime> {
+    let (seconds, nanos) = time.unix()?;
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let start = match seconds {
+        0.. => SystemTime::UNIX_EPOCH.checked_add(whole),
+        _ => SystemTime::UNIX_EPOCH.checked_sub(whole),
+    };
+    start?.checked_add(Duration::from_nanos(nanos.into()))
+}

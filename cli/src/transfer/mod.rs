@@ -1,0 +1,73 @@
+//! Images in and out of the store by archives: `load` and `import`.
+//!
+//! Speaks to no terminal. What comes in isn't trusted: every layer is read and held against its
+//! digests before the store knows of it, so a broken archive leaves nothing behind.
+
+mod import;
+mod layer;
+mod load;
+
+pub(crate) use import::{Import, import};
+pub(crate) use load::{Loaded, Source, load};
+
+use std::io;
+
+use gantry_cache::StoreError;
+use gantry_image::archive::ArchiveError;
+use gantry_image::layer::LayerError;
+use gantry_image::{DiffId, Platform};
+
+/// An archive could not be brought in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TransferError {
+    /// The archive is broken, or isn't one.
+    #[error("Failed to read the archive `{name}`")]
+    Archive {
+        /// What it is called.
+        name: String,
+        /// What is wrong.
+        source: ArchiveError,
+    },
+    /// A layer is broken or hostile.
+    #[error("Failed to read the layer `{layer}`")]
+    Layer {
+        /// Its diff ID, or where it comes from.
+        layer: String,
+        /// What is wrong.
+        source: LayerError,
+    },
+    /// A layer's bytes are others than its image says.
+    #[error("The layer `{}` has the diff ID `{}`", expected.0, actual.0)]
+    DiffId {
+        /// What the image says.
+        expected: DiffId,
+        /// What it is.
+        actual: DiffId,
+    },
+    /// Bytes could not be read or written.
+    #[error("Failed to {what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// No image of the archive runs on the platform.
+    #[error("`{name}` holds no image for {platform}")]
+    NoPlatform {
+        /// What the archive is called.
+        name: String,
+        /// What was asked for.
+        platform: Platform,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl TransferError {
+    fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        |source| Self::Io { what, source }
+    }
+}
