@@ -1,4 +1,25 @@
-//! The entry loop.
+//! The entry loop over a tar that isn't trusted.
+//!
+//! The `tar` crate's types say where the fields of a header lie; numbers, extensions and the walk
+//! from header to header are done here. (Its own loop applies GNU and PAX extensions, but not in
+//! the way of docker's reader in every corner; and its raw loop, that applies none, loses its place
+//! behind a member whose size only PAX can say.) Rule: read as Go's `archive/tar` reads, which is
+//! what docker and containerd see; where readers are known to disagree, refuse.
+//!
+//! - Links, directories, devices and fifos have no data, whatever their size says.
+//! - A PAX size wins over the header's, and contradicting a size that the header can hold is refused.
+//! - A lone zero block that isn't followed by another, or by the end, is refused.
+//! - Global PAX headers are ignored, and refused if they'd move or rename members.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use gantry_tree::{Time, Xattrs};
+use tar::Header as Block;
+
+use super::LayerError;
+use super::header::BLOCK;
+use super::pax::{Records, SPECIAL_LIMIT};
+use super::sparse::{SparseMap, map_1_0, old_gnu_pairs};
 
 /// When reading a tar is given up, whatever it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,5 +34,507 @@ impl Default for Limits {
     /// 1 TiB in 16 million members: more than images have, and few enough to end some day.
     fn default() -> Self {
         Self { bytes: 1 << 40, entries: 16 << 20 }
+    }
+}
+
+/// One member, with all extensions applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    /// As written; whoever uses it must understand it first.
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: MemberKind,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mtime: Time,
+    /// Sorted by name.
+    pub(crate) xattrs: Xattrs,
+    /// The length of a file, holes included; 0 for all else.
+    pub(crate) size: u64,
+    /// Where a file's stored data start in the tar.
+    pub(crate) data_offset: u64,
+    /// Are the data stored as they are, without holes left out?
+    pub(crate) contiguous: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MemberKind {
+    File,
+    HardLink(Vec<u8>),
+    Symlink(Vec<u8>),
+    CharDevice(u32, u32),
+    BlockDevice(u32, u32),
+    Dir,
+    Fifo,
+}
+
+/// A piece of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chunk {
+    /// That many bytes are in the buffer.
+    Data(usize),
+    /// That many zeros.
+    Hole(u64),
+    End,
+}
+
+/// A tar under way.
+pub(crate) struct Members<R> {
+    inner: R,
+    skip: fn(&mut R, u64) -> io::Result<()>,
+    limits: Limits,
+    entries: u64,
+    bytes: u64,
+    /// Where `inner` stands.
+    offset: u64,
+    /// Where the current member's header started, for messages.
+    header_offset: u64,
+    /// Stored data of the current member that haven't been read.
+    left: u64,
+    padding: u64,
+    /// The current file's logical position, and its holes.
+    position: u64,
+    size: u64,
+    map: Option<(SparseMap, usize)>,
+    finished: bool,
+}
+
+impl<R: Read> Members<R> {
+    /// Reads a tar as a stream.
+    pub(crate) fn new(inner: R, limits: Limits) -> Self {
+        fn skip<R: Read>(inner: &mut R, bytes: u64) -> io::Result<()> {
+            match io::copy(&mut inner.by_ref().take(bytes), &mut io::sink())? {
+                n if n == bytes => Ok(()),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        Self {
+            inner,
+            skip: skip::<R>,
+            limits,
+            entries: 0,
+            bytes: 0,
+            offset: 0,
+            header_offset: 0,
+            left: 0,
+            padding: 0,
+            position: 0,
+            size: 0,
+            map: None,
+            finished: false,
+        }
+    }
+
+    /// Reads a tar whose data can be jumped over.
+    pub(crate) fn seekable(inner: R, limits: Limits) -> Self
+    where
+        R: Seek,
+    {
+        fn skip<R: Seek>(inner: &mut R, bytes: u64) -> io::Result<()> {
+            let bytes = i64::try_from(bytes).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+            inner.seek(SeekFrom::Current(bytes)).map(drop)
+        }
+        Self { skip: skip::<R>, ..Self::new(inner, limits) }
+    }
+
+    /// Goes to the next member; `None` at the end of the tar.
+    pub(crate) fn next(&mut self) -> Result<Option<Member>, LayerError> {
+        if self.finished {
+            return Ok(None);
+        }
+        self.leave_member()?;
+        let mut extensions = Extensions::default();
+        loop {
+            self.header_offset = self.offset;
+            let Some(block) = self.header_block()? else {
+                self.finished = true;
+                if extensions.any() {
+                    return Err(self.malformed("it ends behind a header that belongs to the next member"));
+                }
+                return Ok(None);
+            };
+            self.entries += 1;
+            if self.entries > self.limits.entries {
+                return Err(LayerError::TooLarge { what: "members", limit: self.limits.entries });
+            }
+            let header = Block::from_byte_slice(&block);
+            match header.as_old().linkflag[0] {
+                b'x' => {
+                    let records = self.pax(header)?;
+                    if extensions.pax.replace(records).is_some() {
+                        return Err(self.malformed("a member has two PAX headers"));
+                    }
+                }
+                b'g' => {
+                    let records = self.pax(header)?;
+                    if !records.is_harmless_global() {
+                        return Err(self.malformed("a global PAX header would change all members"));
+                    }
+                }
+                b'L' => extensions.name = Some(self.long_name(header)?),
+                b'K' => extensions.link = Some(self.long_name(header)?),
+                kind => return self.member(header, kind, extensions).map(Some),
+            }
+        }
+    }
+
+    /// Reads a piece of the current file.
+    pub(crate) fn chunk(&mut self, buffer: &mut [u8]) -> Result<Chunk, LayerError> {
+        if self.position == self.size {
+            return Ok(Chunk::End);
+        }
+        let mut most = self.left;
+        if let Some((map, at)) = &mut self.map {
+            while map.stretches.get(*at).is_some_and(|(offset, length)| offset + length <= self.position) {
+                *at += 1;
+            }
+            let next = map.stretches.get(*at).copied();
+            let start = next.map_or(self.size, |(offset, _)| offset);
+            if self.position < start {
+                let hole = start - self.position;
+                self.position = start;
+                return Ok(Chunk::Hole(hole));
+            }
+            most = next.map_or(0, |(offset, length)| offset + length - self.position).min(most);
+        }
+        let wanted = usize::try_from(most).unwrap_or(usize::MAX).min(buffer.len());
+        let n = self.read_some(&mut buffer[..wanted])?;
+        self.left -= n as u64;
+        self.position += n as u64;
+        Ok(Chunk::Data(n))
+    }
+
+    /// Reads whatever follows the end of the tar, to the end of the stream.
+    pub(crate) fn drain(&mut self) -> Result<(), LayerError> {
+        io::copy(&mut self.inner, &mut io::sink()).map(drop).map_err(LayerError::Read)
+    }
+
+    fn leave_member(&mut self) -> Result<(), LayerError> {
+        let rest = self.left + self.padding;
+        if rest > 0 {
+            (self.skip)(&mut self.inner, rest).map_err(|err| self.read_error(err))?;
+        }
+        self.offset += rest;
+        (self.left, self.padding, self.position, self.size, self.map) = (0, 0, 0, 0, None);
+        Ok(())
+    }
+
+    /// Reads a header; `None` for two zero blocks, and for the end of the stream.
+    fn header_block(&mut self) -> Result<Option<[u8; BLOCK]>, LayerError> {
+        let Some(block) = self.block_or_end()? else { return Ok(None) };
+        if block == [0; BLOCK] {
+            return match self.block_or_end()? {
+                None => Ok(None),
+                Some(second) if second == [0; BLOCK] => Ok(None),
+                Some(_) => Err(self.malformed("a single zero block stands between its members")),
+            };
+        }
+        let said = number(&block[148..156]).ok_or_else(|| self.malformed("its checksum is no number"))?;
+        let counted = |of: fn(u8) -> i64| -> i64 {
+            let spaces = 8 * i64::from(b' ');
+            block[..148].iter().chain(&block[156..]).map(|&byte| of(byte)).sum::<i64>() + spaces
+        };
+        // Some old tars summed signed characters; Go takes both.
+        let sums = [counted(i64::from), counted(|byte| i64::from(byte as i8))];
+        if !sums.iter().any(|&sum| u64::try_from(sum).is_ok_and(|sum| sum == said)) {
+            return Err(self.malformed("its checksum is wrong"));
+        }
+        Ok(Some(block))
+    }
+
+    fn block_or_end(&mut self) -> Result<Option<[u8; BLOCK]>, LayerError> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.inner.read(&mut block[filled..]) {
+                Ok(0) if filled == 0 => return Ok(None),
+                Ok(0) => return Err(self.malformed("it ends in the middle of a header")),
+                Ok(n) => filled += n,
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(LayerError::Read(err)),
+            }
+        }
+        self.offset += BLOCK as u64;
+        Ok(Some(block))
+    }
+
+    /// Reads a block of the current member's data.
+    fn data_block(&mut self) -> Result<[u8; BLOCK], LayerError> {
+        if self.left < BLOCK as u64 {
+            return Err(self.malformed("its sparse map leaves its data"));
+        }
+        self.left -= BLOCK as u64;
+        self.block_or_end()?.ok_or_else(|| self.malformed("it ends in the middle of a member"))
+    }
+
+    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, LayerError> {
+        loop {
+            match self.inner.read(buffer) {
+                Ok(0) => return Err(self.malformed("it ends in the middle of a member")),
+                Ok(n) => {
+                    self.offset += n as u64;
+                    return Ok(n);
+                }
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(LayerError::Read(err)),
+            }
+        }
+    }
+
+    /// Reads the data of a header that says something about the next one.
+    fn special(&mut self, header: &Block) -> Result<Vec<u8>, LayerError> {
+        let size = number(&header.as_old().size).ok_or_else(|| self.malformed("a size is no number"))?;
+        if size > SPECIAL_LIMIT {
+            return Err(LayerError::TooLarge { what: "bytes of one PAX header", limit: SPECIAL_LIMIT });
+        }
+        let mut data = vec![0; size.next_multiple_of(BLOCK as u64) as usize];
+        let mut filled = 0;
+        while filled < data.len() {
+            filled += self.read_some(&mut data[filled..])?;
+        }
+        data.truncate(size as usize);
+        Ok(data)
+    }
+
+    fn pax(&mut self, header: &Block) -> Result<Records, LayerError> {
+        let data = self.special(header)?;
+        Records::parse(&data).map_err(|reason| self.malformed(&reason))
+    }
+
+    fn long_name(&mut self, header: &Block) -> Result<Vec<u8>, LayerError> {
+        Ok(until_nul(&self.special(header)?).to_vec())
+    }
+
+    fn member(&mut self, header: &Block, kind: u8, extensions: Extensions) -> Result<Member, LayerError> {
+        let old = header.as_old();
+        let Extensions { name: long_name, link: long_link, pax } = extensions;
+        let mut pax = pax.unwrap_or_default();
+        let field = |field: &[u8], what: &str| {
+            number(field).ok_or_else(|| self.malformed(&format!("its {what} is no number")))
+        };
+        let (own_size, mode) = (field(&old.size, "size")?, field(&old.mode, "mode")?);
+        let id = |pax: Option<u64>, own: &[u8], what: &str| {
+            let id = pax.map_or_else(|| field(own, what), Ok)?;
+            // The highest means "leave it as it is" to chown.
+            u32::try_from(id).ok().filter(|&id| id != u32::MAX).ok_or_else(|| self.malformed(&format!("its {what} is too large")))
+        };
+        let (uid, gid) = (id(pax.uid, &old.uid, "owner")?, id(pax.gid, &old.gid, "group")?);
+        let mtime = match pax.mtime {
+            Some(mtime) => mtime,
+            None => {
+                let secs = signed_number(&old.mtime).ok_or_else(|| self.malformed("its time is no number"))?;
+                Time { secs, nanos: 0 }
+            }
+        };
+        let mut name = pax.path.take().or(long_name).unwrap_or_else(|| own_name(header));
+        if let Some(sparse) = pax.sparse.name.take() {
+            name = sparse;
+        }
+        let link = pax.link.take().or(long_link).unwrap_or_else(|| until_nul(&old.linkname).to_vec());
+        let device = || -> Result<(u32, u32), LayerError> {
+            let bytes = header.as_bytes();
+            let part = |range: std::ops::Range<usize>| {
+                let number = if is_ustar(bytes) || is_gnu(bytes) { number(&bytes[range]) } else { Some(0) };
+                let number = number.and_then(|number| u32::try_from(number).ok());
+                number.ok_or_else(|| self.malformed("its device number is none"))
+            };
+            Ok((part(329..337)?, part(337..345)?))
+        };
+        let kind = match kind {
+            0 if name.ends_with(b"/") => MemberKind::Dir,
+            0 | b'0' | b'7' | b'S' => MemberKind::File,
+            b'1' => MemberKind::HardLink(link),
+            b'2' => MemberKind::Symlink(link),
+            b'3' => device().map(|(major, minor)| MemberKind::CharDevice(major, minor))?,
+            b'4' => device().map(|(major, minor)| MemberKind::BlockDevice(major, minor))?,
+            b'5' => MemberKind::Dir,
+            b'6' => MemberKind::Fifo,
+            other => {
+                let reason = format!("it is of the unknown type `{}`", other.escape_ascii());
+                return Err(LayerError::refused(&name, reason));
+            }
+        };
+        if kind == MemberKind::File {
+            self.enter_file(header, own_size, &pax)?;
+        }
+        Ok(Member {
+            name,
+            kind,
+            mode: (mode & 0o7777) as u32,
+            uid,
+            gid,
+            mtime,
+            xattrs: std::mem::take(&mut pax.xattrs),
+            size: self.size,
+            data_offset: self.offset,
+            contiguous: self.map.is_none(),
+        })
+    }
+
+    /// Finds out how much data follows, and which holes were left out of it.
+    fn enter_file(&mut self, header: &Block, own_size: u64, pax: &Records) -> Result<(), LayerError> {
+        const OCTAL_11: u64 = 0o77_777_777_777;
+        let mut stored = own_size;
+        if let Some(size) = pax.size {
+            if size <= OCTAL_11 && own_size != size {
+                return Err(self.malformed(&format!("its size is {own_size}, and {size} by PAX")));
+            }
+            stored = size;
+        }
+        if stored > i64::MAX as u64 {
+            return Err(self.malformed("its size is too large"));
+        }
+        self.left = stored;
+        self.padding = stored.next_multiple_of(BLOCK as u64) - stored;
+        self.size = stored;
+        let map = match self.sparse_numbers(header, pax)? {
+            None => None,
+            Some((size, numbers)) => {
+                let map = SparseMap::new(size, &numbers, self.left);
+                Some(map.map_err(|reason| self.malformed(&reason))?)
+            }
+        };
+        if let Some(map) = map {
+            self.size = map.size;
+            self.map = Some((map, 0));
+        }
+        self.bytes = self.bytes.saturating_add(self.size);
+        if self.bytes > self.limits.bytes {
+            return Err(LayerError::TooLarge { what: "bytes of files", limit: self.limits.bytes });
+        }
+        Ok(())
+    }
+
+    /// Returns a sparse file's length and its map's numbers, read as its format wants.
+    fn sparse_numbers(&mut self, header: &Block, pax: &Records) -> Result<Option<(u64, Vec<u64>)>, LayerError> {
+        let bytes = header.as_bytes();
+        if bytes[156] == b'S' {
+            if !is_gnu(bytes) {
+                return Err(self.malformed("it is sparse in a way that only GNU's format has"));
+            }
+            let size = number(&bytes[483..495]).ok_or_else(|| self.malformed("its real size is no number"))?;
+            let mut numbers = Vec::new();
+            old_gnu_pairs(&bytes[386..482], &mut numbers).map_err(|reason| self.malformed(&reason))?;
+            let mut more = bytes[482] != 0;
+            while more {
+                // These blocks come between header and data, and don't count as data.
+                let block = self.block_or_end()?.ok_or_else(|| self.malformed("it ends in a sparse map"))?;
+                old_gnu_pairs(&block[..504], &mut numbers).map_err(|reason| self.malformed(&reason))?;
+                more = block[504] != 0;
+            }
+            return Ok(Some((size, numbers)));
+        }
+        let sparse = &pax.sparse;
+        match (sparse.major, sparse.minor, &sparse.map) {
+            (Some(1), Some(0), _) => {
+                let size = sparse.size.ok_or_else(|| self.malformed("its real size is missing"))?;
+                let offset = self.header_offset;
+                let malformed = |reason: &str| LayerError::Malformed { offset, reason: reason.to_owned() };
+                let numbers = map_1_0(|| self.data_block(), malformed)?;
+                Ok(Some((size, numbers)))
+            }
+            (None | Some(0), None | Some(0 | 1), Some(map)) => {
+                let size = sparse.size.ok_or_else(|| self.malformed("its real size is missing"))?;
+                Ok(Some((size, map.clone())))
+            }
+            (None, None, None) => Ok(None),
+            _ => Err(self.malformed("it is sparse in an unknown way")),
+        }
+    }
+
+    fn malformed(&self, reason: &str) -> LayerError {
+        LayerError::Malformed { offset: self.header_offset, reason: reason.to_owned() }
+    }
+
+    fn read_error(&self, err: io::Error) -> LayerError {
+        match err.kind() {
+            io::ErrorKind::UnexpectedEof => self.malformed("it ends in the middle of a member"),
+            _ => LayerError::Read(err),
+        }
+    }
+}
+
+/// What was said about the next member.
+#[derive(Default)]
+struct Extensions {
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    pax: Option<Records>,
+}
+
+impl Extensions {
+    fn any(&self) -> bool {
+        self.name.is_some() || self.link.is_some() || self.pax.is_some()
+    }
+}
+
+fn is_ustar(block: &[u8; BLOCK]) -> bool {
+    &block[257..263] == b"ustar\0"
+}
+
+fn is_gnu(block: &[u8; BLOCK]) -> bool {
+    &block[257..265] == b"ustar  \0"
+}
+
+/// The header's name, with ustar's (or star's shorter) prefix before it.
+fn own_name(header: &Block) -> Vec<u8> {
+    let block = header.as_bytes();
+    let name = until_nul(&block[..100]);
+    if !is_ustar(block) {
+        return name.to_vec();
+    }
+    let is_star = &block[508..] == b"tar\0";
+    let prefix = until_nul(&block[345..if is_star { 476 } else { 500 }]);
+    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
+}
+
+fn until_nul(field: &[u8]) -> &[u8] {
+    field.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// Reads a number that isn't negative: octal between spaces and NULs, or GNU's base-256.
+pub(super) fn number(field: &[u8]) -> Option<u64> {
+    signed_number(field).and_then(|number| u64::try_from(number).ok())
+}
+
+fn signed_number(field: &[u8]) -> Option<i64> {
+    match field.first()? {
+        first if first & 0x80 != 0 => {
+            // Two's complement over the whole field, less the mark.
+            let negative = first & 0x40 != 0;
+            let start = if negative { -1_i128 } else { 0 };
+            let mut value = (start << 6) | i128::from(first & 0x3f);
+            for &byte in &field[1..] {
+                value = value.checked_mul(256)? | i128::from(byte);
+            }
+            i64::try_from(value).ok()
+        }
+        _ => {
+            let text = until_nul(field).trim_ascii();
+            let text = if text.is_empty() { b"0" } else { text };
+            let mut value = 0_i64;
+            for byte in text {
+                let digit = byte.checked_sub(b'0').filter(|digit| *digit < 8)?;
+                value = value.checked_mul(8)?.checked_add(digit.into())?;
+            }
+            Some(value)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_octal_or_base_256() {
+        assert_eq!(number(b"0000644\0"), Some(0o644));
+        assert_eq!(number(b"   644 \0"), Some(0o644));
+        assert_eq!(number(b"\0\0\0\0\0\0\0\0"), Some(0));
+        assert_eq!(number(b"\x80\0\0\0\0\0\0\x02\0\0\0\0"), Some(2 << 32));
+        assert_eq!(signed_number(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), Some(-1));
+        for bad in [&b"0000648\0"[..], b"-000644\0", b"0x12    ", b"\xff\xff\xff\xff\xff\xff\xff\xff", b"\x90\0\0\0\0\0\0\0\0\0\0\0", b"\x80\0\0\0\x80\0\0\0\0\0\0\0"] {
+            assert_eq!(number(bad), None, "{bad:?}");
+        }
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! header     one ustar block and its PAX records, written
 //! members    the entry loop over a tar that isn't trusted: PAX, GNU, base-256, sparse
-//! sparse     GNU's five ways to leave out holes
+//! pax        what PAX records say
+//! sparse     GNU's four ways to leave out holes
 //! name       what a member's name means: `.wh.x`, `.wh..wh..opq`, AUFS leftovers
 //! collect    members ─► manifest; duplicates, hard links, missing parents
 //! place      members ─► files below a `Root`
@@ -22,6 +23,7 @@ mod header;
 mod members;
 mod name;
 mod opaque;
+mod pax;
 mod place;
 mod sparse;
 mod unpack;
@@ -32,3 +34,7 @@ pub use members::Limits;
 pub use opaque::expand_opaque;
 pub use unpack::{Devices, Ids, Note, UnpackOptions, Unpacked, index, unpack};
 pub use write::{Opener, diff_id, tar_size, write_tar};
+
+pub(crate) use header::{BLOCK, END, Header, Kind};
+pub(crate) use members::{Chunk, MemberKind, Members};
+pub(crate) use name::{link_target, plain};

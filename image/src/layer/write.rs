@@ -5,16 +5,24 @@
 //! and a PAX header where ustar can't say it (see [`header`](super::header)). User and group names
 //! are left empty: the ids count, and names would depend on the host.
 //!
-//! The root directory has no member, as with containerd's and BuildKit's differs (both skip `/`):
-//! layers stay comparable, and a `chmod /` is lost here as it is lost there. Whiteouts have mode,
-//! ids and time 0; containerd writes the current time, which no cache could stand.
+//! The root directory has a member, `./`, only if the manifest lists it. A scan of a layer doesn't
+//! list it unless told to, so the layers that gantry makes have none, like those of containerd's and
+//! BuildKit's differs (both skip `/`); and what came in from a tar that had one loses nothing.
+//!
+//! Whiteouts have mode, ids and time 0; containerd writes the current time there, which would make
+//! another layer of the same files every second.
 
-use std::io::{Read, Write};
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Read, Write};
 
-use gantry_tree::{Entry, Manifest};
+use gantry_tree::{Entry, Manifest, Node, Time, TreePath};
 
 use super::LayerError;
+use super::header::{BLOCK, END, Header, Kind};
+use super::name::{OPAQUE, WHITEOUT};
 use crate::digest::{DiffId, HashWriter};
+
+const BUFFER: usize = 256 << 10;
 
 /// Opens the bytes of a file entry, from a tree, a tar or a cache.
 pub type Opener<'a> = dyn FnMut(&Entry) -> std::io::Result<Box<dyn Read>> + 'a;
@@ -32,8 +40,20 @@ pub fn write_tar(
     clamp: Option<i64>,
     out: &mut dyn Write,
 ) -> Result<(), LayerError> {
-    let _ = (manifest, open, clamp, out);
-    todo!()
+    let mut out = BufWriter::with_capacity(BUFFER, out);
+    let (mut headers, mut buffer) = (Vec::new(), vec![0; BUFFER]);
+    in_order(manifest, |member| {
+        headers.clear();
+        member.encode(manifest, clamp, &mut headers);
+        out.write_all(&headers).map_err(LayerError::Write)?;
+        match member {
+            Member::Entry(entry @ Entry { node: Node::File { size, .. }, .. }) => {
+                write_content(entry, *size, open, &mut buffer, &mut out)
+            }
+            _ => Ok(()),
+        }
+    })?;
+    out.write_all(&END).and_then(|()| out.flush()).map_err(LayerError::Write)
 }
 
 /// Returns the diff ID of the tar that [`write_tar`] would write, and its size.
@@ -54,6 +74,147 @@ pub fn diff_id(
 /// Returns the size of the tar that [`write_tar`] would write, without opening any file.
 #[must_use]
 pub fn tar_size(manifest: &Manifest, clamp: Option<i64>) -> u64 {
-    let _ = (manifest, clamp);
-    todo!()
+    let (mut headers, mut total) = (Vec::new(), END.len() as u64);
+    let counted = in_order(manifest, |member| {
+        headers.clear();
+        member.encode(manifest, clamp, &mut headers);
+        let content = member.entry().map_or(0, Entry::size);
+        total += headers.len() as u64 + content.next_multiple_of(BLOCK as u64);
+        Ok(())
+    });
+    debug_assert!(counted.is_ok(), "counting cannot fail");
+    total
+}
+
+/// What becomes a member of the tar.
+#[derive(Clone, Copy)]
+enum Member<'a> {
+    Entry(&'a Entry),
+    Whiteout(&'a TreePath),
+    /// The mark of an opaque directory.
+    Opaque(&'a Entry),
+}
+
+/// Calls `each` for every member in the order of the tar.
+fn in_order<'a>(
+    manifest: &'a Manifest,
+    mut each: impl FnMut(Member<'a>) -> Result<(), LayerError>,
+) -> Result<(), LayerError> {
+    // Whiteouts by their directory, until they are written.
+    let mut pending: BTreeMap<TreePath, Vec<&'a TreePath>> = BTreeMap::new();
+    for entry in manifest.entries().iter().filter(|entry| entry.node == Node::Whiteout) {
+        pending.entry(entry.path.parent().unwrap_or_default()).or_default().push(&entry.path);
+    }
+    for path in pending.remove(&TreePath::root()).unwrap_or_default() {
+        each(Member::Whiteout(path))?;
+    }
+    for entry in manifest.entries() {
+        match &entry.node {
+            // Written with its directory, which a manifest lists before it.
+            Node::Whiteout => {}
+            Node::Dir { opaque } => {
+                each(Member::Entry(entry))?;
+                if *opaque {
+                    each(Member::Opaque(entry))?;
+                }
+                for path in pending.remove(&entry.path).unwrap_or_default() {
+                    each(Member::Whiteout(path))?;
+                }
+            }
+            _ => each(Member::Entry(entry))?,
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Member<'a> {
+    fn entry(self) -> Option<&'a Entry> {
+        match self {
+            Self::Entry(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    fn encode(self, manifest: &Manifest, clamp: Option<i64>, out: &mut Vec<u8>) {
+        let mark = |dir: &TreePath, name: &[u8], out: &mut Vec<u8>| {
+            let mut path = dir.as_bytes().to_vec();
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            Header { mode: 0, ..Header::file(&path, 0) }.encode(out);
+        };
+        match self {
+            Self::Entry(entry) => encode_entry(manifest, entry, clamp, out),
+            Self::Opaque(dir) => mark(&dir.path, OPAQUE, out),
+            Self::Whiteout(path) => {
+                let name = [WHITEOUT, path.file_name().unwrap_or_default()].concat();
+                mark(&path.parent().unwrap_or_default(), &name, out);
+            }
+        }
+    }
+}
+
+fn encode_entry(manifest: &Manifest, entry: &Entry, clamp: Option<i64>, out: &mut Vec<u8>) {
+    let real = manifest.real(entry);
+    let mut name = entry.path.as_bytes().to_vec();
+    if entry.is_dir() {
+        name.extend_from_slice(if name.is_empty() { b"./" } else { b"/" });
+    }
+    let mtime = match clamp {
+        Some(epoch) => Time { secs: real.mtime.secs.min(epoch), nanos: 0 },
+        None => real.mtime,
+    };
+    let (kind, link, device): (_, &[u8], _) = match &entry.node {
+        Node::Dir { .. } => (Kind::Dir, b"", (0, 0)),
+        Node::File { .. } | Node::Whiteout => (Kind::File, b"", (0, 0)),
+        Node::HardLink { target } => (Kind::HardLink, target.as_bytes(), (0, 0)),
+        Node::Symlink { target } => (Kind::Symlink, target, (0, 0)),
+        Node::CharDevice { major, minor } => (Kind::CharDevice, b"", (*major, *minor)),
+        Node::BlockDevice { major, minor } => (Kind::BlockDevice, b"", (*major, *minor)),
+        Node::Fifo => (Kind::Fifo, b"", (0, 0)),
+    };
+    let header = Header {
+        name: &name,
+        kind,
+        mode: real.mode,
+        uid: real.uid,
+        gid: real.gid,
+        size: entry.size(),
+        mtime,
+        link,
+        device,
+        xattrs: &real.xattrs,
+    };
+    header.encode(out);
+}
+
+fn write_content(
+    entry: &Entry,
+    size: u64,
+    open: &mut Opener<'_>,
+    buffer: &mut [u8],
+    out: &mut dyn Write,
+) -> Result<(), LayerError> {
+    let failed = |source| LayerError::Content { path: entry.path.clone(), source };
+    let mut content = open(entry).map_err(failed)?;
+    let mut found = 0;
+    loop {
+        let n = match content.read(buffer) {
+            Ok(n) => n,
+            Err(err) if err.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(err) => return Err(failed(err)),
+        };
+        found += n as u64;
+        if found > size || (n == 0 && found < size) {
+            let found = found.min(size + 1);
+            return Err(LayerError::Changed { path: entry.path.clone(), expected: size, found });
+        }
+        if n == 0 {
+            break;
+        }
+        out.write_all(&buffer[..n]).map_err(LayerError::Write)?;
+    }
+    let padding = found.next_multiple_of(BLOCK as u64) - found;
+    out.write_all(&END[..padding as usize]).map_err(LayerError::Write)
 }
