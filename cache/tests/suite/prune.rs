@@ -1,0 +1,177 @@
+//! Pruning: what goes, what stays, why, and how much.
+
+use std::time::{Duration, SystemTime};
+
+use gantry_cache::{Filter, Kind, LayerId, Pin, PruneOptions, PruneReport, Store};
+use gantry_image::layer::UnpackOptions;
+
+use crate::support::{Fixture, big_layer, image, is_root, key, layer, record};
+
+fn prune(store: &Store, options: PruneOptions) -> PruneReport {
+    let report = store.prune(&options).unwrap();
+    assert_eq!(report.failures, [] as [&str; 0]);
+    assert!(report.freed.iter().all(|freed| !freed.reason.is_empty()), "{report:?}");
+    assert_eq!(report.bytes, report.freed.iter().map(|freed| freed.size).sum::<u64>());
+    report
+}
+
+fn used(store: &Store) -> u64 {
+    store.du().unwrap().iter().map(|usage| usage.size).sum()
+}
+
+fn there(store: &Store, id: &LayerId) -> bool {
+    store.layers().get(id).unwrap().is_some()
+}
+
+#[test]
+fn what_images_and_containers_use_stays() {
+    let fixture = Fixture::new();
+    let ids = ["named", "dangling", "pinned", "cache"].map(|n| layer(&fixture.store, &[(n, n)]));
+    let [named, dangling, pinned, cache] = ids;
+    let tagged = image(&fixture.store, "tagged", &[named]);
+    fixture.store.images().tag(&"app".parse().unwrap(), &tagged).unwrap();
+    let nameless = image(&fixture.store, "nameless", &[named, dangling]);
+    fixture.store.pins().set("container:x", &[Pin::Layer(pinned)]).unwrap();
+    record(&fixture.store, "cache", &[cache]);
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+
+    let plan = prune(store, PruneOptions { dry_run: true, ..PruneOptions::default() });
+    assert!(ids.iter().all(|id| there(store, id)), "a dry run changes nothing");
+    let report = prune(store, PruneOptions::default());
+    assert_eq!(plan.freed, report.freed, "a dry run says what happens");
+    assert_eq!(ids.map(|id| there(store, &id)), [true, false, true, false]);
+    assert!(store.images().get(&tagged).unwrap().is_some());
+    assert!(store.blobs().open(&tagged).unwrap().is_some());
+    assert!(store.images().get(&nameless).unwrap().is_none());
+    assert!(store.blobs().open(&nameless).unwrap().is_none());
+    fixture.clean();
+
+    store.pins().clear("container:x").unwrap();
+    prune(store, PruneOptions::default());
+    assert!(!there(store, &pinned));
+}
+
+#[test]
+fn a_budget_takes_the_least_recently_used_and_no_more_than_it_must() {
+    let fixture = Fixture::new();
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        ids.push(big_layer(&fixture.store, name, 1 << 20));
+        record(&fixture.store, name, &ids[ids.len() - 1..]);
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+    let before = used(store);
+    let budget =
+        PruneOptions { max_used_space: Some(before - (3 << 19)), ..PruneOptions::default() };
+    let report = prune(store, budget.clone());
+    assert_eq!(
+        ids.iter().map(|id| there(store, id)).collect::<Vec<_>>(),
+        [false, false, true, true, true]
+    );
+    assert!(report.freed[0].reason.contains("least recently used"), "{report:?}");
+    assert!(used(store) <= before - (3 << 19));
+    assert_eq!(prune(store, budget).freed, []);
+    // What is reserved is never pruned, whatever the budget says.
+    let floor = used(store);
+    let options = PruneOptions {
+        max_used_space: Some(0),
+        reserved_space: Some(floor),
+        ..PruneOptions::default()
+    };
+    assert_eq!(prune(store, options).freed, []);
+}
+
+#[test]
+fn a_budget_holds_after_every_step_of_many_builds() {
+    let fixture = Fixture::new();
+    let fixture = fixture.reopened();
+    let budget = used(&fixture.store) + (4 << 20);
+    for n in 0..40u32 {
+        let store = fixture.again();
+        let name = format!("{}", n * 7 % 13);
+        if store.records().get(&key(&name)).unwrap().is_none() {
+            let id = big_layer(&store, &name, (n as usize * 311 % 1000) << 10);
+            record(&store, &name, &[id]);
+        }
+        let max_used_space = Some(budget);
+        prune(&store, PruneOptions { max_used_space, ..PruneOptions::default() });
+        assert!(used(&store) <= budget, "build {n}");
+    }
+    fixture.clean();
+}
+
+#[test]
+fn filters_say_what_may_go() {
+    let fixture = Fixture::new();
+    let (old, new) = (layer(&fixture.store, &[("1", "1")]), layer(&fixture.store, &[("2", "2")]));
+    record(&fixture.store, "RUN make", &[old]);
+    record(&fixture.store, "RUN test", &[new]);
+    fixture.store.blobs().put(b"blob").unwrap();
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+    let freed = |filters: Vec<Filter>, later: u64| {
+        let now = Some(SystemTime::now() + Duration::from_secs(later));
+        let options = PruneOptions { filters, now, dry_run: true, ..PruneOptions::default() };
+        prune(store, options).freed
+    };
+    assert_eq!(freed(vec![], 0).len(), 3);
+    assert_eq!(freed(vec![Filter::Until(Duration::from_secs(3600))], 0), []);
+    assert_eq!(freed(vec![Filter::Until(Duration::from_secs(3600))], 3601).len(), 3);
+    assert_eq!(freed(vec![Filter::Kind(Kind::Blob)], 0).len(), 1);
+    let id = old.to_string();
+    let by_id = freed(vec![Filter::Id(id[..20].to_owned())], 0);
+    assert_eq!(by_id.iter().map(|f| &f.id).collect::<Vec<_>>(), [&id]);
+    let text = freed(vec![Filter::Description("make".to_owned())], 0);
+    assert_eq!(text.iter().map(|f| &f.id).collect::<Vec<_>>(), [&id]);
+    assert_eq!(text[0].description, "RUN make");
+}
+
+#[test]
+fn a_form_that_another_brings_back_goes_before_any_layer() {
+    if !is_root("unpacking a layer as root") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let made = big_layer(&fixture.store, "x", 1 << 20);
+    let mut bytes = Vec::new();
+    let (diff_id, _) = fixture.store.layers().tar_stream(&made, None, &mut bytes).unwrap();
+    let digest = fixture.store.blobs().put(&bytes).unwrap();
+    let id = fixture.store.layers().add_blob(&diff_id, &digest, "tar").unwrap();
+    fixture.store.layers().ensure_tree(&id, &UnpackOptions::root()).unwrap();
+    let base = image(&fixture.store, "base", &[id]);
+    fixture.store.images().tag(&"base".parse().unwrap(), &base).unwrap();
+    record(&fixture.store, "x", &[made]);
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+
+    let max_used_space = Some(used(store) - 1000);
+    let report = prune(store, PruneOptions { max_used_space, ..PruneOptions::default() });
+    assert_eq!(report.freed.len(), 1, "{report:?}");
+    assert!(report.freed[0].reason.contains("bring the tree back"), "{report:?}");
+    assert!(there(store, &made));
+    let layer = store.layers().get(&id).unwrap().unwrap();
+    assert_eq!((layer.forms.tree, layer.forms.blobs.len()), (false, 1));
+    fixture.clean();
+    let layer = store.layers().ensure_tree(&id, &UnpackOptions::root()).unwrap();
+    assert!(layer.tree().unwrap().join("x").is_file());
+    fixture.clean();
+}
+
+#[test]
+fn what_dead_processes_left_goes_first() {
+    let fixture = Fixture::new();
+    let root = fixture.root();
+    let orphan = root.join("layers").join("ab".repeat(32));
+    fs_err::create_dir_all(orphan.join("tree")).unwrap();
+    fs_err::create_dir_all(root.join("work/1-dead/dir-0/upper")).unwrap();
+    fs_err::write(root.join("work/1-dead/owner"), "").unwrap();
+    fs_err::write(root.join("blobs/sha256").join("cd".repeat(32)), "x").unwrap();
+    let report = prune(&fixture.store, PruneOptions::default());
+    assert_eq!(report.freed.len(), 3, "{report:?}");
+    assert!(report.freed.iter().all(|freed| freed.reason.starts_with("left behind")));
+    assert!(!orphan.exists() && !root.join("work/1-dead").exists());
+    fixture.clean();
+}
