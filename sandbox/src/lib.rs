@@ -23,10 +23,13 @@
 //! the child dies with the thread that made it, and the kernel ends all others with their PID 1.
 
 mod caps;
+mod cgroup;
 mod child;
 mod error;
 mod host;
 mod net;
+mod plan;
+mod seccomp;
 mod spawn;
 mod spec;
 mod sys;

@@ -1,14 +1,35 @@
 //! What this host offers, found by trying, each with a reason where it does not.
 
+mod overlay;
+mod report;
+
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::thread::CapabilitySet;
+
+use crate::{cgroup, net, userns};
 
 /// What this host offers. Cheap to make: what is dear to find out is found out when asked.
 #[derive(Debug)]
-pub struct Host {}
+pub struct Host {
+    root: bool,
+    in_user_namespace: bool,
+    capabilities: CapabilitySet,
+    /// By filesystem.
+    overlay: Mutex<HashMap<u64, Overlay>>,
+}
 
 /// Looks at the host (a few syscalls).
 pub fn probe() -> Host {
-    Host {}
+    Host {
+        root: rustix::process::geteuid().is_root(),
+        in_user_namespace: userns::ids::in_user_namespace(),
+        capabilities: rustix::thread::capabilities(None)
+            .map_or(CapabilitySet::empty(), |sets| sets.effective),
+        overlay: Mutex::default(),
+    }
 }
 
 /// Which of the caller's user and group IDs exist in the namespace that it is root of.
@@ -81,51 +102,70 @@ pub enum State {
 impl Host {
     /// Whether this process is user 0 (perhaps of a user namespace only).
     pub fn is_root(&self) -> bool {
-        todo!()
+        self.root
     }
 
-    /// Whether this process is in a user namespace that does not map all IDs to themselves.
+    /// Whether this process is in a user namespace other than the initial one.
     pub fn in_user_namespace(&self) -> bool {
-        todo!()
+        self.in_user_namespace
     }
 
     /// Whether sandboxes need [`reexec_in_user_namespace`](crate::reexec_in_user_namespace)
     /// first: this process may not mount.
     pub fn needs_user_namespace(&self) -> bool {
-        todo!()
+        !self.root || !self.capabilities.contains(CapabilitySet::SYS_ADMIN)
     }
 
     /// The IDs there are now (after a re-execution: those of that namespace).
     pub fn id_map(&self) -> IdMap {
-        todo!()
+        userns::ids::map()
     }
 
     /// Whether overlay can be mounted over directories on the filesystem of `directory`, found
     /// by mounting one there (in a scratch directory that is removed). Remembered per filesystem.
     pub fn overlay(&self, directory: &Path) -> Overlay {
-        let _ = directory;
-        todo!()
+        if self.needs_user_namespace() {
+            let reason = "this process may not mount before it is root of a user namespace";
+            return Overlay::Unavailable { reason: reason.to_owned() };
+        }
+        let filesystem = match rustix::fs::stat(directory) {
+            Ok(stat) => stat.st_dev,
+            Err(errno) => {
+                let reason = format!("`{}` cannot be looked at: {errno}", directory.display());
+                return Overlay::Unavailable { reason };
+            }
+        };
+        let mut known = self.overlay.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .entry(filesystem)
+            .or_insert_with(|| overlay::attempt(directory, self.in_user_namespace))
+            .clone()
     }
 
     /// Which cgroups can limit a step.
     pub fn cgroups(&self) -> CgroupVersion {
-        todo!()
+        cgroup::version()
     }
 
     /// Whether the bridge with NAT can be made; else why not.
+    ///
+    /// # Errors
+    /// The reason.
     pub fn bridge(&self) -> Result<(), String> {
-        todo!()
+        net::bridge_available()
     }
 
     /// Whether `pasta` can give a network; else why not.
+    ///
+    /// # Errors
+    /// The reason.
     pub fn pasta(&self) -> Result<(), String> {
-        todo!()
+        net::pasta_available()
     }
 
     /// Everything, for people: what works, what does not, and which knob is missing.
     /// `store` is where layers live.
     pub fn report(&self, store: &Path) -> Vec<Finding> {
-        let _ = store;
-        todo!()
+        report::findings(self, store)
     }
 }

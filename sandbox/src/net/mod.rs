@@ -52,8 +52,22 @@ impl PrivateNetwork {
         todo!()
     }
 
+    pub(crate) fn namespace(&self) -> std::os::fd::BorrowedFd<'_> {
+        todo!()
+    }
+
     /// The host as seen from inside.
     pub fn gateway(&self) -> Ipv4Addr {
         todo!()
     }
+}
+
+pub(crate) fn bridge_available() -> Result<(), String> {
+    todo!()
+}
+pub(crate) fn pasta_available() -> Result<(), String> {
+    todo!()
+}
+pub(crate) fn find_program(_: &str) -> Option<PathBuf> {
+    todo!()
 }

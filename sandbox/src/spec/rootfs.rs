@@ -19,6 +19,9 @@ pub struct RootfsSpec {
     pub plain: Option<PathBuf>,
     /// Overlay marks as `user.overlay.*` xattrs; [`Host::overlay`](crate::Host::overlay) says.
     pub userxattr: bool,
+    /// Leaves out every `fsync` into the upper directory (Linux 5.10), for steps whose result is
+    /// thrown away after a crash anyway. The work directory must not be used a second time.
+    pub volatile: bool,
     /// Mounts the result read-only (mount points are still made before that).
     pub read_only: bool,
 }

@@ -1,1 +1,13 @@
-//! Every unsafe line of the workspace: thin wrappers around system calls.
+//! Every unsafe line of the workspace: thin, dull wrappers around system calls.
+//!
+//! What `rustix` has is called through it, elsewhere. Here is what it lacks, or cannot call safe.
+//!
+//! - [`clone`]: a child that shares memory with the parent until it executes something.
+//! - [`program`]: what that child does. Allocates nothing, takes no lock, returns only to fail.
+//! - [`raw`]: single calls, usable in such a child.
+//! - [`signal`]: handlers that forward signals to another process.
+
+pub(crate) mod clone;
+pub(crate) mod program;
+pub(crate) mod raw;
+pub(crate) mod signal;

@@ -1,0 +1,322 @@
+//! Everything that a child will do, prepared in the parent against detached mounts.
+//!
+//! - [`root`]: the root filesystem; [`place`]: mount points in it; [`detached`]: other mounts
+//! - [`user`], [`command`], [`hosts`]: what the spec says in words
+//! - [`files`], [`dev`], [`system`], [`stdio`]: what every sandbox has
+
+pub(crate) mod command;
+pub(crate) mod detached;
+mod dev;
+mod files;
+mod hosts;
+mod mounts;
+pub(crate) mod place;
+pub(crate) mod root;
+pub(crate) mod stdio;
+mod system;
+pub(crate) mod user;
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use gantry_tree::Root;
+use rustix::process::{Gid, Resource as R, Rlimit as Limit, Uid};
+
+use crate::cgroup::Cgroup;
+use crate::seccomp;
+use crate::sys::program::{Joining, MountOp, Outcome, Program, Strings};
+use crate::sys::raw::{self, MountAttributes};
+use crate::userns::ids;
+use crate::{Capabilities, Network, Resource, Rlimit, Security, SpawnError, Spec};
+use command::Command;
+use dev::Devices;
+use place::Places;
+use stdio::Ends;
+
+/// A prepared child, and all that must outlive it.
+pub(crate) struct Plan {
+    pub(crate) program: Program,
+    /// `CLONE_NEW*`.
+    pub(crate) namespaces: i32,
+    pub(crate) places: Places,
+    pub(crate) ends: Ends,
+    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) network: Network,
+    /// What a failure is explained with.
+    pub(crate) words: Words,
+    /// Open until the child runs its program: `program` refers to them by number.
+    pub(crate) fds: Vec<OwnedFd>,
+}
+
+/// Names for error messages.
+pub(crate) struct Words {
+    pub(crate) targets: Vec<String>,
+    pub(crate) program: String,
+    pub(crate) in_path: bool,
+    pub(crate) cwd: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Collects descriptors and mounts as they are prepared.
+#[derive(Default)]
+struct Prepared {
+    fds: Vec<OwnedFd>,
+    mounts: Vec<MountOp>,
+    targets: Vec<String>,
+}
+
+impl Prepared {
+    /// Keeps a descriptor open and returns its number.
+    fn hold(&mut self, fd: OwnedFd) -> RawFd {
+        let number = fd.as_raw_fd();
+        self.fds.push(fd);
+        number
+    }
+
+    fn push(&mut self, target: impl Into<String>, op: MountOp) {
+        self.targets.push(target.into());
+        self.mounts.push(op);
+    }
+
+    fn attach(&mut self, target: impl Into<String>, mount: OwnedFd, at: OwnedFd) {
+        let op = MountOp::Attach { mount: self.hold(mount), target: self.hold(at) };
+        self.push(target, op);
+    }
+}
+
+fn setup(what: &'static str) -> impl FnOnce(io::Error) -> SpawnError {
+    move |cause| SpawnError::Setup { what, cause }
+}
+
+/// Prepares a child. Everything made on the way goes with what is returned, or at once.
+pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
+    let sandboxed = spec.security == Security::Sandbox;
+    let mut prepared = Prepared::default();
+    let root_mount = root::mount_root(&spec.rootfs, spec.security)?;
+    let root =
+        root_mount.try_clone().map(Root::from_fd).map_err(setup("open the root filesystem"))?;
+    let account = user::look_up(&root, &spec.user)?;
+    let mut places = Places::new(root, spec.rootfs.upper.clone());
+
+    let mut files = mounts::files(&spec)?;
+    let null = dev::host_device("null", 1, 3).map_err(setup("mount `/dev/null`"))?;
+    let null_at = files.null().map_err(setup("mount `/dev/null`"))?;
+    prepared.attach("/dev/null", null, null_at);
+
+    system_mounts(&spec, sandboxed, &mut places, &mut prepared)?;
+    let terminals = devices(&spec, &mut places, &mut prepared)?;
+    if spec.network_files {
+        mounts::network(&spec, &mut files, &mut places, &mut prepared)?;
+    }
+    mounts::requested(&spec, &mut files, &mut places, &mut prepared)?;
+    places.keep_directory(Path::new("/").join(&spec.cwd).as_path()).or_else(
+        |error| match error {
+            // The root itself, or a directory of `/proc`: there already, or an error later.
+            SpawnError::MountTarget { .. } => Ok(()),
+            other => Err(other),
+        },
+    )?;
+    if spec.rootfs.read_only {
+        let read_only = MountAttributes::private(libc::MOUNT_ATTR_RDONLY);
+        raw::mount_setattr(root_mount.as_fd(), false, read_only)
+            .map_err(setup("make the root filesystem read-only"))?;
+    }
+
+    let (stdio, ends) = stdio::prepare(spec.stdio, terminals.as_fd())
+        .map_err(setup("open standard input and output"))?;
+    if let Some(name) = &stdio.terminal {
+        console(name, &terminals, &places, &mut prepared)?;
+    }
+    if stdio.ours && account.uid != 0 {
+        // So that the user can open `/dev/stdout` anew. Not of /dev/null, which is the host's.
+        for fd in stdio.fds.iter().filter(|fd| is_pipe_or_terminal(fd)) {
+            let _ = rustix::fs::fchown(fd, Some(Uid::from_raw(account.uid)), None);
+        }
+    }
+    prepared.hold(terminals);
+
+    let cgroup = if spec.limits.is_empty() { None } else { Some(Cgroup::new(&spec.limits)?) };
+    let cgroups = match &cgroup {
+        Some(cgroup) => cgroup.procs()?.into_iter().map(|fd| prepared.hold(fd)).collect(),
+        None => Vec::new(),
+    };
+    let (network, new_network) = match &spec.network {
+        Network::None => (Joining::Own, libc::CLONE_NEWNET),
+        Network::Host => (Joining::Parents, 0),
+        Network::Private(private) => (Joining::Prepared(private.namespace().as_raw_fd()), 0),
+    };
+    let parent = match spec.die_with_parent {
+        true => Some(
+            prepared.hold(
+                rustix::process::pidfd_open(
+                    rustix::process::getpid(),
+                    rustix::process::PidfdFlags::empty(),
+                )
+                .map_err(|errno| setup("open a pidfd of this process")(errno.into()))?,
+            ),
+        ),
+        false => None,
+    };
+    let Command { argv, env, candidates, program, in_path } =
+        command::prepare(spec.argv, spec.env, &account.home)?;
+    let capabilities = if sandboxed { Some(capabilities(spec.capabilities)) } else { None };
+    let can_set_groups = ids::can_set_groups();
+    let terminal = stdio.terminal.is_some();
+
+    let words = Words {
+        targets: prepared.targets,
+        program,
+        in_path,
+        cwd: spec.cwd.clone(),
+        uid: account.uid,
+        gid: account.gid,
+    };
+    let program = Program {
+        cgroups,
+        network,
+        files: files.as_fd().as_raw_fd(),
+        root: root_mount.as_raw_fd(),
+        mounts: prepared.mounts,
+        hostname: spec.hostname.into_bytes(),
+        stdio: stdio.fds.each_ref().map(AsRawFd::as_raw_fd),
+        terminal,
+        rlimits: spec.rlimits.iter().map(rlimit).collect(),
+        capabilities,
+        cwd: command::c_string("The working directory", Path::new("/").join(spec.cwd).into())?,
+        seccomp: sandboxed.then(|| seccomp::filter(spec.capabilities)),
+        no_new_privs: spec.no_new_privs,
+        uid: Uid::from_raw(account.uid),
+        gid: Gid::from_raw(account.gid),
+        groups: can_set_groups.then(|| account.groups.iter().copied().map(Gid::from_raw).collect()),
+        parent,
+        candidates,
+        strings: Strings::new(argv, env),
+        outcome: Outcome::default(),
+    };
+    let mut fds = prepared.fds;
+    fds.extend(stdio.fds);
+    fds.push(root_mount);
+    fds.push(files.into_mount());
+    let namespaces = libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | new_network;
+    Ok(Plan { program, namespaces, places, ends, cgroup, network: spec.network, words, fds })
+}
+
+/// `/proc` and `/sys`.
+fn system_mounts(
+    spec: &Spec,
+    sandboxed: bool,
+    places: &mut Places,
+    prepared: &mut Prepared,
+) -> Result<(), SpawnError> {
+    let at = prepared.hold(places.system("/proc")?);
+    prepared.push("/proc", MountOp::Own(system::proc(at, sandboxed)));
+    places.mounted(mounts::fixed("proc"), None);
+    let at = places.system("/sys")?;
+    // Whoever is no root of the network namespace cannot mount a sysfs of it.
+    if matches!(spec.network, Network::Host) && ids::in_user_namespace() {
+        let host = mounts::open_path(Path::new("/sys"))?;
+        let copy = detached::copy(host.as_fd(), true, system::read_only_if(sandboxed))
+            .map_err(|cause| mounts::failed("/sys", "copy the host's", cause))?;
+        prepared.attach("/sys", copy, at);
+    } else {
+        let at = prepared.hold(at);
+        prepared.push("/sys", MountOp::Own(system::sys(at, sandboxed)));
+    }
+    places.mounted(mounts::fixed("sys"), None);
+    Ok(())
+}
+
+/// `/dev` and what lies in it. Returns its devpts.
+fn devices(
+    spec: &Spec,
+    places: &mut Places,
+    prepared: &mut Prepared,
+) -> Result<OwnedFd, SpawnError> {
+    let console = matches!(spec.stdio, crate::Stdio::Terminal(_));
+    let Devices { dev, root, nodes, pts, shm } =
+        dev::devices(spec.shm_size, console).map_err(setup("prepare `/dev`"))?;
+    let terminals = pts.try_clone().map_err(setup("prepare `/dev/pts`"))?;
+    let place = |name| dev::place(&root, name).map_err(setup("prepare `/dev`"));
+    let (pts_at, shm_at, mqueue_at) = (place("pts")?, place("shm")?, place("mqueue")?);
+    let at = places.system("/dev")?;
+    prepared.attach("/dev", dev, at);
+    for (name, mount, at) in nodes {
+        prepared.attach(format!("/dev/{name}"), mount, at);
+        places.mounted(mounts::fixed(&format!("dev/{name}")), None);
+    }
+    let shm_root = shm.try_clone().map_err(setup("prepare `/dev/shm`"))?;
+    prepared.attach("/dev/pts", pts, pts_at);
+    prepared.attach("/dev/shm", shm, shm_at);
+    let mqueue_at = prepared.hold(mqueue_at);
+    prepared.push("/dev/mqueue", MountOp::Own(system::message_queues(mqueue_at)));
+    places.mounted(mounts::fixed("dev"), Some(root));
+    places.mounted(mounts::fixed("dev/shm"), Some(Root::from_fd(shm_root)));
+    places.mounted(mounts::fixed("dev/pts"), None);
+    places.mounted(mounts::fixed("dev/mqueue"), None);
+    Ok(terminals)
+}
+
+/// `/dev/console` is the terminal.
+fn console(
+    name: &str,
+    terminals: &OwnedFd,
+    places: &Places,
+    prepared: &mut Prepared,
+) -> Result<(), SpawnError> {
+    let Some(dev) = places.inside(&mounts::fixed("dev")) else { return Ok(()) };
+    let at = dev::place(&dev, "console").map_err(setup("prepare `/dev/console`"))?;
+    let op = MountOp::Copy {
+        base: terminals.as_raw_fd(),
+        name: command::c_string("The terminal", name.into())?,
+        target: prepared.hold(at),
+        attributes: 0,
+    };
+    prepared.push("/dev/console", op);
+    Ok(())
+}
+
+fn is_pipe_or_terminal(fd: &OwnedFd) -> bool {
+    rustix::termios::isatty(fd)
+        || rustix::fs::fstat(fd)
+            .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_fifo())
+}
+
+/// What of the asked for capabilities can be kept, and the highest that the kernel knows.
+fn capabilities(wanted: Capabilities) -> (rustix::thread::CapabilitySet, u32) {
+    let last = fs_err::read_to_string("/proc/sys/kernel/cap_last_cap")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(40)
+        .min(63);
+    let wanted = rustix::thread::CapabilitySet::from_bits_retain(wanted.bits());
+    let own = rustix::thread::capabilities(None).map_or(wanted, |sets| sets.permitted);
+    (wanted & own, last)
+}
+
+fn rlimit(limit: &Rlimit) -> (R, Limit) {
+    let resource = match limit.resource {
+        Resource::Core => R::Core,
+        Resource::Cpu => R::Cpu,
+        Resource::Data => R::Data,
+        Resource::Fsize => R::Fsize,
+        Resource::Locks => R::Locks,
+        Resource::Memlock => R::Memlock,
+        Resource::Msgqueue => R::Msgqueue,
+        Resource::Nice => R::Nice,
+        Resource::Nofile => R::Nofile,
+        Resource::Nproc => R::Nproc,
+        Resource::Rss => R::Rss,
+        Resource::Rtprio => R::Rtprio,
+        Resource::Rttime => R::Rttime,
+        Resource::Sigpending => R::Sigpending,
+        Resource::Stack => R::Stack,
+    };
+    let value = |value: u64| (value != u64::MAX).then_some(value);
+    (resource, Limit { current: value(limit.soft), maximum: value(limit.hard) })
+}
