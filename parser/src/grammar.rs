@@ -105,7 +105,7 @@ fn check_order(found: &[Read], errors: &mut Errors<'_>) {
     }
     if found.is_empty() {
         errors.file("file with no instructions");
-    } else if first_from == found.len() && !errors.any() {
+    } else if first_from == found.len() && errors.count() == 0 {
         errors.file("dockerfile contains no stages to build");
     }
 }

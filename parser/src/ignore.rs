@@ -141,16 +141,19 @@ impl IgnoreFile {
     /// What is said about `path` (relative, `/`-separated, without a `/` at either end).
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> Verdict {
-        if !self.has_exceptions {
-            // Then the first pattern that matches the path or a parent decides.
-            let mut patterns = self.patterns.iter();
-            let line = patterns.find(|p| p.matcher.matches_or_parent(path)).map(|p| p.line);
-            return Verdict { excluded: line.is_some(), line };
+        // Without exceptions one pass tells most paths, those that nothing excludes.
+        if !self.has_exceptions
+            && !self.patterns.iter().any(|pattern| pattern.matcher.matches_or_parent(path))
+        {
+            return Verdict::default();
         }
         let mut matched = Bits::new(self.patterns.len());
         let mut verdict = Verdict::default();
         for end in memchr::memchr_iter(b'/', path).chain([path.len()]) {
             verdict = self.judge(&mut matched, &path[..end]);
+            if verdict.excluded && !self.has_exceptions {
+                break;
+            }
         }
         verdict
     }
@@ -165,7 +168,7 @@ impl IgnoreFile {
     #[must_use]
     pub fn enter(&self, parent: &DirState, path: &[u8]) -> DirState {
         let mut matched = parent.matched.clone();
-        let verdict = self.judge(&mut matched, path);
+        let verdict = self.judge_in(parent, &mut matched, path);
         DirState { matched, verdict }
     }
 
@@ -173,10 +176,15 @@ impl IgnoreFile {
     /// [`matches`](Self::matches) says.
     #[must_use]
     pub fn matches_in(&self, parent: &DirState, path: &[u8]) -> Verdict {
+        self.judge_in(parent, &mut parent.matched.clone(), path)
+    }
+
+    fn judge_in(&self, parent: &DirState, matched: &mut Bits, path: &[u8]) -> Verdict {
+        // Without exceptions, what excludes a directory decides about all that is in it.
         if !self.has_exceptions && parent.verdict.excluded {
             return parent.verdict;
         }
-        self.judge(&mut parent.matched.clone(), path)
+        self.judge(matched, path)
     }
 
     /// Whether the directory `path` is excluded and no `!` line can let in anything below it, so

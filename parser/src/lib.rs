@@ -24,6 +24,7 @@ pub mod ignore;
 pub mod lint;
 pub mod mount;
 pub mod port;
+pub mod remote;
 pub mod signal;
 pub mod suggest;
 

@@ -70,7 +70,9 @@ impl SourceFile {
     #[must_use]
     pub fn position(&self, offset: usize) -> Position {
         let line = self.line_of(offset);
-        let start = self.lines[line - 1];
+        // A byte order mark is no column.
+        let bom = line == 1 && self.text.starts_with('\u{feff}');
+        let start = self.lines[line - 1] + if bom { '\u{feff}'.len_utf8() } else { 0 };
         let column = self.slice(Span::new(start, offset)).chars().count() + 1;
         Position { line, column }
     }

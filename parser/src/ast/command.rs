@@ -39,7 +39,8 @@ impl CommandLine {
 /// A here-document: `<<WORD` on the line, and the lines that follow up to `WORD`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Heredoc {
-    /// The delimiter without quotes; also the name of the file that COPY and ADD make.
+    /// The delimiter without quotes; also the name of the file that COPY and ADD make. Its place
+    /// is that of the whole opening, `<<` included.
     pub name: Word,
     /// The number before `<<`; 0 if there is none.
     pub fd: u32,

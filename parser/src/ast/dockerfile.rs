@@ -1,5 +1,7 @@
 //! The file as a whole: directives, statements, and their grouping into stages.
 
+use std::collections::HashMap;
+
 use crate::ast::{From, Instruction, Statement};
 use crate::{Span, Word};
 
@@ -32,7 +34,7 @@ impl Dockerfile {
                 stages.push(Stage { index: stages.len(), statement, from, body });
             }
         }
-        Layout { globals, stages }
+        Layout::new(globals, stages)
     }
 }
 
@@ -43,17 +45,27 @@ pub struct Layout<'a> {
     pub globals: Vec<&'a Statement>,
     /// The stages in order.
     pub stages: Vec<Stage<'a>>,
+    /// Names in lower case to the stages that have them, ascending.
+    by_name: HashMap<String, Vec<usize>>,
 }
 
 impl<'a> Layout<'a> {
+    fn new(globals: Vec<&'a Statement>, stages: Vec<Stage<'a>>) -> Self {
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        for stage in &stages {
+            if let Some(name) = stage.from.stage_name() {
+                by_name.entry(name).or_default().push(stage.index);
+            }
+        }
+        Self { globals, stages, by_name }
+    }
+
     /// The last stage of this name before stage number `before`; names ignore case.
     #[must_use]
     pub fn find(&self, name: &str, before: usize) -> Option<&Stage<'a>> {
-        let name = name.to_lowercase();
-        self.stages[..before.min(self.stages.len())]
-            .iter()
-            .rev()
-            .find(|stage| stage.from.stage_name().as_deref() == Some(&name))
+        let indices = self.by_name.get(&name.to_lowercase())?;
+        let count = indices.partition_point(|index| *index < before);
+        self.stages.get(*indices.get(count.checked_sub(1)?)?)
     }
 
     /// All names of stages in lower case, in order.

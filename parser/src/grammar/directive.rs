@@ -1,6 +1,8 @@
 //! `# syntax=`, `# escape=`, `# check=` at the top of the file (B2).
 
-use nom::bytes::complete::{tag, take_while, take_while1};
+use std::collections::HashMap;
+
+use nom::bytes::complete::take_while;
 use nom::character::complete::{char, satisfy};
 use nom::combinator::recognize;
 use nom::sequence::delimited;
@@ -148,17 +150,24 @@ pub(super) fn comment_check(comment: &str) -> Option<Result<CheckOptions, String
     key.eq_ignore_ascii_case("check").then(|| parse_check(value))
 }
 
-/// Reads `<name> text`, as a comment that describes a stage or ARG has it (B2-10).
-pub(super) fn description(comments: &[Word], name: &str) -> Option<String> {
-    if name.is_empty() {
-        return None;
+/// Comments `# <name> text` above an instruction, which describe a stage or ARG (B2-10).
+pub(super) struct Descriptions<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Descriptions<'a> {
+    pub(super) fn new(comments: &'a [Word]) -> Self {
+        let mut all = HashMap::new();
+        for comment in comments {
+            if let Some((name, text)) = comment.text.split_once(' ') {
+                all.entry(name).or_insert(text);
+            }
+        }
+        Self(all)
     }
-    let described = |comment: &str| {
-        let mut parser = (tag(name), take_while1(|c| c == ' '));
-        let result: IResult<&str, (&str, &str)> = parser.parse(comment);
-        result.ok().map(|(text, _)| text.to_owned())
-    };
-    comments.iter().find_map(|comment| described(&comment.text))
+
+    /// The first text about `name`.
+    pub(super) fn of(&self, name: &str) -> Option<String> {
+        self.0.get(name).map(|text| (*text).to_owned())
+    }
 }
 
 #[cfg(test)]

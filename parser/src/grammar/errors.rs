@@ -5,61 +5,80 @@ use crate::{Diagnostic, SourceFile, Span};
 /// The longest physical line, in bytes without its line end (B1-02).
 pub(super) const MAX_LINE: usize = 65_535;
 
-/// Collects errors of a file.
+/// Nobody reads more errors than this; a hostile file could make millions.
+const MAX_ERRORS: usize = 1_000;
+
+/// Collects errors of a file: keeps the first [`MAX_ERRORS`], counts the others.
 pub(super) struct Errors<'a> {
     source: &'a SourceFile,
     found: Vec<Diagnostic>,
+    count: usize,
 }
 
 impl<'a> Errors<'a> {
     pub(super) fn new(source: &'a SourceFile) -> Self {
-        Self { source, found: Vec::new() }
+        Self { source, found: Vec::new(), count: 0 }
+    }
+
+    fn add(&mut self, error: impl FnOnce(&SourceFile) -> Diagnostic) {
+        self.count += 1;
+        if self.found.len() < MAX_ERRORS {
+            self.found.push(error(self.source));
+        }
     }
 
     /// An error of the file as a whole.
     pub(super) fn file(&mut self, message: &str) {
-        self.found.push(Diagnostic::error_in_file(message));
+        self.add(|_| Diagnostic::error_in_file(message));
     }
 
     /// An error in how text is put together; BuildKit says these without a line in the message.
     pub(super) fn syntax(&mut self, message: impl Into<String>, span: Span) {
-        self.found.push(Diagnostic::error(message, span));
+        self.add(|_| Diagnostic::error(message, span));
     }
 
     /// An error in what an instruction says, which BuildKit begins with the instruction's line.
     pub(super) fn instruction(&mut self, message: &str, span: Span, instruction: Span) {
-        let line = self.source.line_of(instruction.start);
-        let message = format!("dockerfile parse error on line {line}: {message}");
-        self.found.push(Diagnostic::error(message, span).within(instruction));
+        self.add(|source| {
+            let line = source.line_of(instruction.start);
+            let message = format!("dockerfile parse error on line {line}: {message}");
+            Diagnostic::error(message, span).within(instruction)
+        });
     }
 
-    /// The error that was added last, to say more about it.
+    /// Says more about the error that was added last, if that was kept.
     pub(super) fn amend(&mut self, change: impl FnOnce(Diagnostic) -> Diagnostic) {
-        if let Some(last) = self.found.pop() {
+        if self.count == self.found.len()
+            && let Some(last) = self.found.pop()
+        {
             self.found.push(change(last));
         }
     }
 
-    /// Whether there is an error yet.
-    pub(super) fn any(&self) -> bool {
-        !self.found.is_empty()
+    /// Whether further errors are only counted, so that no work need go into them.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() == MAX_ERRORS
     }
 
     /// How many there are, to find out whether something added one.
     pub(super) fn count(&self) -> usize {
-        self.found.len()
+        self.count
     }
 
-    /// Says to which instruction the errors since `count` belong.
+    /// Says to which instruction the errors since the `since`-th belong.
     pub(super) fn attribute(&mut self, since: usize, instruction: Span) {
-        for error in &mut self.found[since..] {
+        for error in self.found.iter_mut().skip(since) {
             error.context.get_or_insert(instruction);
         }
     }
 
-    /// All errors in the order of the file.
+    /// The errors in the order of the file.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         self.found.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+        if self.count > self.found.len() {
+            let more = self.count - self.found.len();
+            self.found.push(Diagnostic::error_in_file(format!("{more} more errors are not shown")));
+        }
         self.found
     }
 }

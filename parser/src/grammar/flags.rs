@@ -1,10 +1,12 @@
 //! Flags behind the keyword (B1-11): finding them, and checking them against what is known.
 
+use std::collections::HashMap;
+
 use super::instruction::Report;
 use super::logical::Logical;
 use crate::ast::{FlagUse, Switch};
 use crate::suggest::with_suggestion;
-use crate::{Spanned, Word};
+use crate::{Span, Spanned, Word};
 
 /// What a flag takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,7 +98,8 @@ impl<'a> Flags<'a> {
         known: &[(&str, Takes)],
         report: &mut Report<'_, '_>,
     ) -> Self {
-        for (index, flag) in uses.iter().enumerate() {
+        let mut first_uses: HashMap<&str, Span> = HashMap::new();
+        for flag in uses {
             let name = flag.name.text.as_str();
             let Some((_, takes)) = known.iter().find(|(known, _)| *known == name) else {
                 let message = format!("unknown flag: --{name}");
@@ -104,10 +107,10 @@ impl<'a> Flags<'a> {
                 report.says(with_suggestion(message, name, names, true), flag.span);
                 continue;
             };
-            let earlier = uses[..index].iter().find(|other| other.name.text == name);
-            if let (Some(earlier), Takes::Bool | Takes::One) = (earlier, takes) {
+            let first = *first_uses.entry(name).or_insert(flag.span);
+            if first != flag.span && *takes != Takes::Many {
                 report.says(format!("duplicate flag specified: --{name}"), flag.span);
-                report.errors.amend(|e| e.and_label(earlier.span, "first given here"));
+                report.errors.amend(|error| error.and_label(first, "first given here"));
                 continue;
             }
             match (takes, &flag.value) {
@@ -136,14 +139,13 @@ impl<'a> Flags<'a> {
 
     /// A flag with a value; an empty one counts as not given.
     pub(super) fn value(&self, name: &str) -> Option<Word> {
-        self.values(name).into_iter().next()
+        self.values(name).into_iter().find(|value| !value.text.is_empty())
     }
 
-    /// All values of a flag; empty ones count as not given.
+    /// All values of a flag, also empty ones.
     pub(super) fn values(&self, name: &str) -> Vec<Word> {
         let uses = self.uses.iter().filter(|flag| flag.name.text == name);
-        let values = uses.filter_map(|flag| flag.value.clone());
-        values.filter(|value| !value.text.is_empty()).collect()
+        uses.filter_map(|flag| flag.value.clone()).collect()
     }
 }
 

@@ -97,9 +97,10 @@ pub(super) fn parse(request: &Request<'_>, report: &mut Report<'_, '_>) -> Optio
 
 fn unknown(request: &Request<'_>, report: &mut Report<'_, '_>) {
     let name = request.keyword;
+    let names = if report.errors.is_full() { &[][..] } else { &KEYWORDS };
     let message = format!("unknown instruction: {name}");
     let span = request.source.line.span(name);
-    report.says(with_suggestion(message, name, KEYWORDS, false), span);
+    report.says(with_suggestion(message, name, names, false), span);
     if name.starts_with(['&', '|', '-', '\\']) {
         let escape = request.source.escape;
         report.errors.amend(|error| {

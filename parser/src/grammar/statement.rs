@@ -113,14 +113,13 @@ fn takes_heredocs(text: &str) -> bool {
 /// Takes the bodies of a line's here-documents from the lines that follow.
 fn bodies(logical: &Logical, lines: &mut Lines<'_>, errors: &mut Errors<'_>) -> Vec<Heredoc> {
     let mut found = Vec::new();
-    let mut searched = 0;
+    // Where to look for the next opening; `None` once one was not found as written.
+    let mut searched = Some(0);
     for (word, opening) in openings(&logical.text) {
-        let name_span = match logical.text[searched..].find(&word) {
-            Some(at) => {
-                let start = searched + at;
-                searched = start + word.len();
-                logical.span(&logical.text[start..searched])
-            }
+        let found_at = searched.and_then(|from| Some(from + logical.text[from..].find(&word)?));
+        searched = found_at.map(|at| at + word.len());
+        let name_span = match found_at {
+            Some(at) => logical.span(&logical.text[at..at + word.len()]),
             None => logical.whole(),
         };
         let start = lines.offset();

@@ -3,7 +3,7 @@
 use super::{Report, Request};
 use crate::ast::{Arg, ArgDefinition, From};
 use crate::go::quote;
-use crate::grammar::directive::description;
+use crate::grammar::directive::Descriptions;
 use crate::grammar::flags::{Flags, Takes};
 use crate::grammar::words;
 
@@ -35,7 +35,7 @@ pub(super) fn from(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option
         image: request.word(image),
         as_keyword: named.map(|(keyword, _)| request.word(keyword)),
         name: named.map(|(_, name)| request.word(name)),
-        description: description(request.source.comments, &stage),
+        description: Descriptions::new(request.source.comments).of(&stage),
     })
 }
 
@@ -46,6 +46,7 @@ pub(super) fn arg(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<
         report.says("ARG requires at least one argument", request.args_span());
         return None;
     }
+    let descriptions = Descriptions::new(request.source.comments);
     let mut definitions = Vec::new();
     for word in words {
         let (name, default) = match word.split_once('=') {
@@ -58,7 +59,7 @@ pub(super) fn arg(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<
         definitions.push(ArgDefinition {
             name: request.word(name),
             default: default.map(|default| request.word(default)),
-            description: description(request.source.comments, name),
+            description: descriptions.of(name),
         });
     }
     Some(Arg { definitions })

@@ -1,8 +1,10 @@
 //! COPY and ADD (B6, B8-08).
 
+use std::collections::HashMap;
+
 use super::{Report, Request};
 use crate::Word;
-use crate::ast::{Add, Copy, Source, Transfer};
+use crate::ast::{Add, Copy, Heredoc, Source, Transfer};
 use crate::grammar::flags::{Flags, Takes};
 use crate::grammar::words::holds_variable;
 use crate::{chmod, heredoc};
@@ -75,7 +77,10 @@ fn transfer(
     {
         report.syntax(error.to_string(), mode.span);
     }
-    let sources = words.iter().map(|word| source(word, json, request)).collect();
+    // Of several with the same name, the last one counts (B8-09). In JSON form there are none.
+    let bodies: HashMap<&str, &Heredoc> =
+        request.source.heredocs.iter().map(|body| (body.name.text.as_str(), body)).collect();
+    let sources = words.iter().map(|word| source(word, &bodies)).collect();
     Some(Transfer {
         sources,
         dest: dest.clone(),
@@ -95,14 +100,10 @@ fn too_few<T>(name: &str, request: &Request<'_>, report: &mut Report<'_, '_>) ->
     None
 }
 
-/// A word that opens a here-document stands for the body of that name; of several with the same
-/// name, for the last (B8-09).
-fn source(word: &Word, json: bool, request: &Request<'_>) -> Source {
-    let opening = if json { None } else { heredoc::parse_word(&word.text) };
-    let body = opening.and_then(|opening| {
-        request.source.heredocs.iter().rev().find(|body| body.name.text == opening.name)
-    });
-    match body {
+/// A word that opens a here-document stands for the body of that name.
+fn source(word: &Word, bodies: &HashMap<&str, &Heredoc>) -> Source {
+    let opening = if bodies.is_empty() { None } else { heredoc::parse_word(&word.text) };
+    match opening.and_then(|opening| bodies.get(opening.name.as_str()).copied()) {
         Some(body) => Source::Heredoc(body.clone()),
         None => Source::Path(word.clone()),
     }

@@ -1,0 +1,9 @@
+//! Behaviour of the parser as others see it.
+
+mod adversarial;
+mod dump;
+mod expansion;
+mod glob;
+mod golden;
+mod ignore;
+mod onbuild;

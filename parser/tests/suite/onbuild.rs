@@ -1,0 +1,40 @@
+//! Triggers of a base image, read on their own (B8-12, B8-14).
+
+use gantry_parser::{Instruction, SourceFile, parse, parse_trigger};
+
+fn trigger(text: &str) -> Result<String, String> {
+    let parsed = parse_trigger(&SourceFile::new("trigger", text), '\\');
+    match parsed.diagnostics.first() {
+        Some(error) => Err(error.message.clone()),
+        None => Ok(parsed.dockerfile.statements[0].text.clone()),
+    }
+}
+
+#[test]
+fn one_instruction_and_not_every_one() {
+    assert_eq!(trigger("COPY . /src").unwrap(), "COPY . /src");
+    let single = "onbuild trigger should be a single expression";
+    assert_eq!(trigger("RUN a\nRUN b").unwrap_err(), single);
+    assert_eq!(trigger("").unwrap_err(), single);
+    assert_eq!(trigger("FROM a").unwrap_err(), "FROM isn't allowed as an ONBUILD trigger");
+    assert!(trigger("ONBUILD RUN a").unwrap_err().contains("isn't allowed"));
+}
+
+#[test]
+fn what_is_stored_reads_back_as_the_same_trigger() {
+    let text = "FROM a\nONBUILD RUN <<A cat > x\n a\\\nA\nonbuild COPY --link a \\\n b\n";
+    let parsed = parse(&SourceFile::new("Dockerfile", text));
+    assert!(parsed.diagnostics.is_empty(), "{:?}", parsed.diagnostics);
+    for statement in &parsed.dockerfile.statements[1..] {
+        let Instruction::Onbuild(onbuild) = &statement.instruction else { panic!() };
+        let again = parse_trigger(&SourceFile::new("t", onbuild.expression.clone()), '\\');
+        assert!(again.diagnostics.is_empty(), "{:?}", again.diagnostics);
+        let again = &again.dockerfile.statements[0];
+        assert_eq!(again.text, onbuild.trigger.text);
+        if let (Instruction::Run(a), Instruction::Run(b)) =
+            (&again.instruction, &onbuild.trigger.instruction)
+        {
+            assert_eq!(a.script(), b.script());
+        }
+    }
+}
