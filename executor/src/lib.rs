@@ -1,2 +1,40 @@
-//! The executor room.
+//! Executor: a build, from a request to an image, an archive or a directory.
+//!
+//! Where parser, solver, store and sandbox meet. [`build`] is the one door: it needs no terminal,
+//! prints nothing, reads no environment, and tells what happens as the solver's
+//! [`Event`](gantry_solver::Event)s. What runs is the solver's decision; here is how.
+//!
+//! ```text
+//! request, outcome, error   what is asked for, what comes out, why nothing does
+//! build      the way: contexts → Dockerfile → graph → solved → outputs
+//! inputs     the contexts, the Dockerfile in them, their ignore files
+//! resolve    solver::Resolve: names of images
+//! store      solver::Store: records, leases, locks
+//! work/      solver::Work: one file an operation
+//! diffs      diff IDs in the background
+//! export/    the outputs
+//! ```
+//!
+//! Deliberately absent: anything that a build without misses doesn't need. It mounts nothing,
+//! opens no connection, unpacks nothing and enters no user namespace.
 #![forbid(unsafe_code)]
+
+mod build;
+mod diffs;
+mod error;
+mod export;
+mod inputs;
+mod outcome;
+mod request;
+mod resolve;
+mod store;
+mod work;
+
+pub use build::build;
+pub use error::{BuildError, ContextError, DockerfileError, StepFailure, StepFailures};
+pub use export::ExportError;
+pub use outcome::{BuildOutcome, BuiltImage, Stats};
+pub use request::{
+    BuildRequest, ContextSource, DefaultNetwork, Dest, DockerfileSource, Entitlements,
+    NamedContext, Output, Secret, Snapshotter,
+};

@@ -1,0 +1,93 @@
+//! Layers as streams of tar bytes, and the clamp under which each has its diff ID.
+
+use std::io::{self, Read};
+use std::thread::JoinHandle;
+
+use gantry_cache::{LayerId, Store, StoreError};
+use gantry_image::DiffId;
+
+use super::ExportError;
+
+/// A layer of an image: its name here, its diff ID, and how its tar comes to have that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ImageLayer {
+    pub(crate) id: LayerId,
+    pub(crate) diff_id: DiffId,
+    /// How many bytes its tar has.
+    pub(crate) size: u64,
+    /// SOURCE_DATE_EPOCH of the build that made it.
+    pub(crate) clamp: Option<i64>,
+}
+
+impl ImageLayer {
+    /// Takes a layer that this build made.
+    pub(super) fn own(store: &Store, id: LayerId, clamp: Option<i64>) -> Result<Self, ExportError> {
+        let (diff_id, size) = store.layers().ensure_diff_id(&id, clamp)?;
+        Ok(Self { id, diff_id, size, clamp })
+    }
+
+    /// Takes a layer of the base image, which keeps the diff ID that it has there.
+    ///
+    /// An image of the store may have been built with another SOURCE_DATE_EPOCH, which is then the
+    /// time that it says it was made.
+    pub(super) fn of_base(
+        store: &Store,
+        id: LayerId,
+        diff_id: DiffId,
+        clamps: &[Option<i64>],
+    ) -> Result<Self, ExportError> {
+        let known = store.layers().require(&id)?;
+        let mut first = None;
+        // What is known already costs nothing; what isn't is computed, the likely ones first.
+        for clamp in clamps.iter().filter(|clamp| known.diff_id(**clamp) == Some(diff_id)) {
+            first = Some(*clamp);
+        }
+        let order = first.into_iter().chain(clamps.iter().copied());
+        for clamp in order {
+            let (actual, size) = store.layers().ensure_diff_id(&id, clamp)?;
+            if actual == diff_id {
+                return Ok(Self { id, diff_id, size, clamp });
+            }
+        }
+        Err(ExportError::Image {
+            what: format!("the layer `{id}` is no longer the base image's `{diff_id}`"),
+            source: None,
+        })
+    }
+
+    /// Opens the layer's tar.
+    pub(super) fn open(&self, store: &Store) -> io::Result<TarReader> {
+        let (reader, mut writer) = io::pipe()?;
+        let (store, layer) = (store.clone(), *self);
+        let thread = std::thread::Builder::new().name("gantry-tar".into()).spawn(move || {
+            let mut out = io::BufWriter::with_capacity(1 << 16, &mut writer);
+            store.layers().tar_stream(&layer.id, layer.clamp, &mut out)?;
+            io::Write::flush(&mut out)
+                .map_err(|source| StoreError::Io { what: "write a layer's tar".to_owned(), source })
+        })?;
+        Ok(TarReader { reader, thread: Some(thread) })
+    }
+}
+
+/// Reads a tar that another thread writes; a failure there is an error here, not an early end.
+pub(super) struct TarReader {
+    reader: io::PipeReader,
+    thread: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl Read for TarReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        if count == 0
+            && !buffer.is_empty()
+            && let Some(thread) = self.thread.take()
+        {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(io::Error::other(error)),
+                Err(_) => return Err(io::Error::other("the layer's reader panicked")),
+            }
+        }
+        Ok(count)
+    }
+}

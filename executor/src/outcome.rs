@@ -1,0 +1,50 @@
+//! What came out of a build.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gantry_image::{Digest, Platform, Reference};
+use gantry_parser::{Diagnostic, SourceFile};
+
+/// A build that succeeded.
+#[derive(Debug)]
+pub struct BuildOutcome {
+    /// The image, if an output made one.
+    pub image: Option<BuiltImage>,
+    /// The names that the image has in the store now, besides those it had.
+    pub tags: Vec<Reference>,
+    /// What the outputs wrote, in their order; streams are not listed.
+    pub exported: Vec<PathBuf>,
+    /// The Dockerfile, for showing warnings.
+    pub dockerfile: SourceFile,
+    /// What the user should know about the Dockerfile.
+    pub warnings: Vec<Diagnostic>,
+    /// What became of the steps.
+    pub stats: Stats,
+}
+
+/// An image that a build made, or found to be there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// The image ID: the digest of its config.
+    pub id: Digest,
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// What it runs on.
+    pub platform: Platform,
+    /// Whether it was in the store before.
+    pub reused: bool,
+}
+
+/// What became of the steps of a build.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Steps that the target could need (sources not counted).
+    pub steps: usize,
+    /// Titles of those that were executed, in the order in which they ended.
+    pub ran: Vec<String>,
+    /// From the first question to the store to the last step's end.
+    pub solving: Duration,
+    /// Diff IDs, image and other outputs.
+    pub exporting: Duration,
+}

@@ -1,0 +1,253 @@
+//! What a build is asked for, as plain values: no terminal, no environment, no current directory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gantry_image::{Platform, Reference};
+use gantry_parser::SourceFile;
+use gantry_solver::NoCache;
+use gantry_solver::op::{Limits, Ulimit};
+
+/// Everything that [`build`](crate::build) has to know.
+///
+/// Start from [`BuildRequest::new`] and set what differs.
+#[derive(Debug)]
+pub struct BuildRequest {
+    /// Where the text comes from.
+    pub dockerfile: DockerfileSource,
+    /// The ignore file that goes with a Dockerfile outside of the context, name and text.
+    ///
+    /// `None`: `<Dockerfile>.dockerignore` next to one inside the context, else `.dockerignore`.
+    pub ignore: Option<(String, String)>,
+    /// Where files come from that no `--from` names.
+    pub context: ContextSource,
+    /// `--build-context name=…`. A name hides stages and images of the same name.
+    pub named_contexts: BTreeMap<String, NamedContext>,
+    /// The stage to build, by name or number; the last one if absent.
+    pub target: Option<String>,
+    /// `--build-arg`: values of ARGs.
+    pub build_args: BTreeMap<String, String>,
+    /// `--label`: added to the image's labels, these win.
+    pub labels: Vec<(String, String)>,
+    /// The platform to build for; the host's if absent.
+    pub platform: Option<Platform>,
+    /// Which steps run although the cache has them.
+    pub no_cache: NoCache,
+    /// `--pull`: don't be content with images of the store. Refused until registries are there.
+    pub pull: bool,
+    /// What `RUN` without `--network`, or with `--network=default`, gets.
+    pub network: DefaultNetwork,
+    /// Secrets by ID.
+    pub secrets: BTreeMap<String, Secret>,
+    /// What steps may do that could harm the host.
+    pub allow: Entitlements,
+    /// `--add-host`: name and address.
+    pub extra_hosts: Vec<(String, String)>,
+    /// Bytes of `/dev/shm`.
+    pub shm_size: Option<u64>,
+    /// `--ulimit`.
+    pub ulimits: Vec<Ulimit>,
+    /// Memory and CPU limits of `RUN` steps.
+    pub limits: Limits,
+    /// Names that the image gets in the store.
+    pub tags: Vec<Reference>,
+    /// What to make of the result. Empty: nothing but the cache.
+    pub outputs: Vec<Output>,
+    /// `SOURCE_DATE_EPOCH`: pins every time that the build writes.
+    pub source_date_epoch: Option<i64>,
+    /// How many steps may run at once; 0 means as many as there are CPUs.
+    pub jobs: usize,
+    /// How root filesystems are put together; for tests and for odd file systems.
+    pub snapshotter: Snapshotter,
+}
+
+impl BuildRequest {
+    /// Asks for the Dockerfile's last stage, put into the store without a name.
+    pub fn new(dockerfile: DockerfileSource, context: ContextSource) -> Self {
+        Self {
+            dockerfile,
+            ignore: None,
+            context,
+            named_contexts: BTreeMap::new(),
+            target: None,
+            build_args: BTreeMap::new(),
+            labels: Vec::new(),
+            platform: None,
+            no_cache: NoCache::default(),
+            pull: false,
+            network: DefaultNetwork::default(),
+            secrets: BTreeMap::new(),
+            allow: Entitlements::default(),
+            extra_hosts: Vec::new(),
+            shm_size: None,
+            ulimits: Vec::new(),
+            limits: Limits::default(),
+            tags: Vec::new(),
+            outputs: vec![Output::Store],
+            source_date_epoch: None,
+            jobs: 0,
+            snapshotter: Snapshotter::default(),
+        }
+    }
+}
+
+/// Where the Dockerfile's text comes from.
+#[derive(Debug)]
+pub enum DockerfileSource {
+    /// It was read already.
+    Text(SourceFile),
+    /// A path in the main context, which is opened without leaving it.
+    InContext(String),
+}
+
+/// The main build context.
+pub enum ContextSource {
+    /// A directory of this host.
+    Directory(PathBuf),
+    /// Nothing: every `COPY` of a file fails.
+    Empty,
+    /// A tar, compressed or not; spooled into the store's work directory for this build.
+    Tar(Box<dyn Read + Send>),
+}
+
+impl fmt::Debug for ContextSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
+            Self::Empty => f.write_str("Empty"),
+            Self::Tar(_) => f.write_str("Tar(..)"),
+        }
+    }
+}
+
+/// What stands behind the name of an additional context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// A directory of this host.
+    Directory(PathBuf),
+    /// `docker-image://`: an image, by reference.
+    Image(String),
+    /// `oci-layout://`: an image in an OCI layout directory, `path[:tag][@digest]`.
+    OciLayout(String),
+}
+
+/// What `RUN` gets that asks for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DefaultNetwork {
+    /// A private network if this host can make one, else the host's, with a warning.
+    #[default]
+    Private,
+    /// Loopback only.
+    None,
+    /// The host's.
+    Host,
+}
+
+/// What steps may do that could harm the host (`--allow`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Entitlements {
+    /// `network.host`.
+    pub network_host: bool,
+    /// `security.insecure`.
+    pub security_insecure: bool,
+}
+
+/// A secret's value, fetched when a step wants it and at no other time.
+#[derive(Clone)]
+pub struct Secret(Arc<dyn Fn() -> io::Result<Vec<u8>> + Send + Sync>);
+
+impl Secret {
+    /// Most bytes that a secret may have (B5-12).
+    pub const LIMIT: usize = 500 * 1024;
+
+    /// Takes something that fetches the value.
+    pub fn new(fetch: impl Fn() -> io::Result<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(fetch))
+    }
+
+    /// Takes the value itself.
+    pub fn from_bytes(value: impl Into<Vec<u8>>) -> Self {
+        let value = value.into();
+        Self::new(move || Ok(value.clone()))
+    }
+
+    /// Fetches the value.
+    ///
+    /// # Errors
+    /// Whatever the source of the secret says.
+    pub fn fetch(&self) -> io::Result<Vec<u8>> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// How root filesystems are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Snapshotter {
+    /// Overlay if it can be mounted, else copying.
+    #[default]
+    Auto,
+    /// Copying, whether overlay can be mounted or not.
+    Copying,
+}
+
+/// What to make of the result.
+#[derive(Debug)]
+pub enum Output {
+    /// An image in the store, under the request's tags.
+    Store,
+    /// A tar that is both a docker archive and an OCI layout.
+    Docker {
+        /// Where to.
+        dest: Dest,
+        /// Names inside; the request's tags if empty.
+        names: Vec<Reference>,
+    },
+    /// An OCI layout, as a tar or (only to a path) as a directory.
+    Oci {
+        /// Where to.
+        dest: Dest,
+        /// Whether as one tar file.
+        tar: bool,
+        /// Names inside; the request's tags if empty.
+        names: Vec<Reference>,
+    },
+    /// The root filesystem in a directory, its files owned by the caller.
+    Local {
+        /// The directory; made if it is missing, merged into if not.
+        dest: PathBuf,
+    },
+    /// The root filesystem as a tar.
+    Tar {
+        /// Where to.
+        dest: Dest,
+    },
+}
+
+/// Where a file of an output goes.
+pub enum Dest {
+    /// A file; written under another name and renamed once it is whole.
+    File(PathBuf),
+    /// A directory (OCI layout without tar).
+    Directory(PathBuf),
+    /// A stream, such as standard output.
+    Writer(Box<dyn Write + Send>),
+}
+
+impl fmt::Debug for Dest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
+            Self::Writer(_) => f.write_str("Writer(..)"),
+        }
+    }
+}

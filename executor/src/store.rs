@@ -1,0 +1,136 @@
+//! The store as the solver wants it: records by key, leases on what was found, locks on keys.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gantry_cache as cache;
+use gantry_cache::{Lease, NewRecord, RecordKind};
+use gantry_solver::key::Key;
+use gantry_solver::store::{Nearest, Place};
+use gantry_solver::{Cached, Record, Store, StoreError, StoreLock};
+
+use crate::work::{Executor, layer_id, layer_ref};
+
+/// The build cache of one build.
+pub(crate) struct StepStore {
+    store: cache::Store,
+    executor: Arc<Executor>,
+    /// Keeps what was found until the build ends.
+    lease: Mutex<Option<Arc<Lease>>>,
+    found: Mutex<Vec<cache::Key>>,
+}
+
+impl StepStore {
+    pub(crate) fn new(executor: Arc<Executor>) -> Self {
+        let store = executor.store.clone();
+        Self { store, executor, lease: Mutex::default(), found: Mutex::default() }
+    }
+
+    /// Notes that the records that were found are in use still.
+    pub(crate) fn touch(&self) -> Result<(), cache::StoreError> {
+        let found = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        if found.is_empty() { Ok(()) } else { self.store.records().touch(&found) }
+    }
+
+    /// Keeps layers as long as this build lives. Returns false if one is gone.
+    pub(crate) fn keep(&self, layers: &[cache::LayerId]) -> Result<bool, cache::StoreError> {
+        if layers.is_empty() {
+            return Ok(true);
+        }
+        let lease = {
+            let mut lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*lease {
+                Some(lease) => Arc::clone(lease),
+                None => Arc::clone(lease.insert(Arc::new(self.store.lease()?))),
+            }
+        };
+        Ok(lease.keep_layers(layers)?.is_empty())
+    }
+
+    fn find(&self, key: &Key) -> Result<Option<Cached>, cache::StoreError> {
+        let key = cache::Key(key.0);
+        let Some(record) = self.store.records().get(&key)? else { return Ok(None) };
+        let Some((base, content_key)) = decode(&record.extra) else { return Ok(None) };
+        if !self.keep(&record.layers)? {
+            return Ok(None);
+        }
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+        let own = record.layers.iter().map(layer_ref).collect();
+        Ok(Some(Cached { own, base, content_key, took: record.took }))
+    }
+
+    fn write(&self, record: &Record) -> Result<(), cache::StoreError> {
+        let cached = &record.cached;
+        let layers: Vec<cache::LayerId> = cached.own.iter().map(layer_id).collect();
+        record.keys.iter().try_for_each(|key| {
+            self.store.records().put(&NewRecord {
+                key: cache::Key(key.0),
+                kind: match *key == cached.content_key {
+                    true => RecordKind::Content,
+                    false => RecordKind::Recipe,
+                },
+                layers: &layers,
+                preimage: &record.preimage,
+                took: cached.took,
+                log: self.executor.log_of(&cached.own),
+                extra: &encode(cached),
+                stage: &record.place.stage,
+                position: record.place.position,
+                text: &record.place.text,
+            })
+        })
+    }
+}
+
+/// What of a record only the solver understands: a version, the base's digest, the content key.
+fn encode(cached: &Cached) -> Vec<u8> {
+    let mut bytes = vec![1, u8::from(cached.base.is_some())];
+    bytes.extend(cached.base.unwrap_or_default());
+    bytes.extend(cached.content_key.0);
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<(Option<[u8; 32]>, Key)> {
+    let (head, rest) = bytes.split_first_chunk::<2>()?;
+    let (base, rest) = rest.split_first_chunk::<32>()?;
+    let (key, rest) = rest.split_first_chunk::<32>()?;
+    let base = match head {
+        [1, 0] => None,
+        [1, 1] => Some(*base),
+        _ => return None,
+    };
+    rest.is_empty().then_some((base, Key(*key)))
+}
+
+impl Store for StepStore {
+    fn lookup(&self, keys: &[Key]) -> Result<Vec<Option<Cached>>, StoreError> {
+        keys.iter().map(|key| self.find(key).map_err(failed("look up a step"))).collect()
+    }
+
+    fn record(&self, record: Record) -> Result<(), StoreError> {
+        self.write(&record).map_err(failed("record a step"))
+    }
+
+    fn nearest(&self, place: &Place) -> Result<Option<Nearest>, StoreError> {
+        let records = self.store.records();
+        let find = || -> Result<Option<Nearest>, cache::StoreError> {
+            let near = records.nearest(&place.stage, place.position, &place.text)?;
+            let Some(record) = near.into_iter().next() else { return Ok(None) };
+            let preimage = records.preimage(&record.key)?;
+            Ok(preimage.map(|preimage| Nearest { preimage: preimage.into(), took: record.took }))
+        };
+        find().map_err(failed("find earlier runs of a step"))
+    }
+
+    fn try_lock(&self, key: &Key) -> Result<Option<Box<dyn StoreLock>>, StoreError> {
+        let guard = self.store.try_lock("step", &key.0).map_err(failed("lock a step"))?;
+        Ok(guard.map(|guard| Box::new(guard) as Box<dyn StoreLock>))
+    }
+}
+
+fn failed(what: &'static str) -> impl Fn(cache::StoreError) -> StoreError {
+    move |error| {
+        let source: Arc<dyn Error + Send + Sync> = Arc::new(error);
+        StoreError { what, source }
+    }
+}

@@ -1,0 +1,246 @@
+//! Contexts: files of a directory of this host, selected by source paths and the ignore file.
+//!
+//! Looks only at what a selection names (B6-26), and opens only files whose stat the context
+//! index doesn't know. Everything counts as root's, whoever owns it here (B6-09).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gantry_parser::ignore::IgnoreFile;
+use gantry_solver::op::Selection;
+use gantry_tree::{
+    FileKind, Follow, KnownFn, Manifest, Root, ScanOptions, TreePath, Verdict, View, scan,
+};
+
+use super::fault::Fault;
+use super::files::{Files, FilesError, Place, names};
+use super::index::Index;
+use super::picked::{self, excludes};
+use super::select::{Chosen, SelectError, select};
+
+/// A directory that files are copied from.
+#[derive(Debug)]
+pub(crate) struct LocalContext {
+    root: Root,
+    ignore: Ignore,
+    index: Index,
+    /// What was selected before; a file is looked at once for each selection and build.
+    selected: Mutex<HashMap<Selection, Arc<Selected>>>,
+}
+
+/// The rules of an ignore file, and what it is called.
+#[derive(Debug, Default)]
+pub(crate) struct Ignore {
+    pub(crate) name: String,
+    pub(crate) rules: IgnoreFile,
+}
+
+/// The files that a selection takes.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    /// Everything chosen, and the directories on the way.
+    pub(crate) manifest: Manifest,
+    /// What the source paths stand for.
+    pub(crate) chosen: Vec<Chosen>,
+    /// The digest of it all.
+    pub(crate) digest: [u8; 32],
+}
+
+impl LocalContext {
+    /// Takes a directory with the rules of its ignore file and what is known of its files.
+    pub(crate) fn new(root: Root, ignore: Ignore, index: Index) -> Self {
+        Self { root, ignore, index, selected: Mutex::default() }
+    }
+
+    /// Returns the directory.
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Finds the files of a selection, and reads those that are not known.
+    pub(crate) fn select(&self, selection: &Selection) -> Result<Arc<Selected>, Fault> {
+        let known = |map: &Mutex<HashMap<Selection, Arc<Selected>>>| {
+            map.lock().unwrap_or_else(PoisonError::into_inner).get(selection).cloned()
+        };
+        if let Some(selected) = known(&self.selected) {
+            return Ok(selected);
+        }
+        let selected = Arc::new(self.look(selection)?);
+        let mut map = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(map.entry(selection.clone()).or_insert(selected).clone())
+    }
+
+    fn look(&self, selection: &Selection) -> Result<Selected, Fault> {
+        let files = Visible { root: &self.root, ignore: &self.ignore.rules };
+        let chosen = select(&files, &selection.paths).map_err(|error| self.explain(error))?;
+        let exclude = excludes(&selection.exclude)?;
+        let whole: HashSet<&[u8]> = chosen.iter().map(|one| one.path.as_bytes()).collect();
+        let ways: HashSet<TreePath> = chosen.iter().flat_map(|one| one.path.ancestors()).collect();
+        // `--exclude` patterns start at each source; only with one directory is it plain where.
+        let pruned = match chosen.as_slice() {
+            [one] if one.base.is_none() && one.kind == FileKind::Dir => Some(&one.path),
+            _ => None,
+        };
+        let filter = |path: &TreePath, kind: FileKind| {
+            let chosen = whole.contains(path.as_bytes())
+                || path.ancestors().any(|above| whole.contains(above.as_bytes()));
+            if !chosen {
+                return if ways.contains(path) { Verdict::Descend } else { Verdict::Skip };
+            }
+            if let Some(below) = pruned.and_then(|base| path.strip_prefix(base))
+                && !below.is_root()
+                && skipped(&exclude, &below, kind) == Verdict::Skip
+            {
+                return Verdict::Skip;
+            }
+            skipped(&self.ignore.rules, path, kind)
+        };
+        let index = self.index.load();
+        let known: KnownFn<'_> = &|path, stat| index.known(path, stat);
+        let options = ScanOptions {
+            filter: Some(&filter),
+            known: Some(known),
+            workers: index.workers(),
+            ..ScanOptions::default()
+        };
+        let scan = if chosen.is_empty() { None } else { Some(scan(&self.root, &options)?) };
+        let manifest = match scan {
+            Some(scan) => {
+                self.index.learn(&scan);
+                roots_own(scan.manifest)?
+            }
+            None => Manifest::default(),
+        };
+        let view = View::new(&[&manifest]);
+        let digest = picked::digest(&view, &picked::pick(&view, &chosen, &exclude));
+        Ok(Selected { manifest, chosen, digest })
+    }
+
+    /// Writes down what was learnt of the files; a failure costs the next build some time only.
+    pub(crate) fn save_index(&self) {
+        self.index.save();
+    }
+
+    /// Says so if a path is missing only because the ignore file drops it.
+    fn explain(&self, error: SelectError) -> Fault {
+        let SelectError::NotFound { path } = &error else { return error.into() };
+        let Ok(written) = TreePath::clamp(path.as_bytes()) else { return error.into() };
+        let there = self.root.resolve(&written, Follow::Last);
+        let there = there.ok().filter(|path| self.root.stat(path, Follow::Parents).is_ok());
+        let Some(real) = there else { return self.similar(error, &written) };
+        let rules = &self.ignore.rules;
+        let line = [&written, &real].into_iter().find_map(|path| {
+            let verdict = rules.matches(path.as_bytes());
+            verdict.line.filter(|_| verdict.excluded)
+        });
+        match line {
+            Some(line) => Fault::refused_with(
+                format!(
+                    "{error} (line {line} of `{}`, `{}`, excludes it)",
+                    self.ignore.name,
+                    rules.pattern(line).unwrap_or_default(),
+                ),
+                format!("To let it in, add `!{written}` below line {line}"),
+            ),
+            None => error.into(),
+        }
+    }
+
+    /// Names the file beside a missing one that may be meant.
+    fn similar(&self, error: SelectError, written: &TreePath) -> Fault {
+        let near = || {
+            let parent = written.parent()?;
+            let listed = self.root.read_dir(&parent, Follow::Last).ok()?;
+            let listed: Vec<String> =
+                listed.into_iter().filter_map(|entry| String::from_utf8(entry.name).ok()).collect();
+            let wanted = std::str::from_utf8(written.file_name()?).ok()?;
+            let near = gantry_parser::did_you_mean(wanted, &listed, true)?;
+            Some(parent.join(near).ok()?.to_string())
+        };
+        match near() {
+            Some(near) => Fault::refused_with(error.to_string(), format!("Did you mean `{near}`?")),
+            None => error.into(),
+        }
+    }
+}
+
+/// What a pattern list says of a path, in the words of a scan.
+fn skipped(rules: &IgnoreFile, path: &TreePath, kind: FileKind) -> Verdict {
+    if rules.is_empty() || !rules.matches(path.as_bytes()).excluded {
+        Verdict::Keep
+    } else if kind == FileKind::Dir && rules.has_exceptions() && !rules.prunes(path.as_bytes()) {
+        Verdict::Descend
+    } else {
+        Verdict::Skip
+    }
+}
+
+fn roots_own(manifest: Manifest) -> Result<Manifest, Fault> {
+    let mut entries = manifest.into_entries();
+    for entry in &mut entries {
+        entry.uid = 0;
+        entry.gid = 0;
+    }
+    Ok(Manifest::new(entries)?)
+}
+
+/// A directory without what its ignore file drops.
+struct Visible<'a> {
+    root: &'a Root,
+    ignore: &'a IgnoreFile,
+}
+
+impl Visible<'_> {
+    fn shows(&self, path: &TreePath, kind: FileKind) -> Result<bool, FilesError> {
+        Ok(path.is_root()
+            || match skipped(self.ignore, path, kind) {
+                Verdict::Keep => true,
+                Verdict::Skip => false,
+                // Left out itself, and there only as the way to something that is let in.
+                Verdict::Descend => self.shows_below(path)?,
+            })
+    }
+
+    fn shows_below(&self, dir: &TreePath) -> Result<bool, FilesError> {
+        for entry in self.root.read_dir(dir, Follow::Parents)? {
+            let Ok(path) = dir.join(&entry.name) else { continue };
+            if self.shows(&path, entry.kind)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Files for Visible<'_> {
+    fn find(&self, path: &TreePath, follow: Follow) -> Result<Option<Place>, FilesError> {
+        let real = match self.root.resolve(path, follow) {
+            Ok(real) => real,
+            Err(gantry_tree::TreeError::Resolve {
+                source: gantry_tree::ResolveError::NotADirectory(_),
+                ..
+            }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let stat = match self.root.stat(&real, Follow::Parents) {
+            Ok(stat) => stat,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // A link that is dropped leads nowhere, and one that is not does not lead to what is.
+        let shown = self.shows(&real, stat.kind)?
+            && (*path == real || self.shows(path, FileKind::Symlink)?);
+        Ok(shown.then_some(Place { path: real, kind: stat.kind }))
+    }
+
+    fn list(&self, dir: &TreePath) -> Result<Vec<(Vec<u8>, FileKind)>, FilesError> {
+        let mut shown = Vec::new();
+        for entry in self.root.read_dir(dir, Follow::Parents)? {
+            let path = dir.join(&entry.name);
+            if path.is_ok_and(|path| self.shows(&path, entry.kind).unwrap_or(false)) {
+                shown.push(entry);
+            }
+        }
+        Ok(names(shown))
+    }
+}

@@ -1,0 +1,286 @@
+//! Work: the operations of a build, carried out; one file an operation.
+//!
+//! ```text
+//! image_source   layers of an image; nothing to do before somebody needs their files
+//! context        files of a directory, selected; index: what is known of them
+//! http, git      files from elsewhere
+//! run/           RUN
+//! copy/          COPY, ADD
+//! make_dir       WORKDIR
+//!
+//! select, picked, files   which files a source path stands for, and their digest
+//! stack, merge            layers as one tree: asked without a mount, or written out
+//! owner, root_dir         names of a root filesystem's users; its root directory
+//! fault                   what can go wrong
+//! ```
+
+mod context;
+mod copy;
+mod fault;
+mod files;
+mod git;
+mod http;
+mod index;
+mod make_dir;
+mod merge;
+mod owner;
+mod picked;
+mod root_dir;
+mod run;
+mod select;
+mod stack;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use gantry_cache::{LayerId, Lease, LogId, Store};
+use gantry_image::layer::{Ids, UnpackOptions};
+use gantry_sandbox::{Host, IdMap, Networks, Overlay};
+use gantry_solver::key::Value;
+use gantry_solver::op::Selection;
+use gantry_solver::{
+    CancelToken, Done, Events, Graph, LayerRef, Op, Snapshot, SourceAnswer, StepError, Task,
+    VertexId, Work,
+};
+use gantry_tree::{Dialect, Manifest, Root};
+
+pub(crate) use self::context::{Ignore, LocalContext};
+pub(crate) use self::index::Index;
+pub(crate) use self::stack::{Stack, layer_id, layer_ref, tree};
+
+use self::fault::Fault;
+use crate::request::{DefaultNetwork, Entitlements, Secret, Snapshotter};
+
+/// Carries out the operations of one build.
+#[derive(Debug)]
+pub(crate) struct Executor {
+    pub(crate) store: Store,
+    pub(crate) host: Arc<Host>,
+    pub(crate) contexts: BTreeMap<String, LocalContext>,
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) allow: Entitlements,
+    pub(crate) network: DefaultNetwork,
+    pub(crate) snapshotter: Snapshotter,
+    /// How layers are unpacked here.
+    pub(crate) unpack: UnpackOptions,
+    shared: Shared,
+}
+
+/// What is found out once, and by whoever needs it first.
+#[derive(Debug, Default)]
+struct Shared {
+    mounting: OnceLock<Mounting>,
+    networks: OnceLock<Networks>,
+    graph: OnceLock<Arc<Graph>>,
+    warned: Mutex<HashSet<&'static str>>,
+    logs: Mutex<HashMap<Vec<LayerRef>, LogId>>,
+    diffs: OnceLock<crate::diffs::Diffs>,
+    lease: OnceLock<Lease>,
+}
+
+/// How root filesystems are put together here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mounting {
+    /// By overlay.
+    Overlay {
+        /// Its marks are `user.overlay.*`.
+        userxattr: bool,
+    },
+    /// By copying all layers.
+    Copying,
+}
+
+/// What an [`Executor`] is made from.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) host: Arc<Host>,
+    pub(crate) contexts: BTreeMap<String, LocalContext>,
+    pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) allow: Entitlements,
+    pub(crate) network: DefaultNetwork,
+    pub(crate) snapshotter: Snapshotter,
+}
+
+impl Executor {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { store, host, contexts, secrets, allow, network, snapshotter } = parts;
+        let unpack = unpack_options(&host);
+        let shared = Shared::default();
+        Self { store, host, contexts, secrets, allow, network, snapshotter, unpack, shared }
+    }
+
+    /// Says which graph is solved, so that earlier runs of a step can be found.
+    pub(crate) fn set_graph(&self, graph: Arc<Graph>) {
+        let _ = self.shared.graph.set(graph);
+    }
+
+    /// Has diff IDs of new layers computed while later steps run.
+    pub(crate) fn set_diffs(&self, diffs: crate::diffs::Diffs) {
+        let _ = self.shared.diffs.set(diffs);
+    }
+
+    /// Waits for the diff IDs that are being computed.
+    pub(crate) fn wait_for_diffs(&self) {
+        if let Some(diffs) = self.shared.diffs.get() {
+            diffs.wait();
+        }
+    }
+
+    fn context(&self, name: &str) -> Result<&LocalContext, Fault> {
+        let missing = || Fault::refused(format!("There is no build context `{name}`"));
+        self.contexts.get(name).ok_or_else(missing)
+    }
+
+    /// How marks are written into trees here.
+    fn dialect(&self) -> Dialect {
+        self.unpack.dialect
+    }
+
+    /// Whether files can't be given to anybody else.
+    fn single_id(&self) -> bool {
+        self.unpack.ids == Ids::Single
+    }
+
+    /// How root filesystems are put together, found out by trying the first time.
+    fn mounting(&self) -> Result<Mounting, Fault> {
+        Ok(*self.shared.mounting.get_or_init(|| match self.snapshotter {
+            Snapshotter::Copying => Mounting::Copying,
+            Snapshotter::Auto => match self.host.overlay(self.store.root()) {
+                Overlay::Available { userxattr } => Mounting::Overlay { userxattr },
+                Overlay::Unavailable { .. } => Mounting::Copying,
+            },
+        }))
+    }
+
+    fn networks(&self) -> &Networks {
+        self.shared
+            .networks
+            .get_or_init(|| Networks::new(&self.host, self.store.root().join("networks")))
+    }
+
+    /// Warns about something, but not for every step again.
+    fn warn_once(&self, events: &Events, about: &'static str, message: String) {
+        let mut warned = self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(about) {
+            events.warn(message);
+        }
+    }
+
+    /// Keeps a layer as long as the build lives; false if it is gone.
+    fn keep(&self, layer: &LayerId) -> Result<bool, Fault> {
+        if self.shared.lease.get().is_none() {
+            // Of two, one is dropped again.
+            let _ = self.shared.lease.set(self.store.lease()?);
+        }
+        match self.shared.lease.get() {
+            Some(lease) => Ok(lease.keep(layer)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Remembers what a step printed until its record is written.
+    fn keep_log(&self, own: &[LayerRef], log: LogId) {
+        let mut logs = self.shared.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.insert(own.to_vec(), log);
+    }
+
+    /// Returns what the step printed that made these layers in this build.
+    pub(crate) fn log_of(&self, own: &[LayerRef]) -> Option<LogId> {
+        self.shared.logs.lock().unwrap_or_else(PoisonError::into_inner).get(own).copied()
+    }
+
+    /// Digests what a selection takes from a snapshot.
+    fn content_of(&self, snapshot: &Snapshot, selection: &Selection) -> Result<[u8; 32], Fault> {
+        let stack = Stack::open(&self.store, snapshot)?;
+        let view = stack.view();
+        let chosen = select::select(&view, &selection.paths)?;
+        let picked = picked::pick(&view, &chosen, &picked::excludes(&selection.exclude)?);
+        Ok(picked::digest(&view, &picked))
+    }
+
+    /// Finds the layer that this step made last time, whose files may be linked from.
+    ///
+    /// Only one of the same text, so that its files lie where the new ones will, and never one of
+    /// the chain that is built upon: two paths of one root filesystem must not share an inode.
+    fn donor(
+        &self,
+        vertex: VertexId,
+        base: &Snapshot,
+    ) -> Result<Option<(Root, Arc<Manifest>)>, Fault> {
+        let Some(graph) = self.shared.graph.get() else { return Ok(None) };
+        let place = &graph.vertex(vertex).place;
+        let records = self.store.records();
+        for record in records.nearest(&place.stage, place.position, &place.text)? {
+            let [id] = record.layers.as_slice() else { continue };
+            let chained = base.layers().iter().any(|layer| layer_id(layer) == *id);
+            if record.text != place.text || chained {
+                continue;
+            }
+            let Some(layer) = self.store.layers().get(id)? else { continue };
+            if let Some(tree) = layer.tree() {
+                return Ok(Some((Root::open(tree)?, layer.manifest()?)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn run(&self, task: &Task) -> Result<Done, Fault> {
+        let done = match &task.op {
+            Op::Run(op) => run::execute(self, task, op),
+            Op::Copy(op) => copy::execute(self, task, op),
+            Op::MakeDir(op) => make_dir::execute(self, task, op),
+            Op::Scratch | Op::Image(_) => Ok(Done { own: Vec::new() }),
+            Op::Context(_) | Op::Http(_) | Op::Git(_) => {
+                Err(Fault::refused("A source is read, not executed"))
+            }
+        }?;
+        if let Some(diffs) = self.shared.diffs.get() {
+            diffs.start(done.own.iter().map(layer_id));
+        }
+        Ok(done)
+    }
+}
+
+impl Work for Executor {
+    fn source(
+        &self,
+        op: &Op,
+        events: &Events,
+        cancel: &CancelToken,
+    ) -> Result<SourceAnswer, StepError> {
+        match op {
+            Op::Context(op) => {
+                let selected = self.context(&op.name)?.select(&op.selection)?;
+                Ok(SourceAnswer { digest: selected.digest, own: Vec::new() })
+            }
+            Op::Http(op) => Ok(http::fetch(self, op, events, cancel)?),
+            Op::Git(_) => Err(git::unsupported().into()),
+            _ => Err(Fault::refused("Only sources can be read").into()),
+        }
+    }
+
+    fn describe(&self, op: &Op) -> Option<Value> {
+        let Op::Context(op) = op else { return None };
+        let selected = self.context(&op.name).ok()?.select(&op.selection).ok()?;
+        Some(picked::describe(&selected.manifest))
+    }
+
+    fn content(&self, snapshot: &Snapshot, selection: &Selection) -> Result<[u8; 32], StepError> {
+        Ok(self.content_of(snapshot, selection)?)
+    }
+
+    fn execute(&self, task: Task) -> Result<Done, StepError> {
+        Ok(self.run(&task)?)
+    }
+}
+
+/// What can be made on this host when a layer is unpacked.
+fn unpack_options(host: &Host) -> UnpackOptions {
+    if host.is_root() && !host.in_user_namespace() {
+        return UnpackOptions::root();
+    }
+    UnpackOptions::rootless(match host.id_map() {
+        IdMap::Single => Ids::Single,
+        IdMap::Full | IdMap::SubIds { .. } => Ids::Full,
+    })
+}
