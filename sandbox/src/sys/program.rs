@@ -249,6 +249,9 @@ impl Program {
         }
         process::fchdir(root).at(Step::PivotRoot)?;
         process::pivot_root(c".", c".").at(Step::PivotRoot)?;
+        // The old root now lies on top of the new one, and generated files on top of the old one:
+        // two mounts have to go, the uppermost first. The second takes all of the host along.
+        unmount(c".", UnmountFlags::DETACH).at(Step::LeaveOldRoot)?;
         unmount(c".", UnmountFlags::DETACH).at(Step::LeaveOldRoot)?;
         process::chdir(c"/").at(Step::LeaveOldRoot)
     }
@@ -482,7 +485,14 @@ fn follow_interpreters(path: &CStr) -> Result<(), rustix::io::Errno> {
         };
         let resolve = ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let file = openat2(CWD, path, flags, Mode::empty(), resolve)?;
+        let file = match openat2(CWD, path, flags, Mode::empty(), resolve) {
+            Ok(file) => file,
+            // The program is there; that its interpreter is not is for `execve` to say.
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) if name_at.is_some() => {
+                return Ok(());
+            }
+            Err(errno) => return Err(errno),
+        };
         let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
         forget(file);
         if !kind.is_file() {

@@ -6,4 +6,7 @@
 #![allow(clippy::print_stderr, reason = "skips are told on stderr")]
 
 mod basics;
+mod mounts;
 mod support;
+mod users;
+mod walls;
