@@ -6,6 +6,7 @@
 
 mod lexer;
 mod pattern;
+mod substitution;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -89,10 +90,11 @@ impl Lexer {
         }
     }
 
-    /// A lexer for the content of here-documents of COPY and ADD: quotes stay (B8-08).
+    /// A lexer for the content of here-documents of COPY and ADD: quotes stay (B8-08), and the
+    /// escape character is `\` whatever the directive says (B2-05).
     #[must_use]
-    pub const fn for_heredoc(escape: char) -> Self {
-        Self { skip_quotes: true, ..Self::new(escape) }
+    pub const fn for_heredoc() -> Self {
+        Self { skip_quotes: true, ..Self::new('\\') }
     }
 
     /// Expands one word.
@@ -117,10 +119,10 @@ impl Lexer {
 ///
 /// # Errors
 /// As [`Lexer::expand`].
-pub fn heredoc(heredoc: &Heredoc, escape: char, env: &dyn Lookup) -> Result<Expanded, ExpandError> {
+pub fn heredoc(heredoc: &Heredoc, env: &dyn Lookup) -> Result<Expanded, ExpandError> {
     let content = heredoc.content();
     if !heredoc.expand {
         return Ok(Expanded { text: content, ..Expanded::default() });
     }
-    Lexer::for_heredoc(escape).expand(&content, env)
+    Lexer::for_heredoc().expand(&content, env)
 }

@@ -94,3 +94,30 @@ impl SourceFile {
         line.strip_suffix('\r').unwrap_or(line)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns() {
+        let source = SourceFile::new("x", "FROM a\r\n\nRUN é x");
+        assert_eq!(source.line_count(), 3);
+        assert_eq!((source.line(1), source.line(2), source.line(4)), ("FROM a", "", ""));
+        let x = source.text().len() - 1;
+        assert_eq!(source.position(x), Position { line: 3, column: 7 });
+        assert_eq!(source.position(x + 1), Position { line: 3, column: 8 });
+        assert_eq!(source.line_range(Span::new(0, 8)), (1, 1));
+        assert_eq!(source.line_range(Span::new(0, 9)), (1, 2));
+        assert_eq!(source.slice(Span::new(5, 6)), "a");
+        assert_eq!(source.slice(Span::new(14, 99)), "");
+    }
+
+    #[test]
+    fn odd_files() {
+        assert_eq!(SourceFile::new("x", "").line_count(), 0);
+        assert_eq!(SourceFile::new("x", "a\n").line_count(), 1);
+        assert_eq!(SourceFile::new("x", "\u{feff}FROM a").position(3).column, 1);
+        assert_eq!(SourceFile::from_bytes("x", b"a\xff").text(), "a\u{fffd}");
+    }
+}

@@ -239,11 +239,12 @@ fn other_escape_and_modes() {
         "#,
     );
     check(
-        Lexer::for_heredoc('\\'),
+        Lexer::for_heredoc(),
         r#"
         echo "$HOME" 'it => echo "/root" 'it
         '$HOME' => '/root'
         \$HOME => $HOME
+        a\\b\c => a\bc
         "#,
     );
     let raw = Lexer { raw_quotes: true, raw_escapes: true, keep_unset: true, ..Lexer::new('\\') };
@@ -305,7 +306,7 @@ fn matches(pattern: &[char], value: &[char]) -> bool {
 proptest! {
     #[test]
     fn never_panics(word in "[a-c${}:\\-+?#%/'\"\\\\* <é]{0,24}") {
-        for lexer in [Lexer::new('\\'), Lexer::new('`'), Lexer::for_heredoc('\\')] {
+        for lexer in [Lexer::new('\\'), Lexer::new('`'), Lexer::for_heredoc()] {
             let _ = lexer.expand(&word, &env());
         }
     }
