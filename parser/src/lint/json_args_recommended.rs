@@ -37,6 +37,13 @@ fn check_stage(stage: &Stage<'_>, mut has_shell: bool, findings: &mut Findings) 
                 statement.instruction.name()
             );
             findings.add(&RULE, message, text.span, statement);
+            if text.text.starts_with('[')
+                && let Some(finding) = findings.found.pop()
+            {
+                let hint = "This is no valid JSON, so the shell runs it as it stands; JSON strings \
+                            are in double quotes, with a comma between and none at the end";
+                findings.found.push(finding.with_hint(hint));
+            }
         }
     }
     has_shell
