@@ -88,3 +88,9 @@ pub enum ArchiveError {
     #[error("Refused an image of the archive: {0}")]
     Inconsistent(String),
 }
+
+impl ArchiveError {
+    pub(super) fn refused(name: &str, reason: impl Into<String>) -> Self {
+        Self::Refused { name: name.to_owned(), reason: reason.into() }
+    }
+}

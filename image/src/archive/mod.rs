@@ -17,11 +17,15 @@ mod layout;
 mod source;
 mod write;
 
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
+use gantry_tree::Root;
+
+use self::source::{Directory, SeekableTar, Source, SpooledTar};
+use crate::compress::{self, Compression, SNIFF_LEN, sniff};
 use crate::config::ImageConfig;
-use crate::digest::{DiffId, Digest};
+use crate::digest::{DiffId, Digest, VerifyReader};
 use crate::json::Raw;
 use crate::manifest::ImageManifest;
 use crate::media_type::MediaType;
@@ -35,7 +39,7 @@ pub use write::{SaveImage, SaveLayer, write_docker, write_oci_directory, write_o
 /// An archive that was opened: its images, and a way to their layers' bytes.
 pub struct Archive<'a> {
     images: Vec<ArchivedImage>,
-    source: Box<dyn source::Source + 'a>,
+    source: Box<dyn Source + 'a>,
 }
 
 /// An image of an archive. Several may bear one name, one a platform.
@@ -70,13 +74,29 @@ pub struct ArchivedLayer {
 impl<'a> Archive<'a> {
     /// Opens a directory (an OCI layout) or a file (a tar of either kind, maybe compressed).
     ///
-    /// An uncompressed tar is read in place; a compressed one goes through `spool`.
+    /// An uncompressed tar is read in place; a compressed one, and a pipe, goes through `spool`.
     ///
     /// # Errors
     /// [`ArchiveError`].
     pub fn open(path: &Path, spool: &'a mut dyn Spool) -> Result<Self, ArchiveError> {
-        let _ = (path, spool);
-        todo!()
+        let metadata = fs_err::metadata(path).map_err(ArchiveError::Read)?;
+        if metadata.is_dir() {
+            let root = Root::open(path).map_err(ArchiveError::Directory)?;
+            return Self::of(Box::new(Directory(root)));
+        }
+        let mut file = fs_err::File::open(path).map_err(ArchiveError::Read)?.into_parts().0;
+        if metadata.is_file() {
+            let mut first = Vec::with_capacity(SNIFF_LEN);
+            file.by_ref()
+                .take(SNIFF_LEN as u64)
+                .read_to_end(&mut first)
+                .map_err(ArchiveError::Read)?;
+            if sniff(&first) == Compression::None {
+                return Self::of(Box::new(SeekableTar::open(file)?));
+            }
+            file.rewind().map_err(ArchiveError::Read)?;
+        }
+        Self::read(file, spool)
     }
 
     /// Reads a stream, maybe compressed, to its end; what it holds goes through `spool`.
@@ -87,8 +107,21 @@ impl<'a> Archive<'a> {
         stream: impl Read + Send + 'a,
         spool: &'a mut dyn Spool,
     ) -> Result<Self, ArchiveError> {
-        let _ = (stream, spool);
-        todo!()
+        let (_, tar) = compress::reader(stream).map_err(ArchiveError::Read)?;
+        Self::of(Box::new(SpooledTar::read(tar, spool)?))
+    }
+
+    fn of(source: Box<dyn Source + 'a>) -> Result<Self, ArchiveError> {
+        let images = if layout::is_layout(&*source) {
+            layout::read(&*source, &docker::names(&*source)?)?
+        } else if source.has("manifest.json") {
+            docker::read(&*source)?
+        } else if source.has("repositories") {
+            docker::read_legacy(&*source)?
+        } else {
+            return Err(ArchiveError::NotAnArchive);
+        };
+        Ok(Self { images, source })
     }
 
     /// Lists the images, in the archive's order.
@@ -105,12 +138,17 @@ impl<'a> Archive<'a> {
         &self,
         layer: &ArchivedLayer,
     ) -> Result<Box<dyn Read + Send + '_>, ArchiveError> {
-        let _ = layer;
-        todo!()
+        let (_, data) = self.source.open(&layer.member)?;
+        Ok(match layer.digest {
+            Some(digest) => Box::new(VerifyReader::new(data, digest, Some(layer.size))),
+            None => data,
+        })
     }
 
-    /// Opens a layer's tar, decompressed. Reading to the end verifies its diff ID, and the blob's
-    /// digest where that is known.
+    /// Opens a layer's tar, decompressed. Reading to the end verifies its diff ID.
+    ///
+    /// (And not the blob's digest: a decompressor need not read its input to the very end. The diff
+    /// ID says more.)
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -118,7 +156,14 @@ impl<'a> Archive<'a> {
         &self,
         layer: &ArchivedLayer,
     ) -> Result<Box<dyn Read + Send + '_>, ArchiveError> {
-        let _ = layer;
-        todo!()
+        let (_, data) = self.source.open(&layer.member)?;
+        let (_, tar) = compress::reader(data).map_err(ArchiveError::Read)?;
+        Ok(Box::new(VerifyReader::new(tar, layer.diff_id.0, None)))
+    }
+}
+
+impl std::fmt::Debug for Archive<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archive").field("images", &self.images).finish_non_exhaustive()
     }
 }

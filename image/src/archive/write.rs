@@ -1,17 +1,30 @@
-//! Writing archives.
+//! Writing archives: a tar that is docker archive and OCI layout at once, or a layout alone.
 //!
-//! The tar is streamed and the same for the same images: documents first, then blobs in the order
-//! of their digests, each once, every member root's with time 0.
+//! The tar is streamed and the same for the same images: documents first, so that who reads a
+//! stream knows what will come, then blobs, each once; every member is root's with time 0.
+//! `repositories` is not written: it named layers by IDs that images no longer have, and no reader
+//! since docker 1.10 wants it.
 
-use std::io::{Read, Write};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::ArchiveError;
+use super::layout::{IMAGE_NAME, REF_NAME, blob};
 use crate::config::ImageConfig;
-use crate::json::Raw;
+use crate::digest::{Digest, VerifyReader};
+use crate::index::ImageIndex;
+use crate::json::{Raw, to_go_vec};
+use crate::layer::{BLOCK, END, Header, Kind};
 use crate::manifest::{Descriptor, ImageManifest};
+use crate::media_type::MediaType;
 use crate::platform::Platform;
 use crate::reference::Reference;
+
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const BUFFER: usize = 256 << 10;
 
 /// An image to be written.
 pub struct SaveImage<'a> {
@@ -33,17 +46,17 @@ pub struct SaveImage<'a> {
 pub struct SaveLayer<'a> {
     /// Its media type, digest and size, which are needed before the first byte.
     pub descriptor: Descriptor,
-    /// Opens the bytes; called once. They are checked against the descriptor while written.
-    pub open: Box<dyn FnMut() -> std::io::Result<Box<dyn Read + 'a>> + 'a>,
+    /// Opens the bytes; called once at most. They are checked against the descriptor while written.
+    pub open: Box<dyn FnMut() -> io::Result<Box<dyn Read + 'a>> + 'a>,
 }
 
 /// Writes one tar that is a docker archive and an OCI layout at once (A3-12).
 ///
 /// # Errors
-/// [`ArchiveError::Write`], also for a blob that isn't what its descriptor says.
+/// [`ArchiveError::Write`], also for a blob that isn't what its descriptor says;
+/// [`ArchiveError::Inconsistent`] for an image whose parts don't fit.
 pub fn write_docker(images: &mut [SaveImage<'_>], out: &mut dyn Write) -> Result<(), ArchiveError> {
-    let _ = (images, out);
-    todo!()
+    write_tar(images, true, out)
 }
 
 /// Writes an OCI layout as a tar.
@@ -54,12 +67,12 @@ pub fn write_oci_tar(
     images: &mut [SaveImage<'_>],
     out: &mut dyn Write,
 ) -> Result<(), ArchiveError> {
-    let _ = (images, out);
-    todo!()
+    write_tar(images, false, out)
 }
 
 /// Writes an OCI layout into a directory, which is made if it is missing. Blobs that are there
-/// already are kept; `index.json` gets new entries, and loses those of the same name.
+/// already are kept; `index.json` gets new entries, and loses those of the same name. Blobs come
+/// first and `index.json` last, by a rename, so that a reader never misses one.
 ///
 /// # Errors
 /// As [`write_docker`].
@@ -67,6 +80,253 @@ pub fn write_oci_directory(
     images: &mut [SaveImage<'_>],
     directory: &Path,
 ) -> Result<(), ArchiveError> {
-    let _ = (images, directory);
-    todo!()
+    let mut target = DirectoryTarget { directory };
+    let plan = plan(images)?;
+    write_blobs(images, &plan, &mut target)?;
+    let path = directory.join("index.json");
+    let mut entries = plan.index;
+    if let Ok(old) = fs_err::read(&path) {
+        let old: Raw<ImageIndex> = Raw::parse(old)
+            .map_err(|source| ArchiveError::Document { name: "index.json".to_owned(), source })?;
+        let name = |entry: &Descriptor| {
+            entry.annotations.get(IMAGE_NAME).or(entry.annotations.get(REF_NAME)).cloned()
+        };
+        let replaced = |entry: &&Descriptor| {
+            entries.iter().all(|new| {
+                new.digest != entry.digest && (name(new).is_none() || name(new) != name(entry))
+            })
+        };
+        let mut kept: Vec<Descriptor> = old.manifests.iter().filter(replaced).cloned().collect();
+        kept.append(&mut entries);
+        entries = kept;
+    }
+    target.member("oci-layout", LAYOUT.len() as u64, &mut &LAYOUT[..])?;
+    let index = to_go_vec(&ImageIndex::new(entries, false), false);
+    target.member("index.json", index.len() as u64, &mut &index[..])
+}
+
+/// Where members go.
+trait Target {
+    fn member(&mut self, name: &str, size: u64, data: &mut dyn Read) -> Result<(), ArchiveError>;
+
+    /// Is a blob there already?
+    fn has(&self, _name: &str) -> bool {
+        false
+    }
+}
+
+/// What all images come to.
+struct Plan {
+    index: Vec<Descriptor>,
+    manifests: Vec<Raw<ImageManifest>>,
+}
+
+/// An item of docker's `manifest.json`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    config: String,
+    repo_tags: Vec<String>,
+    layers: Vec<String>,
+    layer_sources: BTreeMap<String, Descriptor>,
+}
+
+fn write_tar(
+    images: &mut [SaveImage<'_>],
+    docker: bool,
+    out: &mut dyn Write,
+) -> Result<(), ArchiveError> {
+    let plan = plan(images)?;
+    let mut target = TarTarget { out: io::BufWriter::with_capacity(BUFFER, out) };
+    let mut document =
+        |name: &str, bytes: &[u8]| target.member(name, bytes.len() as u64, &mut &bytes[..]);
+    document("oci-layout", LAYOUT)?;
+    document("index.json", &to_go_vec(&ImageIndex::new(plan.index.clone(), false), false))?;
+    if docker {
+        document("manifest.json", &to_go_vec(&docker_items(images), false))?;
+    }
+    target.directory("blobs/")?;
+    target.directory("blobs/sha256/")?;
+    write_blobs(images, &plan, &mut target)?;
+    let ended = target.out.write_all(&END).and_then(|()| target.out.flush());
+    ended.map_err(|source| write_error("the end", source))
+}
+
+/// Makes the manifests that are missing and the index, and checks that all fits.
+fn plan(images: &[SaveImage<'_>]) -> Result<Plan, ArchiveError> {
+    let mut plan = Plan { index: Vec::new(), manifests: Vec::new() };
+    for image in images {
+        let layers: Vec<Descriptor> =
+            image.layers.iter().map(|layer| layer.descriptor.clone()).collect();
+        if layers.len() != image.config.rootfs.diff_ids.len() {
+            let reason = format!(
+                "it has {} layers, its config {}",
+                layers.len(),
+                image.config.rootfs.diff_ids.len()
+            );
+            return Err(ArchiveError::Inconsistent(reason));
+        }
+        let manifest = match &image.manifest {
+            Some(manifest) => {
+                let named = manifest.layers.iter().map(|layer| layer.digest);
+                if manifest.config.digest != image.config.digest()
+                    || !named.eq(layers.iter().map(|layer| layer.digest))
+                {
+                    return Err(ArchiveError::Inconsistent(
+                        "its manifest is of another image".to_owned(),
+                    ));
+                }
+                manifest.clone()
+            }
+            None => {
+                let config = Descriptor::new(
+                    MediaType::OciConfig,
+                    image.config.digest(),
+                    image.config.size(),
+                );
+                Raw::write(ImageManifest::new(config, layers, false))
+            }
+        };
+        let mut entry = Descriptor::new(manifest.media_type(), manifest.digest(), manifest.size());
+        entry.annotations.extend(image.annotations.iter().cloned());
+        entry.platform.clone_from(&image.platform);
+        if image.names.is_empty() {
+            plan.index.push(entry.clone());
+        }
+        for name in &image.names {
+            let named = entry.clone().annotate(IMAGE_NAME, name.to_string());
+            plan.index.push(named.annotate(REF_NAME, name.tag().unwrap_or("latest")));
+        }
+        plan.manifests.push(manifest);
+    }
+    Ok(plan)
+}
+
+fn docker_items(images: &[SaveImage<'_>]) -> Vec<Item> {
+    let item = |image: &SaveImage<'_>| Item {
+        config: blob(image.config.digest()),
+        repo_tags: image
+            .names
+            .iter()
+            .filter(|name| name.tag().is_some())
+            .map(|name| {
+                // By digest nothing can be loaded again, so only the tag is said.
+                name.tag()
+                    .and_then(|tag| name.with_tag(tag).ok())
+                    .map_or_else(|| name.familiar(), |name| name.familiar())
+            })
+            .collect(),
+        layers: image.layers.iter().map(|layer| blob(layer.descriptor.digest)).collect(),
+        layer_sources: image
+            .config
+            .rootfs
+            .diff_ids
+            .iter()
+            .zip(&image.layers)
+            .map(|(diff_id, layer)| (diff_id.to_string(), layer.descriptor.clone()))
+            .collect(),
+    };
+    images.iter().map(item).collect()
+}
+
+fn write_blobs(
+    images: &mut [SaveImage<'_>],
+    plan: &Plan,
+    target: &mut dyn Target,
+) -> Result<(), ArchiveError> {
+    let mut done: BTreeSet<Digest> = BTreeSet::new();
+    for (image, manifest) in images.iter_mut().zip(&plan.manifests) {
+        for (digest, bytes) in
+            [(manifest.digest(), manifest.bytes()), (image.config.digest(), image.config.bytes())]
+        {
+            if done.insert(digest) && !target.has(&blob(digest)) {
+                target.member(&blob(digest), bytes.len() as u64, &mut &bytes[..])?;
+            }
+        }
+        for SaveLayer { descriptor, open } in &mut image.layers {
+            let name = blob(descriptor.digest);
+            if !done.insert(descriptor.digest) || target.has(&name) {
+                continue;
+            }
+            let data = open().map_err(|source| write_error(&name, source))?;
+            let mut verified = VerifyReader::new(data, descriptor.digest, Some(descriptor.size));
+            target.member(&name, descriptor.size, &mut verified)?;
+        }
+    }
+    Ok(())
+}
+
+struct TarTarget<W: Write> {
+    out: io::BufWriter<W>,
+}
+
+impl<W: Write> TarTarget<W> {
+    fn directory(&mut self, name: &str) -> Result<(), ArchiveError> {
+        let mut header = Vec::with_capacity(BLOCK);
+        Header { kind: Kind::Dir, mode: 0o755, ..Header::file(name.as_bytes(), 0) }
+            .encode(&mut header);
+        self.out.write_all(&header).map_err(|source| write_error(name, source))
+    }
+}
+
+impl<W: Write> Target for TarTarget<W> {
+    fn member(&mut self, name: &str, size: u64, data: &mut dyn Read) -> Result<(), ArchiveError> {
+        let mut header = Vec::with_capacity(BLOCK);
+        Header::file(name.as_bytes(), size).encode(&mut header);
+        let padding = size.next_multiple_of(BLOCK as u64) - size;
+        let written =
+            self.out.write_all(&header).and_then(|()| copy(data, &mut self.out)).and_then(
+                |copied| match copied == size {
+                    true => self.out.write_all(&END[..padding as usize]),
+                    false => Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        format!("It has {copied} bytes instead of {size}"),
+                    )),
+                },
+            );
+        written.map_err(|source| write_error(name, source))
+    }
+}
+
+struct DirectoryTarget<'a> {
+    directory: &'a Path,
+}
+
+impl Target for DirectoryTarget<'_> {
+    fn member(&mut self, name: &str, _size: u64, data: &mut dyn Read) -> Result<(), ArchiveError> {
+        let path = self.directory.join(name);
+        let partial = self.directory.join(format!("{name}.partial-{}", std::process::id()));
+        let written = path.parent().map_or(Ok(()), fs_err::create_dir_all).and_then(|()| {
+            let mut file = fs_err::File::create(&partial)?;
+            copy(data, &mut file)?;
+            fs_err::rename(&partial, &path)
+        });
+        written.map_err(|source| {
+            let _ = fs_err::remove_file(&partial);
+            write_error(name, source)
+        })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.directory.join(name).exists()
+    }
+}
+
+fn copy(data: &mut dyn Read, out: &mut dyn Write) -> io::Result<u64> {
+    let (mut buffer, mut copied) = (vec![0; BUFFER], 0);
+    loop {
+        match data.read(&mut buffer) {
+            Ok(0) => return Ok(copied),
+            Ok(n) => {
+                out.write_all(&buffer[..n])?;
+                copied += n as u64;
+            }
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+}
+
+fn write_error(name: &str, source: io::Error) -> ArchiveError {
+    ArchiveError::Write { name: name.to_owned(), source }
 }

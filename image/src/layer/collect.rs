@@ -38,7 +38,11 @@ impl Meta {
 }
 
 enum Slot {
-    Dir { meta: Meta, opaque: bool, implied: bool },
+    Dir {
+        meta: Meta,
+        opaque: bool,
+        implied: bool,
+    },
     Whiteout,
     /// An index into `inodes`.
     Inode(usize),
@@ -90,9 +94,11 @@ impl Collector {
             *opaque = true;
             return Ok(Preparation::default());
         }
-        let mut preparation = Preparation { remove: self.slots.contains_key(path), ..Preparation::default() };
+        let mut preparation =
+            Preparation { remove: self.slots.contains_key(path), ..Preparation::default() };
         preparation.implied = self.enter(path)?;
-        self.slots.insert(path.clone(), Slot::Dir { meta: Meta::implied(), opaque: true, implied: true });
+        self.slots
+            .insert(path.clone(), Slot::Dir { meta: Meta::implied(), opaque: true, implied: true });
         preparation.implied.push(path.clone());
         Ok(preparation)
     }
@@ -115,7 +121,10 @@ impl Collector {
             None => false,
             Some(Slot::Dir { .. }) => {
                 self.parent = None;
-                let below = self.slots.range(path.clone()..).take_while(|(below, _)| below.starts_with(path));
+                let below = self
+                    .slots
+                    .range(path.clone()..)
+                    .take_while(|(below, _)| below.starts_with(path));
                 for below in below.map(|(below, _)| below.clone()).collect::<Vec<_>>() {
                     self.slots.remove(&below);
                 }
@@ -133,14 +142,20 @@ impl Collector {
     }
 
     /// Finds what a hard link names, which must be in the layer already.
-    pub(super) fn linked(&self, path: &TreePath, target: &TreePath) -> Result<(usize, &Node), LayerError> {
+    pub(super) fn linked(
+        &self,
+        path: &TreePath,
+        target: &TreePath,
+    ) -> Result<(usize, &Node), LayerError> {
         let refused = |reason: String| Err(LayerError::refused(path.as_bytes(), reason));
         if path == target {
             return refused("it is a hard link to itself".to_owned());
         }
         match self.slots.get(target) {
             // What the link replaces takes its contents with it.
-            Some(Slot::Inode(_)) if target.starts_with(path) => refused(format!("it is a hard link to `{target}`, which it replaces")),
+            Some(Slot::Inode(_)) if target.starts_with(path) => {
+                refused(format!("it is a hard link to `{target}`, which it replaces"))
+            }
             Some(Slot::Inode(inode)) => Ok((*inode, &self.inodes[*inode].0)),
             Some(_) => refused(format!("it is a hard link to `{target}`, which is no file")),
             None => refused(format!("it is a hard link to `{target}`, which is not in the layer")),
@@ -189,7 +204,9 @@ impl Collector {
             return Ok(Vec::new());
         }
         let mut missing = Vec::new();
-        for above in std::iter::successors(Some(parent.clone()), TreePath::parent).take_while(|above| !above.is_root()) {
+        for above in std::iter::successors(Some(parent.clone()), TreePath::parent)
+            .take_while(|above| !above.is_root())
+        {
             match self.slots.get(&above) {
                 Some(Slot::Dir { .. }) => break,
                 None | Some(Slot::Whiteout) => missing.push(above),
@@ -198,14 +215,18 @@ impl Collector {
                         Node::Symlink { .. } => "a symbolic link",
                         _ => "no directory",
                     };
-                    return Err(LayerError::refused(path.as_bytes(), format!("it would lie in `{above}`, which is {what}")));
+                    return Err(LayerError::refused(
+                        path.as_bytes(),
+                        format!("it would lie in `{above}`, which is {what}"),
+                    ));
                 }
             }
         }
         missing.reverse();
         for dir in &missing {
             let opaque = matches!(self.slots.get(dir), Some(Slot::Whiteout));
-            self.slots.insert(dir.clone(), Slot::Dir { meta: Meta::implied(), opaque, implied: true });
+            self.slots
+                .insert(dir.clone(), Slot::Dir { meta: Meta::implied(), opaque, implied: true });
         }
         self.parent = Some(parent);
         Ok(missing)

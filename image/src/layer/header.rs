@@ -70,7 +70,8 @@ impl<'a> Header<'a> {
         let records = self.records(split.is_none());
         if !records.is_empty() {
             let name = pax_name(self.name);
-            let pax = Header { kind: Kind::Pax, mode: 0, ..Header::file(&name, records.len() as u64) };
+            let pax =
+                Header { kind: Kind::Pax, mode: 0, ..Header::file(&name, records.len() as u64) };
             pax.block((b"", &name), out);
             out.extend_from_slice(&records);
             out.resize(out.len().next_multiple_of(BLOCK), 0);
@@ -196,7 +197,8 @@ fn push_record(key: &[u8], value: &[u8], out: &mut Vec<u8>) {
 /// Decimal seconds; `-1.5` is one and a half seconds before 1970, kept as -2 s + 0.5 s.
 fn pax_time(time: Time) -> Vec<u8> {
     let total = i128::from(time.secs) * 1_000_000_000 + i128::from(time.nanos);
-    let (sign, total) = if total < 0 { ("-", total.unsigned_abs()) } else { ("", total.unsigned_abs()) };
+    let (sign, total) =
+        if total < 0 { ("-", total.unsigned_abs()) } else { ("", total.unsigned_abs()) };
     let (secs, nanos) = (total / 1_000_000_000, total % 1_000_000_000);
     let text = format!("{sign}{secs}.{nanos:09}");
     text.trim_end_matches('0').trim_end_matches('.').as_bytes().to_vec()

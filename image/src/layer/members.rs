@@ -149,7 +149,9 @@ impl<R: Read> Members<R> {
             let Some(block) = self.header_block()? else {
                 self.finished = true;
                 if extensions.any() {
-                    return Err(self.malformed("it ends behind a header that belongs to the next member"));
+                    return Err(
+                        self.malformed("it ends behind a header that belongs to the next member")
+                    );
                 }
                 return Ok(None);
             };
@@ -185,7 +187,11 @@ impl<R: Read> Members<R> {
         }
         let mut most = self.left;
         if let Some((map, at)) = &mut self.map {
-            while map.stretches.get(*at).is_some_and(|(offset, length)| offset + length <= self.position) {
+            while map
+                .stretches
+                .get(*at)
+                .is_some_and(|(offset, length)| offset + length <= self.position)
+            {
                 *at += 1;
             }
             let next = map.stretches.get(*at).copied();
@@ -229,7 +235,8 @@ impl<R: Read> Members<R> {
                 Some(_) => Err(self.malformed("a single zero block stands between its members")),
             };
         }
-        let said = number(&block[148..156]).ok_or_else(|| self.malformed("its checksum is no number"))?;
+        let said =
+            number(&block[148..156]).ok_or_else(|| self.malformed("its checksum is no number"))?;
         let counted = |of: fn(u8) -> i64| -> i64 {
             let spaces = 8 * i64::from(b' ');
             block[..148].iter().chain(&block[156..]).map(|&byte| of(byte)).sum::<i64>() + spaces
@@ -283,9 +290,13 @@ impl<R: Read> Members<R> {
 
     /// Reads the data of a header that says something about the next one.
     fn special(&mut self, header: &Block) -> Result<Vec<u8>, LayerError> {
-        let size = number(&header.as_old().size).ok_or_else(|| self.malformed("a size is no number"))?;
+        let size =
+            number(&header.as_old().size).ok_or_else(|| self.malformed("a size is no number"))?;
         if size > SPECIAL_LIMIT {
-            return Err(LayerError::TooLarge { what: "bytes of one PAX header", limit: SPECIAL_LIMIT });
+            return Err(LayerError::TooLarge {
+                what: "bytes of one PAX header",
+                limit: SPECIAL_LIMIT,
+            });
         }
         let mut data = vec![0; size.next_multiple_of(BLOCK as u64) as usize];
         let mut filled = 0;
@@ -305,7 +316,12 @@ impl<R: Read> Members<R> {
         Ok(until_nul(&self.special(header)?).to_vec())
     }
 
-    fn member(&mut self, header: &Block, kind: u8, extensions: Extensions) -> Result<Member, LayerError> {
+    fn member(
+        &mut self,
+        header: &Block,
+        kind: u8,
+        extensions: Extensions,
+    ) -> Result<Member, LayerError> {
         let old = header.as_old();
         let Extensions { name: long_name, link: long_link, pax } = extensions;
         let mut pax = pax.unwrap_or_default();
@@ -316,13 +332,17 @@ impl<R: Read> Members<R> {
         let id = |pax: Option<u64>, own: &[u8], what: &str| {
             let id = pax.map_or_else(|| field(own, what), Ok)?;
             // The highest means "leave it as it is" to chown.
-            u32::try_from(id).ok().filter(|&id| id != u32::MAX).ok_or_else(|| self.malformed(&format!("its {what} is too large")))
+            u32::try_from(id)
+                .ok()
+                .filter(|&id| id != u32::MAX)
+                .ok_or_else(|| self.malformed(&format!("its {what} is too large")))
         };
         let (uid, gid) = (id(pax.uid, &old.uid, "owner")?, id(pax.gid, &old.gid, "group")?);
         let mtime = match pax.mtime {
             Some(mtime) => mtime,
             None => {
-                let secs = signed_number(&old.mtime).ok_or_else(|| self.malformed("its time is no number"))?;
+                let secs = signed_number(&old.mtime)
+                    .ok_or_else(|| self.malformed("its time is no number"))?;
                 Time { secs, nanos: 0 }
             }
         };
@@ -330,11 +350,13 @@ impl<R: Read> Members<R> {
         if let Some(sparse) = pax.sparse.name.take() {
             name = sparse;
         }
-        let link = pax.link.take().or(long_link).unwrap_or_else(|| until_nul(&old.linkname).to_vec());
+        let link =
+            pax.link.take().or(long_link).unwrap_or_else(|| until_nul(&old.linkname).to_vec());
         let device = || -> Result<(u32, u32), LayerError> {
             let bytes = header.as_bytes();
             let part = |range: std::ops::Range<usize>| {
-                let number = if is_ustar(bytes) || is_gnu(bytes) { number(&bytes[range]) } else { Some(0) };
+                let number =
+                    if is_ustar(bytes) || is_gnu(bytes) { number(&bytes[range]) } else { Some(0) };
                 let number = number.and_then(|number| u32::try_from(number).ok());
                 number.ok_or_else(|| self.malformed("its device number is none"))
             };
@@ -372,7 +394,12 @@ impl<R: Read> Members<R> {
     }
 
     /// Finds out how much data follows, and which holes were left out of it.
-    fn enter_file(&mut self, header: &Block, own_size: u64, pax: &Records) -> Result<(), LayerError> {
+    fn enter_file(
+        &mut self,
+        header: &Block,
+        own_size: u64,
+        pax: &Records,
+    ) -> Result<(), LayerError> {
         const OCTAL_11: u64 = 0o77_777_777_777;
         let mut stored = own_size;
         if let Some(size) = pax.size {
@@ -406,20 +433,29 @@ impl<R: Read> Members<R> {
     }
 
     /// Returns a sparse file's length and its map's numbers, read as its format wants.
-    fn sparse_numbers(&mut self, header: &Block, pax: &Records) -> Result<Option<(u64, Vec<u64>)>, LayerError> {
+    fn sparse_numbers(
+        &mut self,
+        header: &Block,
+        pax: &Records,
+    ) -> Result<Option<(u64, Vec<u64>)>, LayerError> {
         let bytes = header.as_bytes();
         if bytes[156] == b'S' {
             if !is_gnu(bytes) {
                 return Err(self.malformed("it is sparse in a way that only GNU's format has"));
             }
-            let size = number(&bytes[483..495]).ok_or_else(|| self.malformed("its real size is no number"))?;
+            let size = number(&bytes[483..495])
+                .ok_or_else(|| self.malformed("its real size is no number"))?;
             let mut numbers = Vec::new();
-            old_gnu_pairs(&bytes[386..482], &mut numbers).map_err(|reason| self.malformed(&reason))?;
+            old_gnu_pairs(&bytes[386..482], &mut numbers)
+                .map_err(|reason| self.malformed(&reason))?;
             let mut more = bytes[482] != 0;
             while more {
                 // These blocks come between header and data, and don't count as data.
-                let block = self.block_or_end()?.ok_or_else(|| self.malformed("it ends in a sparse map"))?;
-                old_gnu_pairs(&block[..504], &mut numbers).map_err(|reason| self.malformed(&reason))?;
+                let block = self
+                    .block_or_end()?
+                    .ok_or_else(|| self.malformed("it ends in a sparse map"))?;
+                old_gnu_pairs(&block[..504], &mut numbers)
+                    .map_err(|reason| self.malformed(&reason))?;
                 more = block[504] != 0;
             }
             return Ok(Some((size, numbers)));
@@ -429,7 +465,8 @@ impl<R: Read> Members<R> {
             (Some(1), Some(0), _) => {
                 let size = sparse.size.ok_or_else(|| self.malformed("its real size is missing"))?;
                 let offset = self.header_offset;
-                let malformed = |reason: &str| LayerError::Malformed { offset, reason: reason.to_owned() };
+                let malformed =
+                    |reason: &str| LayerError::Malformed { offset, reason: reason.to_owned() };
                 let numbers = map_1_0(|| self.data_block(), malformed)?;
                 Ok(Some((size, numbers)))
             }
@@ -533,7 +570,14 @@ mod tests {
         assert_eq!(number(b"\0\0\0\0\0\0\0\0"), Some(0));
         assert_eq!(number(b"\x80\0\0\0\0\0\0\x02\0\0\0\0"), Some(2 << 32));
         assert_eq!(signed_number(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), Some(-1));
-        for bad in [&b"0000648\0"[..], b"-000644\0", b"0x12    ", b"\xff\xff\xff\xff\xff\xff\xff\xff", b"\x90\0\0\0\0\0\0\0\0\0\0\0", b"\x80\0\0\0\x80\0\0\0\0\0\0\0"] {
+        for bad in [
+            &b"0000648\0"[..],
+            b"-000644\0",
+            b"0x12    ",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"\x90\0\0\0\0\0\0\0\0\0\0\0",
+            b"\x80\0\0\0\x80\0\0\0\0\0\0\0",
+        ] {
             assert_eq!(number(bad), None, "{bad:?}");
         }
     }

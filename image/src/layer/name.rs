@@ -69,7 +69,9 @@ pub(crate) fn link_target(name: &[u8], target: &[u8]) -> Result<TreePath, LayerE
     match TreePath::normalize(target) {
         Ok(path) if !path.is_root() => Ok(path),
         Ok(_) => Err(LayerError::refused(name, "it is a hard link to a directory")),
-        Err(err) => Err(LayerError::refused(name, format!("it is a hard link that leads out: {err}"))),
+        Err(err) => {
+            Err(LayerError::refused(name, format!("it is a hard link that leads out: {err}")))
+        }
     }
 }
 
@@ -78,7 +80,8 @@ pub(crate) fn plain(name: &[u8]) -> Result<TreePath, LayerError> {
     if name.is_empty() {
         return Err(LayerError::refused(name, "it has no name"));
     }
-    let path = TreePath::normalize(name).map_err(|err| LayerError::refused(name, err.to_string()))?;
+    let path =
+        TreePath::normalize(name).map_err(|err| LayerError::refused(name, err.to_string()))?;
     if name.starts_with(b"/") && !path.is_root() {
         return Err(LayerError::refused(name, "its name is absolute"));
     }
@@ -111,7 +114,19 @@ mod tests {
 
     #[test]
     fn names_that_lead_out_are_refused() {
-        for name in ["/etc/passwd", "../x", "a/../../x", "a/..", "", ".wh.", "a/.wh.", ".wh..", "a/.wh...", ".wh.a/b", "a\0b"] {
+        for name in [
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a/..",
+            "",
+            ".wh.",
+            "a/.wh.",
+            ".wh..",
+            "a/.wh...",
+            ".wh.a/b",
+            "a\0b",
+        ] {
             assert!(matches!(meaning(name.as_bytes()), Err(LayerError::Refused { .. })), "{name}");
         }
         assert_eq!(link_target(b"l", b"/a/./b").unwrap(), TreePath::new("a/b").unwrap());

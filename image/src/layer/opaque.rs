@@ -39,8 +39,14 @@ pub fn expand_opaque(manifest: &Manifest, lower: &View<'_>) -> Result<Manifest, 
 fn hide(manifest: &Manifest, lower: &View<'_>, dir: &TreePath, added: &mut Vec<Entry>) {
     for (_, below) in lower.list(dir) {
         match manifest.get(&below.path) {
-            None => added.push(Entry { node: Node::Whiteout, mode: 0, ..Entry::plain_dir(below.path.clone()) }),
-            Some(here) if here.is_dir() && below.is_dir() => hide(manifest, lower, &below.path, added),
+            None => added.push(Entry {
+                node: Node::Whiteout,
+                mode: 0,
+                ..Entry::plain_dir(below.path.clone())
+            }),
+            Some(here) if here.is_dir() && below.is_dir() => {
+                hide(manifest, lower, &below.path, added)
+            }
             Some(_) => {}
         }
     }
@@ -53,23 +59,44 @@ mod tests {
     use super::*;
 
     fn manifest(entries: &[(&str, Node)]) -> Manifest {
-        let entry = |(path, node): &(&str, Node)| Entry { node: node.clone(), ..Entry::plain_dir(TreePath::new(path).unwrap()) };
+        let entry = |(path, node): &(&str, Node)| Entry {
+            node: node.clone(),
+            ..Entry::plain_dir(TreePath::new(path).unwrap())
+        };
         Manifest::new(entries.iter().map(entry).collect()).unwrap()
     }
 
     #[test]
     fn the_merged_tree_is_the_same_with_explicit_whiteouts() {
-        let (dir, opaque, file) = (Node::Dir { opaque: false }, Node::Dir { opaque: true }, Node::Fifo);
+        let (dir, opaque, file) =
+            (Node::Dir { opaque: false }, Node::Dir { opaque: true }, Node::Fifo);
         let lower = manifest(&[
-            ("a", dir.clone()), ("a/b", dir.clone()), ("a/b/gone", file.clone()), ("a/b/kept", file.clone()),
-            ("a/c", file.clone()), ("a/d", dir.clone()), ("a/d/x", file.clone()), ("z", file.clone()),
+            ("a", dir.clone()),
+            ("a/b", dir.clone()),
+            ("a/b/gone", file.clone()),
+            ("a/b/kept", file.clone()),
+            ("a/c", file.clone()),
+            ("a/d", dir.clone()),
+            ("a/d/x", file.clone()),
+            ("z", file.clone()),
         ]);
-        let upper = manifest(&[("a", opaque), ("a/b", dir), ("a/b/kept", file.clone()), ("a/d", file)]);
+        let upper =
+            manifest(&[("a", opaque), ("a/b", dir), ("a/b/kept", file.clone()), ("a/d", file)]);
         let expanded = expand_opaque(&upper, &View::new(&[&lower])).unwrap();
         let whiteouts = expanded.entries().iter().filter(|e| e.node == Node::Whiteout);
         assert_eq!(whiteouts.map(|e| e.path.to_string()).collect::<Vec<_>>(), ["a/b/gone", "a/c"]);
-        let shown = |top: &Manifest| View::new(&[&lower, top]).walk(&TreePath::root()).iter().map(|f| f.1.path.clone()).collect::<Vec<_>>();
+        let shown = |top: &Manifest| {
+            View::new(&[&lower, top])
+                .walk(&TreePath::root())
+                .iter()
+                .map(|f| f.1.path.clone())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(shown(&expanded), shown(&upper));
-        assert!(View::new(&[&lower, &expanded]).lookup(&TreePath::new("a/b/gone").unwrap(), Follow::Parents).is_none());
+        assert!(
+            View::new(&[&lower, &expanded])
+                .lookup(&TreePath::new("a/b/gone").unwrap(), Follow::Parents)
+                .is_none()
+        );
     }
 }

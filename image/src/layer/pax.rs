@@ -49,7 +49,9 @@ impl Records {
             records.take(key, value)?;
         }
         seen.sort_unstable();
-        if let Some(pair) = seen.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1) {
+        if let Some(pair) =
+            seen.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1)
+        {
             return Err(format!("PAX record `{}` is there twice and differs", lossy(pair[0].0)));
         }
         records.xattrs.sort();
@@ -58,7 +60,8 @@ impl Records {
     }
 
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let number = || decimal(value).ok_or_else(|| format!("PAX record `{}` is no number", lossy(key)));
+        let number =
+            || decimal(value).ok_or_else(|| format!("PAX record `{}` is no number", lossy(key)));
         let name = || {
             if value.contains(&0) {
                 return Err(format!("PAX record `{}` holds a NUL byte", lossy(key)));
@@ -94,13 +97,16 @@ impl Records {
                 let map = self.sparse.map.get_or_insert_default();
                 let expects_offset = map.len() % 2 == 0;
                 if expects_offset != (key == b"GNU.sparse.offset") {
-                    return Err("GNU.sparse.offset and GNU.sparse.numbytes don't alternate".to_owned());
+                    return Err(
+                        "GNU.sparse.offset and GNU.sparse.numbytes don't alternate".to_owned()
+                    );
                 }
                 map.push(number()?);
             }
             b"GNU.sparse.map" => {
                 let numbers = value.split(|&byte| byte == b',').map(decimal);
-                let map = numbers.collect::<Option<_>>().ok_or("GNU.sparse.map is no list of numbers")?;
+                let map =
+                    numbers.collect::<Option<_>>().ok_or("GNU.sparse.map is no list of numbers")?;
                 self.sparse.map = Some(map);
             }
             _ => {}
@@ -114,7 +120,11 @@ impl Records {
     /// taken.
     pub(super) fn is_harmless_global(&self) -> bool {
         let Self { path, link, size, sparse, xattrs, .. } = self;
-        path.is_none() && link.is_none() && size.is_none() && xattrs.is_empty() && *sparse == SparseRecords::default()
+        path.is_none()
+            && link.is_none()
+            && size.is_none()
+            && xattrs.is_empty()
+            && *sparse == SparseRecords::default()
     }
 }
 
@@ -122,13 +132,15 @@ impl Records {
 fn split_record(data: &[u8]) -> Result<(&[u8], &[u8], &[u8]), String> {
     let bad = || "a PAX record is malformed".to_owned();
     let space = data.iter().take(20).position(|&byte| byte == b' ').ok_or_else(bad)?;
-    let length = decimal(&data[..space]).and_then(|length| usize::try_from(length).ok()).ok_or_else(bad)?;
+    let length =
+        decimal(&data[..space]).and_then(|length| usize::try_from(length).ok()).ok_or_else(bad)?;
     if length > data.len() || length < space + 3 {
         return Err(bad());
     }
     let (record, rest) = data.split_at(length);
     let record = record[space + 1..].strip_suffix(b"\n").ok_or_else(bad)?;
-    let equals = record.iter().position(|&byte| byte == b'=').filter(|&at| at > 0).ok_or_else(bad)?;
+    let equals =
+        record.iter().position(|&byte| byte == b'=').filter(|&at| at > 0).ok_or_else(bad)?;
     Ok((&record[..equals], &record[equals + 1..], rest))
 }
 
@@ -193,7 +205,9 @@ mod tests {
 
     #[test]
     fn records_are_read() {
-        let records = Records::parse(b"12 path=a/b\n20 mtime=-1.5000000\n25 SCHILY.xattr.a%3D=\x00=\n\n").unwrap();
+        let records =
+            Records::parse(b"12 path=a/b\n20 mtime=-1.5000000\n25 SCHILY.xattr.a%3D=\x00=\n\n")
+                .unwrap();
         assert_eq!(records.path.as_deref(), Some(b"a/b".as_slice()));
         assert_eq!(records.mtime, Some(Time { secs: -2, nanos: 500_000_000 }));
         assert_eq!(records.xattrs, [(b"a=".to_vec(), b"\0=\n".to_vec())]);

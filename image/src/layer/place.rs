@@ -35,7 +35,11 @@ impl<'a> Placer<'a> {
     }
 
     /// Removes and makes what has to be gone and be there before a member comes to `path`.
-    pub(super) fn prepare(&mut self, path: &TreePath, preparation: &Preparation) -> Result<(), LayerError> {
+    pub(super) fn prepare(
+        &mut self,
+        path: &TreePath,
+        preparation: &Preparation,
+    ) -> Result<(), LayerError> {
         if preparation.remove {
             self.dir = None;
             self.root.remove_all(path).map_err(at(path))?;
@@ -49,7 +53,9 @@ impl<'a> Placer<'a> {
             return Ok(());
         }
         match self.within(path, |dir, name| dir.mkdir(name, 0o700)) {
-            Err(LayerError::Place { source, .. }) if source.kind() == Some(io::ErrorKind::AlreadyExists) => {
+            Err(LayerError::Place { source, .. })
+                if source.kind() == Some(io::ErrorKind::AlreadyExists) =>
+            {
                 // Most likely it is the same directory. If not, it is a whiteout.
                 if self.within(path, |dir, name| dir.remove_file(name)).is_ok() {
                     return self.within(path, |dir, name| dir.mkdir(name, 0o700));
@@ -75,7 +81,13 @@ impl<'a> Placer<'a> {
     }
 
     /// Sets what a complete file has beside its bytes.
-    pub(super) fn finish_file(&mut self, placed: Placed, size: u64, meta: &Meta, notes: &mut Notes) -> Result<(), LayerError> {
+    pub(super) fn finish_file(
+        &mut self,
+        placed: Placed,
+        size: u64,
+        meta: &Meta,
+        notes: &mut Notes,
+    ) -> Result<(), LayerError> {
         let Placed { file, path } = placed;
         let failed = |action| {
             let path = path.clone();
@@ -88,7 +100,8 @@ impl<'a> Placer<'a> {
         }
         if self.options.ids == Ids::Full {
             let ids = (Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)));
-            rustix::fs::fchown(&file, ids.0, ids.1).map_err(|err| failed("change the owner of")(err.into()))?;
+            rustix::fs::fchown(&file, ids.0, ids.1)
+                .map_err(|err| failed("change the owner of")(err.into()))?;
         }
         for (name, value) in &meta.xattrs {
             let set = rustix::fs::fsetxattr(&file, &name[..], value, XattrFlags::empty());
@@ -96,25 +109,40 @@ impl<'a> Placer<'a> {
         }
         let mode = rustix::fs::Mode::from_raw_mode(meta.mode);
         rustix::fs::fchmod(&file, mode).map_err(|err| failed("change the mode of")(err.into()))?;
-        rustix::fs::futimens(&file, &times(meta)).map_err(|err| failed("change the time of")(err.into()))
+        rustix::fs::futimens(&file, &times(meta))
+            .map_err(|err| failed("change the time of")(err.into()))
     }
 
     /// Makes a link, device or fifo with all it has. Returns false for what was skipped.
-    pub(super) fn special(&mut self, path: &TreePath, node: &Node, meta: &Meta, notes: &mut Notes) -> Result<bool, LayerError> {
+    pub(super) fn special(
+        &mut self,
+        path: &TreePath,
+        node: &Node,
+        meta: &Meta,
+        notes: &mut Notes,
+    ) -> Result<bool, LayerError> {
         match node {
             Node::Symlink { target } => self.within(path, |dir, name| dir.symlink(target, name))?,
-            Node::Fifo => self.within(path, |dir, name| dir.mknod(name, FileKind::Fifo, (0, 0), 0o600))?,
+            Node::Fifo => {
+                self.within(path, |dir, name| dir.mknod(name, FileKind::Fifo, (0, 0), 0o600))?
+            }
             _ if self.skips(node) => {
                 notes.add(Note::Device(path.clone()));
                 return Ok(false);
             }
             Node::CharDevice { major, minor } => {
-                self.within(path, |dir, name| dir.mknod(name, FileKind::CharDevice, (*major, *minor), 0o600))?;
+                self.within(path, |dir, name| {
+                    dir.mknod(name, FileKind::CharDevice, (*major, *minor), 0o600)
+                })?;
             }
             Node::BlockDevice { major, minor } => {
-                self.within(path, |dir, name| dir.mknod(name, FileKind::BlockDevice, (*major, *minor), 0o600))?;
+                self.within(path, |dir, name| {
+                    dir.mknod(name, FileKind::BlockDevice, (*major, *minor), 0o600)
+                })?;
             }
-            Node::Dir { .. } | Node::File { .. } | Node::HardLink { .. } | Node::Whiteout => return Ok(false),
+            Node::Dir { .. } | Node::File { .. } | Node::HardLink { .. } | Node::Whiteout => {
+                return Ok(false);
+            }
         }
         self.describe(path, meta, !matches!(node, Node::Symlink { .. }), notes)?;
         Ok(true)
@@ -127,13 +155,21 @@ impl<'a> Placer<'a> {
     }
 
     /// Gives a file a further name.
-    pub(super) fn hard_link(&mut self, existing: &TreePath, path: &TreePath) -> Result<(), LayerError> {
+    pub(super) fn hard_link(
+        &mut self,
+        existing: &TreePath,
+        path: &TreePath,
+    ) -> Result<(), LayerError> {
         self.root.hard_link(existing, path).map_err(at(path))
     }
 
     /// Sets what directories have, the deepest first, so that none that can't be searched is in the
     /// way of another.
-    pub(super) fn finish(mut self, manifest: &Manifest, notes: &mut Notes) -> Result<(), LayerError> {
+    pub(super) fn finish(
+        mut self,
+        manifest: &Manifest,
+        notes: &mut Notes,
+    ) -> Result<(), LayerError> {
         let dirs = manifest.entries().iter().rev().filter(|entry| entry.is_dir());
         for Entry { path, node, mode, uid, gid, mtime, xattrs } in dirs.cloned() {
             let attribute: &[u8] = match self.options.dialect {
@@ -150,7 +186,13 @@ impl<'a> Placer<'a> {
         Ok(())
     }
 
-    fn describe(&mut self, path: &TreePath, meta: &Meta, has_mode: bool, notes: &mut Notes) -> Result<(), LayerError> {
+    fn describe(
+        &mut self,
+        path: &TreePath,
+        meta: &Meta,
+        has_mode: bool,
+        notes: &mut Notes,
+    ) -> Result<(), LayerError> {
         if self.options.ids == Ids::Full {
             self.within(path, |dir, name| dir.set_owner(name, meta.uid, meta.gid))?;
         }
@@ -169,10 +211,17 @@ impl<'a> Placer<'a> {
     }
 
     /// An attribute that this file system or this process can't have is noted, as docker does.
-    fn tolerate(&self, path: &TreePath, name: &[u8], set: io::Result<()>, notes: &mut Notes) -> Result<(), LayerError> {
+    fn tolerate(
+        &self,
+        path: &TreePath,
+        name: &[u8],
+        set: io::Result<()>,
+        notes: &mut Notes,
+    ) -> Result<(), LayerError> {
         let Err(err) = set else { return Ok(()) };
         let errno = Errno::from_io_error(&err);
-        let rootless = self.options.ids == Ids::Single || self.options.dialect == Dialect::OverlayUser;
+        let rootless =
+            self.options.ids == Ids::Single || self.options.dialect == Dialect::OverlayUser;
         if errno == Some(Errno::OPNOTSUPP) || (rootless && errno == Some(Errno::PERM)) {
             notes.add(Note::Xattr { path: path.clone(), name: name.to_vec() });
             return Ok(());
@@ -181,7 +230,11 @@ impl<'a> Placer<'a> {
     }
 
     /// Does something in the directory of `path`, which is kept open for the next member.
-    fn within<T>(&mut self, path: &TreePath, act: impl FnOnce(&Root, &TreePath) -> Result<T, TreeError>) -> Result<T, LayerError> {
+    fn within<T>(
+        &mut self,
+        path: &TreePath,
+        act: impl FnOnce(&Root, &TreePath) -> Result<T, TreeError>,
+    ) -> Result<T, LayerError> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return act(self.root, path).map_err(at(path));
         };

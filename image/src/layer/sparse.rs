@@ -77,7 +77,8 @@ pub(super) fn map_1_0(
                 }
                 continue;
             }
-            let number = decimal(&digits).ok_or_else(|| malformed("its sparse map is malformed"))?;
+            let number =
+                decimal(&digits).ok_or_else(|| malformed("its sparse map is malformed"))?;
             digits.clear();
             match wanted {
                 Some(_) => numbers.push(number),
@@ -98,7 +99,10 @@ mod tests {
 
     #[test]
     fn maps_that_overlap_leave_the_file_or_lie_about_its_data_are_refused() {
-        assert_eq!(SparseMap::new(10, &[0, 2, 5, 3, 10, 0], 5).unwrap().stretches, [(0, 2), (5, 3)]);
+        assert_eq!(
+            SparseMap::new(10, &[0, 2, 5, 3, 10, 0], 5).unwrap().stretches,
+            [(0, 2), (5, 3)]
+        );
         for (size, numbers, stored) in [
             (10, &[0, 2, 1, 1][..], 3),
             (10, &[5, 1, 0, 1], 2),

@@ -4,11 +4,11 @@ use std::io::Read;
 
 use gantry_tree::{ContentId, Dialect, Manifest, Node, Root, TreePath};
 
+use super::LayerError;
 use super::collect::{Collector, Meta};
 use super::members::{Chunk, Limits, Member, MemberKind, Members};
 use super::name::{Meaning, link_target, meaning};
 use super::place::Placer;
-use super::LayerError;
 use crate::digest::{DiffId, HashReader};
 
 const BUFFER: usize = 256 << 10;
@@ -138,7 +138,11 @@ impl Notes {
     }
 }
 
-fn read(tar: &mut dyn Read, limits: &Limits, placer: Option<Placer<'_>>) -> Result<Unpacked, LayerError> {
+fn read(
+    tar: &mut dyn Read,
+    limits: &Limits,
+    placer: Option<Placer<'_>>,
+) -> Result<Unpacked, LayerError> {
     let mut tar = HashReader::new(tar);
     let mut unpacking = Unpacking {
         members: Members::new(&mut tar, *limits),
@@ -196,7 +200,8 @@ impl<R: Read> Unpacking<'_, R> {
         let notes = &mut self.notes;
         meta.xattrs.retain(|(name, _)| {
             // Overlayfs would obey them: redirects lead to any place of the lower layers.
-            let ours = !name.starts_with(b"trusted.overlay.") && !name.starts_with(b"user.overlay.");
+            let ours =
+                !name.starts_with(b"trusted.overlay.") && !name.starts_with(b"user.overlay.");
             if !ours {
                 notes.add(Note::Xattr { path: path.clone(), name: name.clone() });
             }
@@ -204,7 +209,9 @@ impl<R: Read> Unpacking<'_, R> {
         });
         let node = match kind {
             MemberKind::Dir => return self.dir(&path, meta),
-            MemberKind::HardLink(target) => return self.hard_link(&path, &link_target(&name, &target)?),
+            MemberKind::HardLink(target) => {
+                return self.hard_link(&path, &link_target(&name, &target)?);
+            }
             MemberKind::File => return self.file(&path, meta),
             // To overlayfs, and so to docker, such a device is a whiteout.
             MemberKind::CharDevice(0, 0) => return self.whiteout(&path),

@@ -1,1 +1,10 @@
-//! The image room's tests that need more than one module.
+//! The image room's tests that need more than one module, other programs, or root.
+
+mod archive;
+mod archive_hostile;
+mod archive_peers;
+mod compress;
+mod hostile;
+mod peers;
+mod roundtrip;
+mod support;
