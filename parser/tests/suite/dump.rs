@@ -53,6 +53,10 @@ impl Dump<'_> {
     }
 
     fn word(&mut self, name: &str, word: &Word) {
+        // Where nothing was taken out of a word, its span must be the word itself.
+        if word.span.len() == word.text.len() {
+            assert_eq!(self.source.slice(word.span), word.text);
+        }
         let at = self.at(word.span);
         self.line(format_args!("{name} {:?} {at}", word.text));
     }

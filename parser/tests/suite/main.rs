@@ -6,4 +6,5 @@ mod expansion;
 mod glob;
 mod golden;
 mod ignore;
+mod layout;
 mod onbuild;
