@@ -1,121 +1,162 @@
-//! Lowering: from a parsed Dockerfile to a graph, an image config and a history.
+//! Lowering: from a parsed Dockerfile to a graph, an image config and a history. All words of
+//! the Dockerfile language end here.
+//!
+//! ```text
+//! Dockerfile ─globals→ variables of FROM lines
+//!            ─stages→  stages, what each builds upon and needs; target, cycles
+//!            ─images→  base images of reachable stages resolved; their ONBUILD triggers
+//!            ─stage→   one State a stage, moved by one file an instruction
+//!            ─finish→  the target's config, labels and platform
+//! ```
+//! Instructions that only change the config are no vertices. Errors are collected: one bad
+//! instruction does not hide the next.
 
-use std::{collections::BTreeMap, error::Error, fmt};
+mod options;
+mod output;
 
-use gantry_image::{ImageConfig, Platform};
-use gantry_parser::{Diagnostic, Dockerfile, SourceFile};
+mod context;
+mod cycles;
+mod globals;
+mod images;
+mod instruction;
+mod stage;
+mod stages;
+mod title;
+mod variables;
 
-use crate::{
-    graph::{Graph, VertexId},
-    op::{GitOp, HttpOp, Limits, Network, Ulimit},
-    resolve::Resolve,
-};
+mod git;
+mod go;
+mod paths;
 
-/// How to lower: what the command line says.
-#[derive(Debug, Clone)]
-pub struct LowerOptions {
-    /// The stage to build; the last one if absent.
-    pub target: Option<String>,
-    /// `--build-arg`, those with a value.
-    pub build_args: BTreeMap<String, String>,
-    /// `--label`; they win over the Dockerfile's.
-    pub labels: BTreeMap<String, String>,
-    /// `--platform`. If absent, the platform of the host is meant, and the image keeps what its
-    /// base says.
-    pub platform: Option<Platform>,
-    /// The platform that steps can run on.
-    pub host: Platform,
-    /// Whether other platforms are built too: titles name the platform then.
-    pub multi_platform: bool,
-    /// The build context.
-    pub context: Context,
-    /// `--build-context`, by name; `name::os/arch` counts for one platform only.
-    pub contexts: BTreeMap<String, Context>,
-    /// `--network`.
-    pub network: Network,
-    /// `--add-host`: host, address.
-    pub extra_hosts: Vec<(String, String)>,
-    /// `--ulimit`.
-    pub ulimits: Vec<Ulimit>,
-    /// `--shm-size` in bytes.
-    pub shm_size: Option<u64>,
-    /// `--memory` and its like.
-    pub limits: Limits,
-}
+use gantry_parser::{Diagnostic, Dockerfile, SourceFile, ast::CheckOptions, expand::Lexer};
 
-/// Where the files of a context come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Context {
-    /// A local directory (or a tar on stdin), known to the executor by the context's name.
-    Local,
-    /// An image: what follows `docker-image://`.
-    Image(String),
-    /// An image in an OCI layout: what follows `oci-layout://`.
-    OciLayout(String),
-    /// A git repository.
-    Git(GitOp),
-    /// A single file behind an address.
-    Http(HttpOp),
-}
+pub use options::{Context, LowerOptions};
+pub use output::{HistoryItem, LowerErrors, Lowered};
 
-/// A Dockerfile, lowered.
-#[derive(Debug)]
-pub struct Lowered {
-    /// All that the target can need.
-    pub graph: Graph,
-    /// The vertex whose root filesystem becomes the image.
-    pub target: VertexId,
-    /// The image config, with the base's history and without diff IDs and times.
-    pub config: ImageConfig,
-    /// What this Dockerfile adds to the history.
-    pub history: Vec<HistoryItem>,
-    /// The platform of the image.
-    pub platform: Platform,
-    /// `SOURCE_DATE_EPOCH`, if it was given.
-    pub source_date_epoch: Option<i64>,
-    /// What the user should know.
-    pub warnings: Vec<Diagnostic>,
-}
+use crate::{graph::Graph, lower::variables::Globals, resolve::Resolve};
 
-/// One entry of the history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HistoryItem {
-    /// What made it, such as `RUN /bin/sh -c make # buildkit`.
-    pub created_by: String,
-    /// `buildkit.dockerfile.v0`, as tools expect it.
-    pub comment: &'static str,
-    /// Whether there is no layer for it.
-    pub empty_layer: bool,
-    /// The vertex whose one layer it is.
-    pub vertex: Option<VertexId>,
-}
-
-/// A Dockerfile can't be lowered. Each diagnostic says where and why.
-#[derive(Debug, Clone)]
-pub struct LowerErrors(pub Vec<Diagnostic>);
-
-impl fmt::Display for LowerErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.first() {
-            Some(first) => f.write_str(&first.message),
-            None => f.write_str("The Dockerfile can't be built"),
-        }
-    }
-}
-
-impl Error for LowerErrors {}
-
-/// Lowers a Dockerfile that was parsed without errors from `source`.
+/// Lowers a Dockerfile that was parsed without errors.
 ///
 /// # Errors
 /// [`LowerErrors`] for whatever is wrong with it: expansion, stages, images that can't be
-/// resolved, ONBUILD triggers.
+/// resolved, ONBUILD triggers. Errors of the earliest kind hide those of later kinds.
 pub async fn lower(
-    source: &SourceFile,
     dockerfile: &Dockerfile,
     options: &LowerOptions,
     resolve: &dyn Resolve,
 ) -> Result<Lowered, LowerErrors> {
-    let _ = (source, dockerfile, options, resolve);
-    todo!()
+    let layout = dockerfile.layout();
+    let lexer = Lexer::new(dockerfile.directives.escape);
+    if layout.stages.is_empty() {
+        let error = Diagnostic::error_in_file("dockerfile contains no stages to build");
+        return Err(LowerErrors(vec![error]));
+    }
+    let last = layout.stages.last().and_then(|stage| stage.from.stage_name());
+    let target_name = options.target.as_deref().or(last.as_deref());
+    let globals = globals::globals(options, target_name, &lexer, &layout.globals)?;
+    let source_date_epoch = globals::source_date_epoch(options, &globals)?;
+
+    let mut warnings = Vec::new();
+    let mut stages = stages::plan(&layout, options, &globals, &lexer, &mut warnings)?;
+    let target = stages.target(options.target.as_deref())?;
+    cycles::check(&stages)?;
+    let images = images::resolve(&mut stages, target, options, resolve).await?;
+
+    let mut lowering = Lowering {
+        options,
+        globals: &globals,
+        lexer,
+        graph: Graph::new(),
+        proxy: variables::proxies(&options.build_args),
+        warnings,
+        errors: Vec::new(),
+        trigger_args: Vec::new(),
+    };
+    let state = stage::lower_reachable(&mut lowering, &stages, &images, target);
+    if !lowering.errors.is_empty() {
+        return Err(LowerErrors(lowering.errors));
+    }
+    let Some(state) = state else {
+        return Err(LowerErrors(vec![Diagnostic::error_in_file("The target has no stage")]));
+    };
+    let undeclared = globals::undeclared(options, &dockerfile.statements, &lowering.trigger_args);
+    lowering.warnings.extend(undeclared);
+    let Lowering { graph, mut warnings, .. } = lowering;
+    warnings.retain(|warning| !skipped(dockerfile.directives.check.as_ref(), warning));
+    let mut config = state.config;
+    config.config.labels.extend(options.labels.clone());
+    finish_platform(&mut config, options);
+    let platform = config.platform().normalized();
+    config.set_platform(&platform);
+    Ok(Lowered {
+        graph,
+        target: state.vertex,
+        config,
+        history: state.history,
+        platform,
+        source_date_epoch,
+        warnings,
+    })
+}
+
+/// An explicit `--platform` is what the image says of itself, whatever its base says (B9-09).
+fn finish_platform(config: &mut gantry_image::ImageConfig, options: &LowerOptions) {
+    let Some(platform) = &options.platform else { return };
+    let same = config.os == platform.os && config.architecture == platform.architecture;
+    config.os.clone_from(&platform.os);
+    config.architecture.clone_from(&platform.architecture);
+    if platform.variant.is_some() || !same {
+        config.variant = platform.variant.clone().unwrap_or_default();
+    }
+    if platform.os_version.is_some() || !same {
+        config.os_version = platform.os_version.clone().unwrap_or_default();
+    }
+}
+
+/// Returns whether a `check` directive says that a warning is not wanted.
+fn skipped(check: Option<&CheckOptions>, warning: &Diagnostic) -> bool {
+    check.zip(warning.code).is_some_and(|(check, code)| check.skip.contains(code))
+}
+
+impl From<Diagnostic> for LowerErrors {
+    fn from(error: Diagnostic) -> Self {
+        LowerErrors(vec![error])
+    }
+}
+
+impl From<Vec<Diagnostic>> for LowerErrors {
+    fn from(errors: Vec<Diagnostic>) -> Self {
+        LowerErrors(errors)
+    }
+}
+
+/// What the lowering of all stages shares.
+struct Lowering<'a> {
+    options: &'a LowerOptions,
+    globals: &'a Globals,
+    lexer: Lexer,
+    graph: Graph,
+    proxy: std::sync::Arc<[crate::op::EnvVar]>,
+    warnings: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
+    /// ARGs that triggers of base images declared.
+    trigger_args: Vec<String>,
+}
+
+/// Parses and lowers in one go, for whoever has only text.
+///
+/// # Errors
+/// Errors of the grammar, else as [`lower`].
+pub async fn lower_text(
+    source: &SourceFile,
+    options: &LowerOptions,
+    resolve: &dyn Resolve,
+) -> Result<Lowered, LowerErrors> {
+    let parsed = gantry_parser::parse(source);
+    if parsed.has_errors() {
+        return Err(LowerErrors(parsed.diagnostics));
+    }
+    let mut lowered = lower(&parsed.dockerfile, options, resolve).await?;
+    lowered.warnings.splice(0..0, parsed.diagnostics);
+    Ok(lowered)
 }

@@ -1,0 +1,62 @@
+//! Stages that need each other (B4-10).
+
+use gantry_parser::{Diagnostic, Span};
+
+use crate::lower::stages::Stages;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    No,
+    OnPath,
+    Done,
+}
+
+/// Looks for a cycle among all stages, whether they are needed or not.
+///
+/// # Errors
+/// `circular dependency detected on stage: x`, underlining all instructions that make the circle.
+pub(super) fn check(stages: &Stages<'_>) -> Result<(), Diagnostic> {
+    let mut seen = vec![Seen::No; stages.list.len()];
+    for start in 0..stages.list.len() {
+        if let Some(circle) = search(stages, start, &mut seen) {
+            let shown = &stages.list[start].shown;
+            let message = format!("circular dependency detected on stage: {shown}");
+            let mut spans = circle.into_iter();
+            let first = spans.next().unwrap_or_default();
+            let error = Diagnostic::error(message, first).with_label("this needs a stage …");
+            return Err(spans.fold(error, |error, span| error.and_label(span, "… that needs this")));
+        }
+    }
+    Ok(())
+}
+
+/// Walks down from a stage, without recursion; returns the instructions of the path that closes.
+fn search(stages: &Stages<'_>, start: usize, seen: &mut [Seen]) -> Option<Vec<Span>> {
+    if seen[start] != Seen::No {
+        return None;
+    }
+    seen[start] = Seen::OnPath;
+    // Stages on the path, what of their needs is still to be looked at, and how they came here.
+    let mut path: Vec<(usize, Vec<(usize, Span)>, Option<Span>)> =
+        vec![(start, stages.needs(start), None)];
+    while let Some((stage, needs, _)) = path.last_mut() {
+        let Some((needed, span)) = needs.pop() else {
+            seen[*stage] = Seen::Done;
+            path.pop();
+            continue;
+        };
+        match seen[needed] {
+            Seen::Done => {}
+            Seen::OnPath => {
+                let from = path.iter().position(|(stage, ..)| *stage == needed).unwrap_or(0);
+                let inner = path[from + 1..].iter().filter_map(|(_, _, span)| *span);
+                return Some(inner.chain([span]).collect());
+            }
+            Seen::No => {
+                seen[needed] = Seen::OnPath;
+                path.push((needed, stages.needs(needed), Some(span)));
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,25 @@
+//! `LABEL k=v …`.
+
+use gantry_parser::{Diagnostic, ast::Label};
+
+use crate::lower::{Lowering, stage::State};
+
+/// Keys and values are expanded; later ones win.
+pub(super) fn lower(
+    lowering: &mut Lowering<'_>,
+    state: &mut State,
+    label: &Label,
+) -> Result<(), Diagnostic> {
+    let mut pairs = Vec::with_capacity(label.pairs.len());
+    for pair in &label.pairs {
+        let key = state.expand(lowering, &pair.key)?;
+        pairs.push((key, state.expand(lowering, &pair.value)?));
+    }
+    let mut created_by = String::from("LABEL");
+    for (key, value) in pairs {
+        created_by.push_str(&format!(" {key}={value}"));
+        state.config.config.labels.insert(key, value);
+    }
+    state.note(created_by);
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! Titles of vertices: `[linux/amd64->arm64 stage 2/5] ONBUILD RUN …`, as BuildKit has them.
+
+use gantry_image::Platform;
+use gantry_parser::{
+    Instruction,
+    expand::{Lexer, Lookup},
+};
+
+use crate::lower::{
+    Lowering,
+    stage::State,
+    stages::{Base, Origin, Stage, Stages},
+    variables::Variables,
+};
+
+/// How the steps of a stage are counted.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counter {
+    /// The stage's name, unless there is only one.
+    stage: Option<String>,
+    platform: Option<String>,
+    /// How many have been titled.
+    index: usize,
+    total: usize,
+}
+
+impl Counter {
+    /// Counts what will be a step: FROM with an image, and every instruction with a layer.
+    pub(super) fn new(
+        lowering: &Lowering<'_>,
+        stages: &Stages<'_>,
+        stage: &Stage<'_>,
+        platform: &Platform,
+    ) -> Self {
+        if stage.implicit {
+            return Counter::default();
+        }
+        let from = usize::from(!matches!(stage.base, Base::Scratch | Base::Stage(_)));
+        let steps = stage.commands.iter().filter(|command| {
+            matches!(
+                command.statement.instruction,
+                Instruction::Run(_)
+                    | Instruction::Copy(_)
+                    | Instruction::Add(_)
+                    | Instruction::Workdir(_)
+            )
+        });
+        Counter {
+            stage: (!stages.is_single()).then(|| stage.shown.clone()),
+            platform: lowering.options.multi_platform.then(|| platform.to_string()),
+            index: 0,
+            total: from + steps.count(),
+        }
+    }
+
+    /// Goes on to the next step.
+    pub(super) fn count(&mut self) {
+        self.index += 1;
+    }
+
+    /// Returns the title of a step.
+    pub(super) fn title(&self, text: &str, origin: Origin, variables: &Variables) -> String {
+        if self.total == 0 {
+            return text.to_owned();
+        }
+        let mut title = String::from("[");
+        if let Some(platform) = &self.platform {
+            title.push_str(platform);
+            title.push_str(&cross(platform, variables));
+            title.push(' ');
+        }
+        if let Some(stage) = &self.stage {
+            title.push_str(stage);
+            title.push(' ');
+        }
+        let width = self.total.to_string().len();
+        title.push_str(&format!("{:width$}/{}] ", self.index + 1, self.total));
+        if origin != Origin::Stage {
+            title.push_str("ONBUILD ");
+        }
+        title.push_str(text);
+        title
+    }
+}
+
+/// Names the platform that a stage compiles for, if it runs on another one: `->arm64`.
+fn cross(platform: &str, variables: &Variables) -> String {
+    let target = match variables.get("TARGETPLATFORM") {
+        Some(text) => text.parse::<Platform>().ok(),
+        None => variables.get("TARGETARCH").map(|arch| {
+            let os = variables.get("TARGETOS").unwrap_or("linux");
+            Platform::new(os, arch, variables.get("TARGETVARIANT"))
+        }),
+    };
+    let (Some(target), Ok(base)) = (target, platform.parse::<Platform>()) else {
+        return String::new();
+    };
+    if target.os != base.os {
+        return format!("->{target}");
+    }
+    if target.architecture == base.architecture {
+        return String::new();
+    }
+    match &target.variant {
+        Some(variant) => format!("->{}/{variant}", target.architecture),
+        None => format!("->{}", target.architecture),
+    }
+}
+
+/// Returns the text of an instruction for its title: keyword in upper case, variables expanded
+/// where that works, `masked` ones replaced by stars.
+pub(super) fn text(
+    lexer: Lexer,
+    state: &State,
+    name: &str,
+    written: &str,
+    masked: &[String],
+) -> String {
+    struct Masking<'a>(&'a Variables, &'a [String]);
+    impl Lookup for Masking<'_> {
+        fn get(&self, name: &str) -> Option<&str> {
+            if self.1.iter().any(|masked| masked == name) {
+                return Some("****");
+            }
+            self.0.get(name)
+        }
+    }
+    let rest = written.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
+    let text = format!("{name} {rest}");
+    if !text.contains(['$', '"', '\'', lexer.escape]) {
+        return text;
+    }
+    match lexer.expand(&text, &Masking(&state.variables, masked)) {
+        Ok(expanded) => expanded.text,
+        Err(_) => text,
+    }
+}

@@ -1,0 +1,183 @@
+//! Variables: which are set where, and the expansion of words with errors that have a place.
+//!
+//! A global ARG is seen by FROM lines and later global ARGs, and is the default of a bare ARG of
+//! the same name in a stage. In a stage, ENV wins over ARG of the same name wherever the two
+//! stand, also an ENV that the base image brought.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use gantry_parser::{
+    Diagnostic, Word, did_you_mean,
+    expand::{Expanded, Lexer, Lookup},
+};
+
+use crate::op::EnvVar;
+
+/// Variables that are set before the first FROM, and which ARGs the file declares there.
+#[derive(Debug, Default)]
+pub(super) struct Globals {
+    pub(super) values: BTreeMap<String, String>,
+    pub(super) declared: BTreeSet<String>,
+}
+
+impl Lookup for Globals {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+}
+
+/// The variables of a stage.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Variables {
+    set: BTreeMap<Arc<str>, (Arc<str>, Origin)>,
+    /// ARGs in the order of their first declaration, with or without a value.
+    args: Vec<(Arc<str>, Option<Arc<str>>)>,
+    /// All of `set`, made when it is needed.
+    env: Option<Arc<[EnvVar]>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Env,
+    Arg,
+}
+
+impl Lookup for Variables {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.set.get(name).map(|(value, _)| &**value)
+    }
+}
+
+impl Variables {
+    /// Sets an ENV.
+    pub(super) fn set_env(&mut self, name: &str, value: &str) {
+        self.set.insert(name.into(), (value.into(), Origin::Env));
+        self.env = None;
+    }
+
+    /// Declares an ARG; without a value it is not set.
+    pub(super) fn declare(&mut self, name: &str, value: Option<&str>) {
+        let value: Option<Arc<str>> = value.map(Into::into);
+        match self.args.iter_mut().find(|(known, _)| **known == *name) {
+            Some(known) => known.1.clone_from(&value),
+            None => self.args.push((name.into(), value.clone())),
+        }
+        let from_env = self.set.get(name).is_some_and(|(_, origin)| *origin == Origin::Env);
+        if let Some(value) = value.filter(|_| !from_env) {
+            self.set.insert(name.into(), (value, Origin::Arg));
+            self.env = None;
+        }
+    }
+
+    /// Returns the environment of a process, sorted by name.
+    pub(super) fn env(&mut self) -> Arc<[EnvVar]> {
+        let set = &self.set;
+        let vars = || {
+            set.iter()
+                .filter(|(name, _)| !NOT_EXPORTED.contains(&&***name))
+                .map(|(name, (value, _))| EnvVar { name: name.clone(), value: value.clone() })
+                .collect()
+        };
+        self.env.get_or_insert_with(vars).clone()
+    }
+
+    /// Returns what the history puts in front of a RUN: `|2 a=1 b=2 `, or nothing.
+    pub(super) fn history_prefix(&self) -> String {
+        if self.args.is_empty() {
+            return String::new();
+        }
+        let mut prefix = format!("|{}", self.args.len());
+        for (name, value) in &self.args {
+            let value = self.get(name).or(value.as_deref()).unwrap_or_default();
+            prefix.push_str(&format!(" {name}={value}"));
+        }
+        prefix.push(' ');
+        prefix
+    }
+
+    /// Returns warnings for names that are not set, and not declared either.
+    pub(super) fn undefined(&self, unset: &BTreeSet<String>, word: &Word) -> Vec<Diagnostic> {
+        let undeclared = unset.iter().filter(|name| {
+            !NOT_EXPORTED.contains(&name.as_str())
+                && !self.args.iter().any(|(declared, _)| **declared == ***name)
+        });
+        undeclared
+            .map(|name| {
+                let mut message = format!("Usage of undefined variable '${name}'");
+                if let Some(meant) = did_you_mean(name, self.set.keys(), true) {
+                    message.push_str(&format!(" (did you mean ${meant}?)"));
+                }
+                Diagnostic::warning("UndefinedVar", message, word.span)
+            })
+            .collect()
+    }
+}
+
+/// ARGs that configure the builder and never become variables of a process.
+const NOT_EXPORTED: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+
+/// Names that need no ARG to be given by `--build-arg` (B7-10, B7-11, B7-13).
+pub(super) const PREDEFINED: &[&str] = &[
+    "ALL_PROXY",
+    "BUILDARCH",
+    "BUILDKIT_BUILD_NAME",
+    "BUILDKIT_CACHE_MOUNT_NS",
+    "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+    "BUILDKIT_DOCKERFILE_CHECK",
+    "BUILDKIT_INLINE_CACHE",
+    "BUILDKIT_MULTI_PLATFORM",
+    "BUILDKIT_SANDBOX_HOSTNAME",
+    "BUILDKIT_SBOM_SCAN_CONTEXT",
+    "BUILDKIT_SBOM_SCAN_STAGE",
+    "BUILDKIT_SYNTAX",
+    "BUILDOS",
+    "BUILDOSVERSION",
+    "BUILDPLATFORM",
+    "BUILDVARIANT",
+    "FTP_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "SOURCE_DATE_EPOCH",
+    "TARGETARCH",
+    "TARGETOS",
+    "TARGETOSVERSION",
+    "TARGETPLATFORM",
+    "TARGETSTAGE",
+    "TARGETVARIANT",
+];
+
+/// The proxies that a process gets, in both cases, without being asked for (B7-10).
+const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+
+/// Returns the proxy variables among the build args.
+pub(super) fn proxies(build_args: &BTreeMap<String, String>) -> Arc<[EnvVar]> {
+    let mut vars = Vec::new();
+    for proxy in PROXIES {
+        let given = build_args.iter().find(|(name, _)| name.eq_ignore_ascii_case(proxy));
+        if let Some((_, value)) = given {
+            for name in [proxy.to_owned(), proxy.to_lowercase()] {
+                vars.push(EnvVar { name: name.into(), value: value.as_str().into() });
+            }
+        }
+    }
+    vars.into()
+}
+
+/// Expands a word; an error underlines it.
+pub(super) fn expand(
+    lexer: &Lexer,
+    word: &Word,
+    variables: &dyn Lookup,
+) -> Result<Expanded, Diagnostic> {
+    if !word.may_expand() {
+        // The common case, without a walk through the lexer.
+        return Ok(Expanded { text: word.text.clone(), ..Expanded::default() });
+    }
+    lexer
+        .expand(&word.text, variables)
+        .map_err(|error| Diagnostic::error(error.to_string(), word.span))
+}
