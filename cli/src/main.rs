@@ -3,8 +3,10 @@
 
 mod args;
 mod commands;
+mod privilege;
 mod progress;
 mod settings;
+mod signals;
 mod transfer;
 mod ui;
 

@@ -20,11 +20,15 @@ use crate::ui::Ui;
     name = "gantry",
     version,
     disable_help_subcommand = true,
+    disable_version_flag = true,
     override_usage = "gantry [OPTIONS] COMMAND"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) globals: Globals,
+    /// Print version information and quit
+    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 
 use super::{
-    Context, du, history, images, import, info, inspect, load, prune, rmi, system_df, tag,
+    Context, build, du, history, images, import, info, inspect, load, prune, rmi, save, system_df,
+    tag,
 };
 use crate::ui::Failure;
 
 /// Manage images
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Image {
+    Build(Box<build::BuildArgs>),
     #[command(visible_alias = "list")]
     Ls(images::ImagesArgs),
     History(history::HistoryArgs),
@@ -19,11 +21,13 @@ pub(crate) enum Image {
     Rm(rmi::RmiArgs),
     Load(load::LoadArgs),
     Import(import::ImportArgs),
+    Save(save::SaveArgs),
 }
 
 impl Image {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         match self {
+            Self::Build(args) => build::run(args, context),
             Self::Ls(args) => images::run(args, context),
             Self::History(args) => history::run(args, context),
             Self::Inspect(args) => inspect::run(args, context),
@@ -31,6 +35,7 @@ impl Image {
             Self::Rm(args) => rmi::run(args, context),
             Self::Load(args) => load::run(args, context),
             Self::Import(args) => import::run(args, context),
+            Self::Save(args) => save::run(args, context),
         }
     }
 }
@@ -38,12 +43,14 @@ impl Image {
 /// Manage the build cache
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Builder {
+    Build(Box<build::BuildArgs>),
     Prune(prune::PruneArgs),
 }
 
 impl Builder {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         match self {
+            Self::Build(args) => build::run(args, context),
             Self::Prune(args) => prune::run(args, context),
         }
     }
@@ -52,6 +59,7 @@ impl Builder {
 /// Build with the spelling of docker's build plugin
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Buildx {
+    Build(Box<build::BuildArgs>),
     Du(du::DuArgs),
     Prune(prune::PruneArgs),
 }
@@ -59,6 +67,7 @@ pub(crate) enum Buildx {
 impl Buildx {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         match self {
+            Self::Build(args) => build::run(args, context),
             Self::Du(args) => du::run(args, context),
             Self::Prune(args) => prune::run(args, context),
         }

@@ -1,5 +1,6 @@
 //! One file a command: its arguments, then its `run`.
 
+mod build;
 mod completion;
 mod du;
 mod groups;
@@ -11,6 +12,8 @@ mod inspect;
 mod load;
 mod prune;
 mod rmi;
+mod run;
+mod save;
 mod system_df;
 mod tag;
 mod version;
@@ -27,6 +30,8 @@ use crate::ui::{Failure, Ui};
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Build(Box<build::BuildArgs>),
+    Run(Box<run::RunArgs>),
     Images(images::ImagesArgs),
     History(history::HistoryArgs),
     Inspect(inspect::InspectArgs),
@@ -34,6 +39,7 @@ pub(crate) enum Command {
     Rmi(rmi::RmiArgs),
     Load(load::LoadArgs),
     Import(import::ImportArgs),
+    Save(save::SaveArgs),
     Du(du::DuArgs),
     Prune(prune::PruneArgs),
     Info(info::InfoArgs),
@@ -52,6 +58,8 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         match self {
+            Self::Build(args) => build::run(args, context),
+            Self::Run(args) => run::run(args, context),
             Self::Images(args) => images::run(args, context),
             Self::History(args) => history::run(args, context),
             Self::Inspect(args) => inspect::run(args, context),
@@ -59,6 +67,7 @@ impl Command {
             Self::Rmi(args) => rmi::run(args, context),
             Self::Load(args) => load::run(args, context),
             Self::Import(args) => import::run(args, context),
+            Self::Save(args) => save::run(args, context),
             Self::Du(args) => du::run(args, context),
             Self::Prune(args) => prune::run(args, context),
             Self::Info(args) => info::run(args, context),

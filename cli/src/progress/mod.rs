@@ -27,6 +27,7 @@ mod tail;
 mod tty;
 
 pub(crate) use mode::Mode;
+pub(crate) use tail::Warnings;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -123,7 +124,7 @@ impl Progress {
     /// Shows the last of it, then the last lines of failed steps, and the warnings.
     ///
     /// Later events are not shown any more. Calling it again does nothing.
-    pub(crate) fn finish(&self, warnings: tail::Warnings) {
+    pub(crate) fn finish(&self, warnings: Warnings) {
         let at = self.0.started.elapsed();
         let mut screen = self.0.lock();
         if std::mem::replace(&mut screen.finished, true) {
@@ -149,8 +150,6 @@ impl Progress {
         }
     }
 }
-
-pub(crate) use tail::Warnings;
 
 impl Observer for Progress {
     fn event(&self, event: Event) {

@@ -1,4 +1,4 @@
-//! Images in and out of the store by archives: `load` and `import`.
+//! Images in and out of the store by archives: `load`, `import` and `save`.
 //!
 //! Speaks to no terminal. What comes in isn't trusted: every layer is read and held against its
 //! digests before the store knows of it, so a broken archive leaves nothing behind.
@@ -6,16 +6,18 @@
 mod import;
 mod layer;
 mod load;
+mod save;
 
 pub(crate) use import::{Import, import};
-pub(crate) use load::{Loaded, Source, load};
+pub(crate) use load::{Source, load};
+pub(crate) use save::{Saved, save};
 
 use std::io;
 
 use gantry_cache::StoreError;
 use gantry_image::archive::ArchiveError;
 use gantry_image::layer::LayerError;
-use gantry_image::{DiffId, Platform};
+use gantry_image::{DiffId, ParseJsonError, Platform};
 
 /// An archive could not be brought in.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,14 @@ pub(crate) enum TransferError {
         expected: DiffId,
         /// What it is.
         actual: DiffId,
+    },
+    /// A config or manifest of the store can't be read.
+    #[error("Failed to read the {name}")]
+    Document {
+        /// Whose.
+        name: String,
+        /// What is wrong.
+        source: ParseJsonError,
     },
     /// Bytes could not be read or written.
     #[error("Failed to {what}")]

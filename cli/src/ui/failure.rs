@@ -42,6 +42,14 @@ impl Failure {
         Self::text(text).with_code(125)
     }
 
+    /// An error known by its text and those of its causes, the outermost first.
+    pub(crate) fn chain(texts: Vec<String>) -> Self {
+        let mut texts = texts.into_iter().rev();
+        let innermost = texts.next().unwrap_or_else(|| "Unknown error".to_owned());
+        let error = texts.fold(anyhow::Error::msg(innermost), |error, text| error.context(text));
+        Self::from_anyhow(error)
+    }
+
     fn from_anyhow(error: anyhow::Error) -> Self {
         Self { error, hints: Vec::new(), code: 1, diagnostics: None, lines: None }
     }

@@ -10,7 +10,7 @@
 //! | `filter` | `--filter key=value` |
 //! | `human` | sizes and times as people read and write them |
 
-mod excerpt;
+pub(crate) mod excerpt;
 mod failure;
 pub(crate) mod filter;
 pub(crate) mod human;

@@ -12,8 +12,6 @@ mod value;
 
 use serde_json::Value;
 
-pub(crate) use value::display;
-
 /// A template that has been parsed.
 #[derive(Debug)]
 pub(crate) struct Template {

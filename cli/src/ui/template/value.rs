@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Prints a value as Go's `{{.}}` does.
-pub(crate) fn display(value: &Value) -> String {
+pub(super) fn display(value: &Value) -> String {
     match value {
         Value::Null => "<no value>".to_owned(),
         value => inner(value),

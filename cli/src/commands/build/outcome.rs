@@ -1,0 +1,120 @@
+//! What is said and written when a build is over.
+
+use std::io;
+use std::process::ExitCode;
+
+use gantry_executor::{BuildError, BuildOutcome, DockerfileError, StepFailures};
+use gantry_image::Reference;
+use serde_json::{Map, json};
+
+use super::{BuildArgs, Context};
+use crate::ui::{Failure, excerpt};
+
+/// What a canceled build exits with: as if killed by SIGINT, as shells tell it.
+pub(super) const CANCELED: u8 = 130;
+
+/// Removes what an earlier build wrote, so that it can't be taken for this one's.
+pub(super) fn prepare(args: &BuildArgs) -> Result<(), Failure> {
+    let Some(path) = &args.iidfile else { return Ok(()) };
+    match fs_err::remove_file(path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the files and the image ID that were asked for.
+pub(super) fn succeeded(
+    built: &BuildOutcome,
+    tags: &[Reference],
+    args: &BuildArgs,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    if context.debug {
+        for warning in &built.warnings {
+            let coloured = console::colors_enabled_stderr();
+            context.ui.note(excerpt::annotated(warning, &built.dockerfile, coloured));
+        }
+    }
+    if let (Some(path), Some(image)) = (&args.iidfile, &built.image) {
+        fs_err::write(path, image.id.to_string())?;
+    }
+    if let Some(path) = &args.metadata_file {
+        fs_err::write(path, metadata(built, tags)?)?;
+    }
+    if args.quiet
+        && let Some(image) = &built.image
+    {
+        context.ui.line(image.id)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn metadata(built: &BuildOutcome, tags: &[Reference]) -> Result<String, serde_json::Error> {
+    let mut fields = Map::new();
+    if let Some(image) = &built.image {
+        fields.insert("containerimage.config.digest".to_owned(), json!(image.id.to_string()));
+        fields.insert("containerimage.digest".to_owned(), json!(image.manifest.to_string()));
+    }
+    if !tags.is_empty() {
+        let names: Vec<String> = tags.iter().map(Reference::to_string).collect();
+        fields.insert("image.name".to_owned(), json!(names.join(",")));
+    }
+    if std::env::var_os("BUILDX_METADATA_WARNINGS").is_some_and(|value| value == "1") {
+        let warnings = built.warnings.iter().map(|warning| {
+            json!({ "short": warning.message, "detail": warning.notes, "code": warning.code })
+        });
+        fields.insert("buildx.build.warnings".to_owned(), warnings.collect());
+    }
+    serde_json::to_string_pretty(&fields)
+}
+
+/// Words a failed build as BuildKit does.
+pub(super) fn failed(error: BuildError, propagate_exit_code: bool) -> Failure {
+    match error {
+        BuildError::Dockerfile(error) => dockerfile(error),
+        BuildError::Steps(failures) => steps(failures, propagate_exit_code),
+        BuildError::Canceled => {
+            Failure::text("failed to solve: Canceled: context canceled").with_code(CANCELED)
+        }
+        error => {
+            let hint = error.hint().map(str::to_owned);
+            let failure = Failure::new(error).prefixed("failed to solve: ");
+            match hint {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            }
+        }
+    }
+}
+
+fn dockerfile(error: DockerfileError) -> Failure {
+    let text = error.to_string();
+    let errors: Vec<_> =
+        error.diagnostics.into_iter().filter(gantry_parser::Diagnostic::is_error).collect();
+    let lines = errors.first().and_then(|first| first.lines(&error.source));
+    let failure = Failure::text(format_args!("failed to solve: {text}"));
+    let failure = match lines {
+        Some((first, last)) => failure.at_lines(error.source.clone(), first, last),
+        None => failure,
+    };
+    failure.with_diagnostics(errors, error.source)
+}
+
+fn steps(failures: StepFailures, propagate_exit_code: bool) -> Failure {
+    let Some(step) = failures.steps.first() else {
+        return Failure::text("failed to solve");
+    };
+    let failure = Failure::chain(step.error.messages()).prefixed("failed to solve: ");
+    let failure = match step.span.map(|span| failures.source.line_range(span)) {
+        Some((first, last)) => failure.at_lines(failures.source.clone(), first, last),
+        None => failure,
+    };
+    let failure = match step.error.hint() {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    };
+    match step.error.exit_code().and_then(|code| u8::try_from(code).ok()) {
+        Some(code) if propagate_exit_code => failure.with_code(code),
+        _ => failure,
+    }
+}

@@ -1,0 +1,106 @@
+//! `gantry save`: images into one tar.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gantry_cache::Store;
+use gantry_image::Reference;
+
+use super::Context;
+use crate::transfer::{self, Saved};
+use crate::ui::Failure;
+
+/// Save one or more images to a tar archive (streamed to STDOUT by default)
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "gantry save [OPTIONS] IMAGE [IMAGE...]")]
+pub(crate) struct SaveArgs {
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<String>,
+    /// Write to a file, instead of STDOUT
+    #[arg(short, long, value_name = "string")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &SaveArgs, context: &Context) -> Result<ExitCode, Failure> {
+    if args.output.is_none() && io::stdout().is_terminal() {
+        return Err(Failure::text(
+            "cowardly refusing to save to a terminal. Use the -o flag or redirect",
+        ));
+    }
+    let store = context.store()?;
+    let images = select(&args.images, &store)?;
+    match &args.output {
+        None => {
+            let mut out = io::BufWriter::with_capacity(256 << 10, io::stdout().lock());
+            transfer::save(images, &store, &mut out)?;
+            out.flush()?;
+        }
+        Some(path) => save_to(path, images, &store)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Finds the images. One asked for by several names comes once, with all of them.
+fn select(texts: &[String], store: &Store) -> Result<Vec<Saved>, Failure> {
+    let mut all: Vec<Saved> = Vec::new();
+    for text in texts {
+        for (image, name) in named(text, store)? {
+            let position = all.iter().position(|saved| saved.image.id == image.id);
+            let position = position.unwrap_or_else(|| {
+                all.push(Saved { image, names: Vec::new() });
+                all.len() - 1
+            });
+            let names = &mut all[position].names;
+            names.extend(name.filter(|name| !names.contains(name)));
+        }
+    }
+    Ok(all)
+}
+
+type Named = Vec<(gantry_cache::Image, Option<Reference>)>;
+
+/// What a text names: one image, without a name if by its ID; a repository names all of its tags.
+fn named(text: &str, store: &Store) -> Result<Named, Failure> {
+    if let Ok(reference) = text.parse::<Reference>() {
+        let whole = reference.tag().is_none() && reference.digest().is_none();
+        let wanted = |name: &Reference| match whole {
+            true => name.name() == reference.name() && name.tag().is_some(),
+            false => *name == reference,
+        };
+        let mut found = Vec::new();
+        for image in store.images().list()? {
+            for name in image.names.iter().filter(|name| wanted(name)) {
+                found.push((image.clone(), Some(name.clone())));
+            }
+        }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(vec![(store.images().resolve(text)?, None)])
+}
+
+/// Writes to a file, which appears when it is whole.
+fn save_to(path: &Path, images: Vec<Saved>, store: &Store) -> Result<(), Failure> {
+    // Devices and pipes can't be renamed onto.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let mut out = fs_err::OpenOptions::new().write(true).open(path)?;
+        return Ok(transfer::save(images, store, &mut out)?);
+    }
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".{}.unfinished", std::process::id()));
+    let unfinished = PathBuf::from(unfinished);
+    let written = || -> Result<(), Failure> {
+        let file = fs_err::File::create(&unfinished)?;
+        let mut out = io::BufWriter::with_capacity(256 << 10, file);
+        transfer::save(images, store, &mut out)?;
+        out.flush()?;
+        fs_err::rename(&unfinished, path)?;
+        Ok(())
+    };
+    written().inspect_err(|_| {
+        // It may never have come to be.
+        let _ = fs_err::remove_file(&unfinished);
+    })
+}

@@ -1,0 +1,102 @@
+//! What `--help` and `version` print: the manual must not change by accident.
+
+use crate::sandbox::{Sandbox, snapshot};
+
+#[test]
+fn the_manual() {
+    snapshot!(Sandbox::new().gantry(["--help"]), @"
+    exit: 0
+    ----- stdout -----
+    Builds, keeps and runs container images, without a daemon
+
+    Usage: gantry [OPTIONS] COMMAND
+
+    Commands:
+      build       Build an image from a Dockerfile
+      run         Create and run a new container from an image
+      images      List images
+      history     Show the history of an image
+      inspect     Return low-level information on images
+      tag         Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+      rmi         Remove one or more images
+      load        Load an image from a tar archive or STDIN
+      import      Import the contents from a tarball to create a filesystem image
+      save        Save one or more images to a tar archive (streamed to STDOUT by default)
+      du          Disk usage
+      prune       Remove build cache
+      info        Display system-wide information
+      version     Show the gantry version information
+      image       Manage images
+      builder     Manage the build cache
+      buildx      Build with the spelling of docker's build plugin
+      system      Manage gantry
+      completion  Generate the autocompletion script for the specified shell
+
+    Options:
+      -h, --help  Print help
+
+    Global options:
+          --root <DIR>  Directory of the store (default /var/lib/gantry, or ~/.local/share/gantry if not
+                        root) [env: GANTRY_ROOT]
+      -D, --debug       Explain more: warnings with their places
+      -v, --version     Print version information and quit
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn the_version_in_three_forms() {
+    let sandbox = Sandbox::new();
+    snapshot!(sandbox.gantry(["--version"]), @"
+    exit: 0
+    ----- stdout -----
+    gantry 0.1.0
+    ----- stderr -----
+    ");
+    let text = sandbox.gantry(["version"]).success().stdout;
+    assert!(text.starts_with("Gantry:\n Version:           "), "{text}");
+    let text = sandbox.gantry(["version", "--format", "{{.Server.Version}}"]).success().stdout;
+    assert_eq!(text.trim(), env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn images_and_run_speak_docker() {
+    let sandbox = Sandbox::new();
+    snapshot!(sandbox.gantry(["images", "--help"]), @"
+    exit: 0
+    ----- stdout -----
+    List images
+
+    Usage: gantry images [OPTIONS] [REPOSITORY[:TAG]]
+
+    Arguments:
+      [REPOSITORY[:TAG]]  Show only images whose name fits
+
+    Options:
+      -a, --all              Show all images (default hides intermediate images, of which gantry makes
+                             none)
+          --digests          Show digests
+      -f, --filter <filter>  Filter output based on conditions provided
+          --format <string>  Format output: 'table', 'table TEMPLATE', 'json' or a Go template
+          --no-trunc         Don't truncate output
+      -q, --quiet            Only show image IDs
+      -h, --help             Print help
+
+    Global options:
+          --root <DIR>  Directory of the store (default /var/lib/gantry, or ~/.local/share/gantry if not
+                        root) [env: GANTRY_ROOT]
+      -D, --debug       Explain more: warnings with their places
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn completion_scripts_are_written() {
+    let sandbox = Sandbox::new();
+    for (shell, mark) in
+        [("bash", "_gantry()"), ("zsh", "#compdef gantry"), ("fish", "complete -c gantry")]
+    {
+        let script = sandbox.gantry(["completion", shell]).success().stdout;
+        assert!(script.contains(mark), "{shell}");
+    }
+}

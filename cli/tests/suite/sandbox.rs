@@ -1,0 +1,297 @@
+//! `Sandbox`: the one way to run the binary.
+//!
+//! The environment is cleared, home, store, project and temporary directory are its own, and all
+//! of it is gone afterwards. Dropping it asserts that no process and no mount was left behind.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// See the module.
+pub(crate) struct Sandbox {
+    dir: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl Sandbox {
+    /// An empty project and no store.
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::with_prefix("gantry-test-").unwrap();
+        for name in ["home", "project", "tmp"] {
+            fs_err::create_dir(dir.path().join(name)).unwrap();
+        }
+        Self { dir, environment: Vec::new() }
+    }
+
+    /// A project with these files.
+    pub(crate) fn with<const N: usize>(files: [(&str, &str); N]) -> Self {
+        let sandbox = Self::new();
+        for (path, content) in files {
+            sandbox.write(path, content);
+        }
+        sandbox
+    }
+
+    /// The same with `busybox:latest` in the store.
+    pub(crate) fn with_busybox(self) -> Self {
+        let tar = busybox_tar();
+        self.gantry_with_input(["import", "-", "busybox"], tar).success();
+        self
+    }
+
+    /// Sets a variable for all commands to come.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Pins the time that images say they were made at.
+    pub(crate) fn at_time(self, seconds: i64) -> Self {
+        self.env("SOURCE_DATE_EPOCH", &seconds.to_string())
+    }
+
+    /// The directory that commands run in.
+    pub(crate) fn project(&self) -> PathBuf {
+        self.dir.path().join("project")
+    }
+
+    /// The store's root.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
+    /// Writes a file of the project.
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.project().join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, content).unwrap();
+    }
+
+    /// Reads a file of the project.
+    pub(crate) fn read(&self, path: &str) -> Vec<u8> {
+        fs_err::read(self.project().join(path)).unwrap()
+    }
+
+    /// Runs gantry to its end.
+    pub(crate) fn gantry<const N: usize>(&self, args: [&str; N]) -> Run {
+        self.run(self.command(args).stdin(Stdio::null()))
+    }
+
+    /// Runs gantry to its end with something on stdin.
+    pub(crate) fn gantry_with_input<const N: usize>(&self, args: [&str; N], input: &[u8]) -> Run {
+        let mut command = self.command(args);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let output = std::thread::scope(|scope| {
+            // It may well stop reading before the end.
+            scope.spawn(move || stdin.write_all(input));
+            child.wait_with_output().unwrap()
+        });
+        self.finished(&command, output)
+    }
+
+    /// A gantry to be run in some other way: in the background, in a terminal.
+    pub(crate) fn command<const N: usize>(&self, args: [&str; N]) -> Command {
+        let program = std::env::var_os("GANTRY_BIN")
+            .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_gantry")), PathBuf::from);
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .current_dir(self.project())
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.dir.path().join("home"))
+            .env("TMPDIR", self.dir.path().join("tmp"))
+            .env("GANTRY_ROOT", self.store())
+            .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn run(&self, command: &mut Command) -> Run {
+        let output = command.output().unwrap();
+        self.finished(command, output)
+    }
+
+    fn finished(&self, command: &Command, output: Output) -> Run {
+        let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+        let path = self.dir.path().to_str().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).replace(path, "[DIR]");
+        Run {
+            line: format!("gantry {}", words.join(" ")),
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// Processes and mounts that refer to the sandbox's directory.
+    fn leftovers(&self) -> Vec<String> {
+        let dir = self.dir.path();
+        let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let name = dir.to_str().unwrap();
+        let mut left: Vec<String> =
+            mounts.lines().filter(|line| line.contains(name)).map(str::to_owned).collect();
+        for process in fs_err::read_dir("/proc").unwrap().flatten() {
+            let pid = process.file_name().into_string().unwrap_or_default();
+            if !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+                continue;
+            }
+            let link = |name: &str| fs_err::read_link(process.path().join(name)).ok();
+            let inside = |path: Option<PathBuf>| path.is_some_and(|path| path.starts_with(dir));
+            let words = fs_err::read(process.path().join("cmdline")).unwrap_or_default();
+            let words = String::from_utf8_lossy(&words).replace('\0', " ");
+            if inside(link("cwd")) || inside(link("root")) || words.contains(name) {
+                left.push(format!("process {pid}: {words}"));
+            }
+        }
+        left
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let patience = Instant::now() + Duration::from_secs(2);
+        let mut left = self.leftovers();
+        while !left.is_empty() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(20));
+            left = self.leftovers();
+        }
+        remove_foreign(&self.store());
+        assert!(left.is_empty(), "gantry left behind: {left:#?}");
+    }
+}
+
+/// Removes what an unprivileged user's store holds of subordinate ids, from where they are its own.
+fn remove_foreign(path: &Path) {
+    if !path.exists() || fs_err::remove_dir_all(path).is_ok() {
+        return;
+    }
+    let removed = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--map-auto", "rm", "-rf"])
+        .arg(path)
+        .stderr(Stdio::null())
+        .status();
+    // Without subordinate ids there was nothing foreign; the rest is the temporary directory's.
+    drop(removed);
+}
+
+/// How a command ended.
+#[must_use]
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    line: String,
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    /// Asserts that it ended well.
+    pub(crate) fn success(self) -> Printed {
+        self.code(0)
+    }
+
+    /// Asserts how it ended.
+    pub(crate) fn code(self, code: i32) -> Printed {
+        assert_eq!(self.code, Some(code), "`{}`\n{self}", self.line);
+        Printed { stdout: self.stdout, stderr: self.stderr }
+    }
+}
+
+/// What a command printed, once its exit code has been looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Printed {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code.map_or_else(|| "signal".to_owned(), |code| code.to_string());
+        write!(
+            f,
+            "exit: {code}\n----- stdout -----\n{}----- stderr -----\n{}",
+            self.stdout, self.stderr
+        )
+    }
+}
+
+/// Compares a [`Run`] with an inline snapshot, without what differs from run to run.
+macro_rules! snapshot {
+    ($run:expr, @$expect:literal) => {
+        $crate::sandbox::filters().bind(|| {
+            insta::assert_snapshot!($run.to_string(), @$expect);
+        })
+    };
+}
+pub(crate) use snapshot;
+
+/// What differs from run to run, and what stands for it.
+pub(crate) fn filters() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"sha256:[0-9a-f]{64}", "[DIGEST]");
+    settings.add_filter(r"\b[0-9a-f]{64}\b", "[HEX]");
+    settings.add_filter(r"\b[0-9a-f]{12}\b", "[ID]");
+    settings.add_filter(r"(?m)^(#\d+) \d+\.\d+ ", "$1 [TIME] ");
+    settings.add_filter(r"\b\d+\.\ds\b", "[TIME]");
+    settings.add_filter(r"(Less than a second|\d+ seconds?) ago", "[AGO]");
+    settings
+}
+
+/// Says whether the tests shall fail where they can't do something, instead of being skipped.
+pub(crate) fn required(what: &str) -> bool {
+    let list = std::env::var("GANTRY_TEST_REQUIRE").unwrap_or_default();
+    list.split(',').any(|word| word.trim() == what)
+}
+
+/// The tar of a small root filesystem around the host's static busybox; made once a process.
+fn busybox_tar() -> &'static [u8] {
+    static TAR: OnceLock<Vec<u8>> = OnceLock::new();
+    TAR.get_or_init(|| {
+        let busybox = fs_err::read("/bin/busybox").expect("busybox-static is needed for tests");
+        let applets = Command::new("/bin/busybox").arg("--list").output().unwrap();
+        let applets = String::from_utf8(applets.stdout).unwrap();
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, kind: tar::EntryType, mode: u32, data: &[u8], link: &str| {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_mode(mode);
+            header.set_size(data.len() as u64);
+            header.set_mtime(0);
+            match link {
+                "" => tar.append_data(&mut header, path, data).unwrap(),
+                link => tar.append_link(&mut header, path, link).unwrap(),
+            }
+        };
+        for (path, mode) in
+            [("bin/", 0o755), ("etc/", 0o755), ("home/", 0o755), ("root/", 0o700), ("tmp/", 0o1777)]
+        {
+            add(path, tar::EntryType::Directory, mode, b"", "");
+        }
+        add("bin/busybox", tar::EntryType::Regular, 0o755, &busybox, "");
+        for applet in applets.lines().filter(|applet| *applet != "busybox") {
+            add(&format!("bin/{applet}"), tar::EntryType::Symlink, 0o777, b"", "busybox");
+        }
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n";
+        add("etc/passwd", tar::EntryType::Regular, 0o644, passwd.as_bytes(), "");
+        let group = "root:x:0:\nstaff:x:50:nobody\nnogroup:x:65534:\n";
+        add("etc/group", tar::EntryType::Regular, 0o644, group.as_bytes(), "");
+        tar.into_inner().unwrap()
+    })
+}

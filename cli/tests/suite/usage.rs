@@ -1,0 +1,67 @@
+//! Usage errors: docker's words, docker's exit codes, nothing on stdout, and no store made.
+
+use crate::sandbox::{Sandbox, snapshot};
+
+#[test]
+fn a_wrong_number_of_arguments() {
+    snapshot!(Sandbox::new().gantry(["tag", "a"]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    gantry: 'gantry tag' requires 2 arguments
+
+    Usage:  gantry tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]
+
+    Run 'gantry tag --help' for more information
+    ");
+}
+
+#[test]
+fn an_unknown_flag_with_a_guess() {
+    snapshot!(Sandbox::new().gantry(["images", "--digest"]), @"
+    exit: 125
+    ----- stdout -----
+    ----- stderr -----
+    unknown flag: --digest
+    hint: Did you mean `--digests`?
+
+    Usage:  gantry images [OPTIONS] [REPOSITORY[:TAG]]
+
+    Run 'gantry images --help' for more information
+    ");
+}
+
+#[test]
+fn an_unknown_command() {
+    snapshot!(Sandbox::new().gantry(["imagse"]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    gantry: unknown command: gantry imagse
+    hint: Did you mean `images`?
+
+    Run 'gantry --help' for more information
+    ");
+}
+
+#[test]
+fn a_bad_value() {
+    snapshot!(Sandbox::new().gantry(["prune", "--max-used-space", "much"]), @r#"
+    exit: 125
+    ----- stdout -----
+    ----- stderr -----
+    invalid argument "much" for "--max-used-space" flag: invalid size: 'much'
+
+    Usage:  gantry prune [OPTIONS]
+
+    Run 'gantry prune --help' for more information
+    "#);
+}
+
+#[test]
+fn a_usage_error_makes_no_store() {
+    let sandbox = Sandbox::new();
+    sandbox.gantry(["images", "--bogus"]).code(125);
+    sandbox.gantry(["images"]).success();
+    assert!(!sandbox.store().exists(), "looking makes no store either");
+}
