@@ -47,7 +47,7 @@ pub struct ImageIndex {
 #[error("No image for `{wanted}`, there is {}", list(available))]
 pub struct NoPlatform {
     /// What was asked for.
-    pub wanted: Platform,
+    pub wanted: Box<Platform>,
     /// What there is.
     pub available: Vec<Platform>,
 }
@@ -92,7 +92,7 @@ impl ImageIndex {
         };
         self.images().filter(|m| rank(m).is_some()).min_by_key(|m| rank(m)).ok_or_else(|| {
             NoPlatform {
-                wanted: wanted.clone(),
+                wanted: Box::new(wanted.clone()),
                 available: self.images().filter_map(|m| m.platform.clone()).collect(),
             }
         })

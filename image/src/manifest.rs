@@ -134,10 +134,11 @@ impl ImageManifest {
     /// Returns the media type that this manifest goes by.
     #[must_use]
     pub fn media_type(&self) -> MediaType {
-        self.media_type.clone().unwrap_or_else(|| match self.config.media_type {
+        let plain = match self.config.media_type {
             MediaType::DockerConfig => MediaType::DockerManifest,
             _ => MediaType::OciManifest,
-        })
+        };
+        self.media_type.clone().unwrap_or(plain)
     }
 }
 

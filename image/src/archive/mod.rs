@@ -1,9 +1,12 @@
 //! Archives of images: docker's (`docker save`), and OCI layouts as directory or tar.
 //!
 //! ```text
-//! source   where members are read from: a directory, a seekable tar, or a stream that is spooled
+//! source   where members are read from: what all have in common, and a directory
+//! index    a tar's members by name; a tar that is read in place
+//! spool    a stream, whose members the caller keeps
 //! layout   reading OCI layouts: index.json ─► images
 //! docker   reading docker archives: manifest.json, or the older `repositories` + VERSION/json
+//! target   where members are written: a tar or a directory
 //! write    one tar that is both at once; OCI layouts as tar or directory
 //! ```
 //!
@@ -13,8 +16,11 @@
 
 mod docker;
 mod error;
+mod index;
 mod layout;
 mod source;
+mod spool;
+mod target;
 mod write;
 
 use std::io::{Read, Seek};
@@ -22,7 +28,9 @@ use std::path::Path;
 
 use gantry_tree::Root;
 
-use self::source::{Directory, SeekableTar, Source, SpooledTar};
+use self::index::SeekableTar;
+use self::source::{Directory, Source};
+use self::spool::SpooledTar;
 use crate::compress::{self, Compression, SNIFF_LEN, sniff};
 use crate::config::ImageConfig;
 use crate::digest::{DiffId, Digest, VerifyReader};
@@ -33,7 +41,7 @@ use crate::platform::Platform;
 use crate::reference::Reference;
 
 pub use error::ArchiveError;
-pub use source::{DirectorySpool, Spool};
+pub use spool::{DirectorySpool, Spool};
 pub use write::{SaveImage, SaveLayer, write_docker, write_oci_directory, write_oci_tar};
 
 /// An archive that was opened: its images, and a way to their layers' bytes.

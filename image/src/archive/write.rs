@@ -13,18 +13,17 @@ use serde::Serialize;
 
 use super::ArchiveError;
 use super::layout::{IMAGE_NAME, REF_NAME, blob};
+use super::target::{DirectoryTarget, TarTarget, Target, write_error};
 use crate::config::ImageConfig;
 use crate::digest::{Digest, VerifyReader};
 use crate::index::ImageIndex;
 use crate::json::{Raw, to_go_vec};
-use crate::layer::{BLOCK, END, Header, Kind};
 use crate::manifest::{Descriptor, ImageManifest};
 use crate::media_type::MediaType;
 use crate::platform::Platform;
 use crate::reference::Reference;
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-const BUFFER: usize = 256 << 10;
 
 /// An image to be written.
 pub struct SaveImage<'a> {
@@ -105,16 +104,6 @@ pub fn write_oci_directory(
     target.member("index.json", index.len() as u64, &mut &index[..])
 }
 
-/// Where members go.
-trait Target {
-    fn member(&mut self, name: &str, size: u64, data: &mut dyn Read) -> Result<(), ArchiveError>;
-
-    /// Is a blob there already?
-    fn has(&self, _name: &str) -> bool {
-        false
-    }
-}
-
 /// What all images come to.
 struct Plan {
     index: Vec<Descriptor>,
@@ -137,7 +126,7 @@ fn write_tar(
     out: &mut dyn Write,
 ) -> Result<(), ArchiveError> {
     let plan = plan(images)?;
-    let mut target = TarTarget { out: io::BufWriter::with_capacity(BUFFER, out) };
+    let mut target = TarTarget::new(out);
     let mut document =
         |name: &str, bytes: &[u8]| target.member(name, bytes.len() as u64, &mut &bytes[..]);
     document("oci-layout", LAYOUT)?;
@@ -148,8 +137,7 @@ fn write_tar(
     target.directory("blobs/")?;
     target.directory("blobs/sha256/")?;
     write_blobs(images, &plan, &mut target)?;
-    let ended = target.out.write_all(&END).and_then(|()| target.out.flush());
-    ended.map_err(|source| write_error("the end", source))
+    target.finish()
 }
 
 /// Makes the manifests that are missing and the index, and checks that all fits.
@@ -254,79 +242,4 @@ fn write_blobs(
         }
     }
     Ok(())
-}
-
-struct TarTarget<W: Write> {
-    out: io::BufWriter<W>,
-}
-
-impl<W: Write> TarTarget<W> {
-    fn directory(&mut self, name: &str) -> Result<(), ArchiveError> {
-        let mut header = Vec::with_capacity(BLOCK);
-        Header { kind: Kind::Dir, mode: 0o755, ..Header::file(name.as_bytes(), 0) }
-            .encode(&mut header);
-        self.out.write_all(&header).map_err(|source| write_error(name, source))
-    }
-}
-
-impl<W: Write> Target for TarTarget<W> {
-    fn member(&mut self, name: &str, size: u64, data: &mut dyn Read) -> Result<(), ArchiveError> {
-        let mut header = Vec::with_capacity(BLOCK);
-        Header::file(name.as_bytes(), size).encode(&mut header);
-        let padding = size.next_multiple_of(BLOCK as u64) - size;
-        let written =
-            self.out.write_all(&header).and_then(|()| copy(data, &mut self.out)).and_then(
-                |copied| match copied == size {
-                    true => self.out.write_all(&END[..padding as usize]),
-                    false => Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        format!("It has {copied} bytes instead of {size}"),
-                    )),
-                },
-            );
-        written.map_err(|source| write_error(name, source))
-    }
-}
-
-struct DirectoryTarget<'a> {
-    directory: &'a Path,
-}
-
-impl Target for DirectoryTarget<'_> {
-    fn member(&mut self, name: &str, _size: u64, data: &mut dyn Read) -> Result<(), ArchiveError> {
-        let path = self.directory.join(name);
-        let partial = self.directory.join(format!("{name}.partial-{}", std::process::id()));
-        let written = path.parent().map_or(Ok(()), fs_err::create_dir_all).and_then(|()| {
-            let mut file = fs_err::File::create(&partial)?;
-            copy(data, &mut file)?;
-            fs_err::rename(&partial, &path)
-        });
-        written.map_err(|source| {
-            let _ = fs_err::remove_file(&partial);
-            write_error(name, source)
-        })
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.directory.join(name).exists()
-    }
-}
-
-fn copy(data: &mut dyn Read, out: &mut dyn Write) -> io::Result<u64> {
-    let (mut buffer, mut copied) = (vec![0; BUFFER], 0);
-    loop {
-        match data.read(&mut buffer) {
-            Ok(0) => return Ok(copied),
-            Ok(n) => {
-                out.write_all(&buffer[..n])?;
-                copied += n as u64;
-            }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
-        }
-    }
-}
-
-fn write_error(name: &str, source: io::Error) -> ArchiveError {
-    ArchiveError::Write { name: name.to_owned(), source }
 }

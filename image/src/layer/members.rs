@@ -17,9 +17,10 @@ use gantry_tree::{Time, Xattrs};
 use tar::Header as Block;
 
 use super::LayerError;
+use super::fields::{checksum_fits, is_gnu, is_ustar, number, own_name, signed_number, until_nul};
 use super::header::BLOCK;
 use super::pax::{Records, SPECIAL_LIMIT};
-use super::sparse::{SparseMap, map_1_0, old_gnu_pairs};
+use super::sparse::SparseMap;
 
 /// When reading a tar is given up, whatever it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,34 +69,24 @@ pub(crate) enum MemberKind {
     Fifo,
 }
 
-/// A piece of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Chunk {
-    /// That many bytes are in the buffer.
-    Data(usize),
-    /// That many zeros.
-    Hole(u64),
-    End,
-}
-
 /// A tar under way.
 pub(crate) struct Members<R> {
     inner: R,
     skip: fn(&mut R, u64) -> io::Result<()>,
-    limits: Limits,
+    pub(super) limits: Limits,
     entries: u64,
-    bytes: u64,
+    pub(super) bytes: u64,
     /// Where `inner` stands.
-    offset: u64,
+    pub(super) offset: u64,
     /// Where the current member's header started, for messages.
-    header_offset: u64,
+    pub(super) header_offset: u64,
     /// Stored data of the current member that haven't been read.
-    left: u64,
-    padding: u64,
+    pub(super) left: u64,
+    pub(super) padding: u64,
     /// The current file's logical position, and its holes.
-    position: u64,
-    size: u64,
-    map: Option<(SparseMap, usize)>,
+    pub(super) position: u64,
+    pub(super) size: u64,
+    pub(super) map: Option<(SparseMap, usize)>,
     finished: bool,
 }
 
@@ -180,36 +171,6 @@ impl<R: Read> Members<R> {
         }
     }
 
-    /// Reads a piece of the current file.
-    pub(crate) fn chunk(&mut self, buffer: &mut [u8]) -> Result<Chunk, LayerError> {
-        if self.position == self.size {
-            return Ok(Chunk::End);
-        }
-        let mut most = self.left;
-        if let Some((map, at)) = &mut self.map {
-            while map
-                .stretches
-                .get(*at)
-                .is_some_and(|(offset, length)| offset + length <= self.position)
-            {
-                *at += 1;
-            }
-            let next = map.stretches.get(*at).copied();
-            let start = next.map_or(self.size, |(offset, _)| offset);
-            if self.position < start {
-                let hole = start - self.position;
-                self.position = start;
-                return Ok(Chunk::Hole(hole));
-            }
-            most = next.map_or(0, |(offset, length)| offset + length - self.position).min(most);
-        }
-        let wanted = usize::try_from(most).unwrap_or(usize::MAX).min(buffer.len());
-        let n = self.read_some(&mut buffer[..wanted])?;
-        self.left -= n as u64;
-        self.position += n as u64;
-        Ok(Chunk::Data(n))
-    }
-
     /// Reads whatever follows the end of the tar, to the end of the stream.
     pub(crate) fn drain(&mut self) -> Result<(), LayerError> {
         io::copy(&mut self.inner, &mut io::sink()).map(drop).map_err(LayerError::Read)
@@ -235,21 +196,13 @@ impl<R: Read> Members<R> {
                 Some(_) => Err(self.malformed("a single zero block stands between its members")),
             };
         }
-        let said =
-            number(&block[148..156]).ok_or_else(|| self.malformed("its checksum is no number"))?;
-        let counted = |of: fn(u8) -> i64| -> i64 {
-            let spaces = 8 * i64::from(b' ');
-            block[..148].iter().chain(&block[156..]).map(|&byte| of(byte)).sum::<i64>() + spaces
-        };
-        // Some old tars summed signed characters; Go takes both.
-        let sums = [counted(i64::from), counted(|byte| i64::from(byte as i8))];
-        if !sums.iter().any(|&sum| u64::try_from(sum).is_ok_and(|sum| sum == said)) {
+        if !checksum_fits(&block) {
             return Err(self.malformed("its checksum is wrong"));
         }
         Ok(Some(block))
     }
 
-    fn block_or_end(&mut self) -> Result<Option<[u8; BLOCK]>, LayerError> {
+    pub(super) fn block_or_end(&mut self) -> Result<Option<[u8; BLOCK]>, LayerError> {
         let mut block = [0; BLOCK];
         let mut filled = 0;
         while filled < BLOCK {
@@ -265,16 +218,7 @@ impl<R: Read> Members<R> {
         Ok(Some(block))
     }
 
-    /// Reads a block of the current member's data.
-    fn data_block(&mut self) -> Result<[u8; BLOCK], LayerError> {
-        if self.left < BLOCK as u64 {
-            return Err(self.malformed("its sparse map leaves its data"));
-        }
-        self.left -= BLOCK as u64;
-        self.block_or_end()?.ok_or_else(|| self.malformed("it ends in the middle of a member"))
-    }
-
-    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, LayerError> {
+    pub(super) fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, LayerError> {
         loop {
             match self.inner.read(buffer) {
                 Ok(0) => return Err(self.malformed("it ends in the middle of a member")),
@@ -393,93 +337,7 @@ impl<R: Read> Members<R> {
         })
     }
 
-    /// Finds out how much data follows, and which holes were left out of it.
-    fn enter_file(
-        &mut self,
-        header: &Block,
-        own_size: u64,
-        pax: &Records,
-    ) -> Result<(), LayerError> {
-        const OCTAL_11: u64 = 0o77_777_777_777;
-        let mut stored = own_size;
-        if let Some(size) = pax.size {
-            if size <= OCTAL_11 && own_size != size {
-                return Err(self.malformed(&format!("its size is {own_size}, and {size} by PAX")));
-            }
-            stored = size;
-        }
-        if stored > i64::MAX as u64 {
-            return Err(self.malformed("its size is too large"));
-        }
-        self.left = stored;
-        self.padding = stored.next_multiple_of(BLOCK as u64) - stored;
-        self.size = stored;
-        let map = match self.sparse_numbers(header, pax)? {
-            None => None,
-            Some((size, numbers)) => {
-                let map = SparseMap::new(size, &numbers, self.left);
-                Some(map.map_err(|reason| self.malformed(&reason))?)
-            }
-        };
-        if let Some(map) = map {
-            self.size = map.size;
-            self.map = Some((map, 0));
-        }
-        self.bytes = self.bytes.saturating_add(self.size);
-        if self.bytes > self.limits.bytes {
-            return Err(LayerError::TooLarge { what: "bytes of files", limit: self.limits.bytes });
-        }
-        Ok(())
-    }
-
-    /// Returns a sparse file's length and its map's numbers, read as its format wants.
-    fn sparse_numbers(
-        &mut self,
-        header: &Block,
-        pax: &Records,
-    ) -> Result<Option<(u64, Vec<u64>)>, LayerError> {
-        let bytes = header.as_bytes();
-        if bytes[156] == b'S' {
-            if !is_gnu(bytes) {
-                return Err(self.malformed("it is sparse in a way that only GNU's format has"));
-            }
-            let size = number(&bytes[483..495])
-                .ok_or_else(|| self.malformed("its real size is no number"))?;
-            let mut numbers = Vec::new();
-            old_gnu_pairs(&bytes[386..482], &mut numbers)
-                .map_err(|reason| self.malformed(&reason))?;
-            let mut more = bytes[482] != 0;
-            while more {
-                // These blocks come between header and data, and don't count as data.
-                let block = self
-                    .block_or_end()?
-                    .ok_or_else(|| self.malformed("it ends in a sparse map"))?;
-                old_gnu_pairs(&block[..504], &mut numbers)
-                    .map_err(|reason| self.malformed(&reason))?;
-                more = block[504] != 0;
-            }
-            return Ok(Some((size, numbers)));
-        }
-        let sparse = &pax.sparse;
-        match (sparse.major, sparse.minor, &sparse.map) {
-            (Some(1), Some(0), _) => {
-                let size = sparse.size.ok_or_else(|| self.malformed("its real size is missing"))?;
-                let offset = self.header_offset;
-                let malformed =
-                    |reason: &str| LayerError::Malformed { offset, reason: reason.to_owned() };
-                let numbers = map_1_0(|| self.data_block(), malformed)?;
-                Ok(Some((size, numbers)))
-            }
-            (None | Some(0), None | Some(0 | 1), Some(map)) => {
-                let size = sparse.size.ok_or_else(|| self.malformed("its real size is missing"))?;
-                Ok(Some((size, map.clone())))
-            }
-            (None, None, None) => Ok(None),
-            _ => Err(self.malformed("it is sparse in an unknown way")),
-        }
-    }
-
-    fn malformed(&self, reason: &str) -> LayerError {
+    pub(super) fn malformed(&self, reason: &str) -> LayerError {
         LayerError::Malformed { offset: self.header_offset, reason: reason.to_owned() }
     }
 
@@ -502,83 +360,5 @@ struct Extensions {
 impl Extensions {
     fn any(&self) -> bool {
         self.name.is_some() || self.link.is_some() || self.pax.is_some()
-    }
-}
-
-fn is_ustar(block: &[u8; BLOCK]) -> bool {
-    &block[257..263] == b"ustar\0"
-}
-
-fn is_gnu(block: &[u8; BLOCK]) -> bool {
-    &block[257..265] == b"ustar  \0"
-}
-
-/// The header's name, with ustar's (or star's shorter) prefix before it.
-fn own_name(header: &Block) -> Vec<u8> {
-    let block = header.as_bytes();
-    let name = until_nul(&block[..100]);
-    if !is_ustar(block) {
-        return name.to_vec();
-    }
-    let is_star = &block[508..] == b"tar\0";
-    let prefix = until_nul(&block[345..if is_star { 476 } else { 500 }]);
-    if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
-}
-
-fn until_nul(field: &[u8]) -> &[u8] {
-    field.split(|&byte| byte == 0).next().unwrap_or_default()
-}
-
-/// Reads a number that isn't negative: octal between spaces and NULs, or GNU's base-256.
-pub(super) fn number(field: &[u8]) -> Option<u64> {
-    signed_number(field).and_then(|number| u64::try_from(number).ok())
-}
-
-fn signed_number(field: &[u8]) -> Option<i64> {
-    match field.first()? {
-        first if first & 0x80 != 0 => {
-            // Two's complement over the whole field, less the mark.
-            let negative = first & 0x40 != 0;
-            let start = if negative { -1_i128 } else { 0 };
-            let mut value = (start << 6) | i128::from(first & 0x3f);
-            for &byte in &field[1..] {
-                value = value.checked_mul(256)? | i128::from(byte);
-            }
-            i64::try_from(value).ok()
-        }
-        _ => {
-            let text = until_nul(field).trim_ascii();
-            let text = if text.is_empty() { b"0" } else { text };
-            let mut value = 0_i64;
-            for byte in text {
-                let digit = byte.checked_sub(b'0').filter(|digit| *digit < 8)?;
-                value = value.checked_mul(8)?.checked_add(digit.into())?;
-            }
-            Some(value)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_octal_or_base_256() {
-        assert_eq!(number(b"0000644\0"), Some(0o644));
-        assert_eq!(number(b"   644 \0"), Some(0o644));
-        assert_eq!(number(b"\0\0\0\0\0\0\0\0"), Some(0));
-        assert_eq!(number(b"\x80\0\0\0\0\0\0\x02\0\0\0\0"), Some(2 << 32));
-        assert_eq!(signed_number(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), Some(-1));
-        for bad in [
-            &b"0000648\0"[..],
-            b"-000644\0",
-            b"0x12    ",
-            b"\xff\xff\xff\xff\xff\xff\xff\xff",
-            b"\x90\0\0\0\0\0\0\0\0\0\0\0",
-            b"\x80\0\0\0\x80\0\0\0\0\0\0\0",
-        ] {
-            assert_eq!(number(bad), None, "{bad:?}");
-        }
     }
 }

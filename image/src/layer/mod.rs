@@ -8,6 +8,8 @@
 //!
 //! header     one ustar block and its PAX records, written
 //! members    the entry loop over a tar that isn't trusted: PAX, GNU, base-256, sparse
+//! data       the current member's data, and the holes in it
+//! fields     a header's fields: numbers, names, checksum
 //! pax        what PAX records say
 //! sparse     GNU's four ways to leave out holes
 //! name       what a member's name means: `.wh.x`, `.wh..wh..opq`, AUFS leftovers
@@ -18,7 +20,9 @@
 //! Memory grows with the number of entries (the manifest) and not with the size of any file.
 
 mod collect;
+mod data;
 mod error;
+mod fields;
 mod header;
 mod members;
 mod name;
@@ -35,6 +39,7 @@ pub use opaque::expand_opaque;
 pub use unpack::{Devices, Ids, Note, UnpackOptions, Unpacked, index, unpack};
 pub use write::{Opener, diff_id, tar_size, write_tar};
 
+pub(crate) use data::Chunk;
 pub(crate) use header::{BLOCK, END, Header, Kind};
-pub(crate) use members::{Chunk, MemberKind, Members};
+pub(crate) use members::{MemberKind, Members};
 pub(crate) use name::{link_target, plain};

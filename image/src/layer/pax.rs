@@ -95,7 +95,7 @@ impl Records {
             b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.sparse.size = Some(number()?),
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
                 let map = self.sparse.map.get_or_insert_default();
-                let expects_offset = map.len() % 2 == 0;
+                let expects_offset = map.len().is_multiple_of(2);
                 if expects_offset != (key == b"GNU.sparse.offset") {
                     return Err(
                         "GNU.sparse.offset and GNU.sparse.numbytes don't alternate".to_owned()
@@ -128,8 +128,11 @@ impl Records {
     }
 }
 
+/// Key, value, and what follows.
+type Split<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
 /// Splits `length key=value\n` off.
-fn split_record(data: &[u8]) -> Result<(&[u8], &[u8], &[u8]), String> {
+fn split_record(data: &[u8]) -> Result<Split<'_>, String> {
     let bad = || "a PAX record is malformed".to_owned();
     let space = data.iter().take(20).position(|&byte| byte == b' ').ok_or_else(bad)?;
     let length =

@@ -18,7 +18,7 @@ pub(super) struct SparseMap {
 impl SparseMap {
     /// Checks a map: `numbers` are offsets and lengths in turn, `stored` the bytes in the tar.
     pub(super) fn new(size: u64, numbers: &[u64], stored: u64) -> Result<Self, String> {
-        if numbers.len() % 2 != 0 {
+        if !numbers.len().is_multiple_of(2) {
             return Err("its sparse map ends in the middle".to_owned());
         }
         let (mut end, mut sum) = (0, 0_u64);
@@ -50,7 +50,7 @@ pub(super) fn old_gnu_pairs(pairs: &[u8], numbers: &mut Vec<u64>) -> Result<(), 
             return Err(format!("its sparse map has more than {MAP_LIMIT} stretches"));
         }
         for field in [&pair[..12], &pair[12..]] {
-            numbers.push(super::members::number(field).ok_or("its sparse map is malformed")?);
+            numbers.push(super::fields::number(field).ok_or("its sparse map is malformed")?);
         }
     }
     Ok(())

@@ -6,7 +6,8 @@ use gantry_tree::{ContentId, Dialect, Manifest, Node, Root, TreePath};
 
 use super::LayerError;
 use super::collect::{Collector, Meta};
-use super::members::{Chunk, Limits, Member, MemberKind, Members};
+use super::data::Chunk;
+use super::members::{Limits, Member, MemberKind, Members};
 use super::name::{Meaning, link_target, meaning};
 use super::place::Placer;
 use crate::digest::{DiffId, HashReader};

@@ -196,7 +196,7 @@ fn the_tar_crate_reads_the_same_members() {
         let tree = trees().new_tree(&mut runner).unwrap().current();
         let tar = tree.tar();
         let mut archive = tar::Archive::new(&tar[..]);
-        let names = archive.entries().unwrap().map(|e| e.unwrap().path_bytes().to_vec()).count();
+        let names = archive.entries().unwrap().map(Result::unwrap).fold(0, |count, _| count + 1);
         let opaque =
             tree.manifest.entries().iter().filter(|e| e.node == Node::Dir { opaque: true }).count();
         assert_eq!(names, tree.manifest.entries().len() + opaque);

@@ -114,7 +114,9 @@ pub(crate) fn trees() -> impl Strategy<Value = Tree> {
 
 type Meta = (u32, u32, u32, Time, Vec<(Vec<u8>, Vec<u8>)>);
 
-fn tree(items: Vec<(TreePath, (Node, Vec<u8>), Meta, prop::sample::Index)>, root: bool) -> Tree {
+type Item = (TreePath, (Node, Vec<u8>), Meta, prop::sample::Index);
+
+fn tree(items: Vec<Item>, root: bool) -> Tree {
     let mut entries: BTreeMap<TreePath, Entry> = BTreeMap::new();
     let mut files: BTreeMap<TreePath, Vec<u8>> = BTreeMap::new();
     let mut indexes = Vec::new();
