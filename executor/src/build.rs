@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gantry_cache::Store;
-use gantry_image::{DateTime, DiffId, Digest, Platform, Reference};
+use gantry_image::{Digest, Platform, Reference};
 use gantry_parser::{Diagnostic, SourceFile};
 use gantry_sandbox::Host;
 use gantry_solver::lower::{Context, HistoryItem, LowerErrors, LowerOptions, Lowered, lower};
@@ -23,7 +23,7 @@ use crate::export::{self, Assembled, Built, Recipe, find_or_make};
 use crate::inputs;
 use crate::outcome::{BuildOutcome, BuiltImage, Stats};
 use crate::request::{BuildRequest, ContextSource, DefaultNetwork, NamedContext, Output};
-use crate::resolve::{Resolver, read_config};
+use crate::resolve::Resolver;
 use crate::store::StepStore;
 use crate::work::{Executor, LocalContext, Parts, layer_id};
 
@@ -226,7 +226,7 @@ impl<'a> Build<'a> {
         self.warnings.extend(parsed.diagnostics);
         let resolver = Resolver { store: self.store.clone(), steps: Arc::clone(&self.steps) };
         let options = self.lower_options();
-        lower(&self.dockerfile, &parsed.dockerfile, &options, &resolver)
+        lower(&parsed.dockerfile, &options, &resolver)
             .await
             .map_err(|LowerErrors(diagnostics)| self.wrong(diagnostics))
     }
@@ -340,54 +340,33 @@ impl<'a> Build<'a> {
     }
 
     fn assemble(&self, ready: &Ready, snapshot: &Snapshot) -> Result<Assembled, BuildError> {
-        let (base, base_created) = self.base(ready)?;
-        let step = |item: &HistoryItem| export::Step {
-            created_by: item.created_by.clone(),
-            comment: item.comment.to_owned(),
-            layers: match item.vertex {
-                Some(vertex) if !item.empty_layer => ready.solved.own(vertex).map_or(1, <[_]>::len),
-                _ => 0,
-            },
-        };
+        let lowered = &ready.lowered;
         let recipe = Recipe {
-            config: &ready.lowered.config,
-            history: ready.lowered.history.iter().map(step).collect(),
+            config: &lowered.config,
+            history: &lowered.history,
             layers: snapshot.layers().iter().map(layer_id).collect(),
-            base,
-            base_created,
-            platform: &ready.lowered.platform,
-            epoch: ready.lowered.epoch,
+            base: ready.base_image(),
+            platform: &lowered.platform,
+            epoch: lowered.epoch,
         };
         if self.unprivileged && !recipe.is_ready(self.store)? {
             return Err(BuildError::NeedsUserNamespace);
         }
         Ok(find_or_make(self.store, &recipe)?)
     }
+}
 
-    /// The diff IDs that the base image's layers have there, and when it was made.
-    fn base(&self, ready: &Ready) -> Result<(Vec<DiffId>, Option<DateTime>), BuildError> {
-        let mut vertex = Some(ready.target);
+impl Ready {
+    /// The ID of the image that the target is built upon, if it is one.
+    fn base_image(&self) -> Option<Digest> {
+        let mut vertex = Some(self.target);
         while let Some(at) = vertex {
-            if let Op::Image(op) = &ready.graph.vertex(at).op {
-                let broken = |what: &str, source| {
-                    let what = format!("{what} of `{}`", op.reference);
-                    BuildError::Export(export::ExportError::Image { what, source })
-                };
-                let id: Digest = op
-                    .config
-                    .parse()
-                    .map_err(|_| broken("there is no digest for the config", None))?;
-                let config = read_config(self.store, &id)
-                    .map_err(|source| broken("reading the config", Some(source)))?;
-                let diff_ids = config.rootfs.diff_ids.clone();
-                if diff_ids.len() != op.layers.len() {
-                    return Err(broken("the config does not fit the layers", None));
-                }
-                return Ok((diff_ids, config.created.clone()));
+            if let Op::Image(op) = &self.graph.vertex(at).op {
+                return op.config.parse().ok();
             }
-            vertex = ready.graph.base(at);
+            vertex = self.graph.base(at);
         }
-        Ok((Vec::new(), None))
+        None
     }
 }
 

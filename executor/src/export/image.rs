@@ -9,37 +9,29 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gantry_cache::{Key, LayerId, NewImage, NewRecord, RecordKind, Store};
 use gantry_image::{
-    DateTime, Descriptor, DiffId, Digest, History, ImageConfig, ImageManifest, MediaType, Platform,
-    Raw, RootFs,
+    DateTime, Descriptor, Digest, History, ImageConfig, ImageManifest, MediaType, Platform, Raw,
+    RootFs,
 };
+use gantry_solver::lower::HistoryItem;
 
 use super::ExportError;
 use super::layers::ImageLayer;
+use crate::resolve::read_config;
 
 /// What an image is made from.
 #[derive(Debug)]
 pub(crate) struct Recipe<'a> {
-    /// The config with the base's history, without diff IDs and times.
+    /// The config with the base's history and diff IDs, without times.
     pub(crate) config: &'a ImageConfig,
     /// What this build adds to the history.
-    pub(crate) history: Vec<Step>,
-    /// All layers, lowest first.
+    pub(crate) history: &'a [HistoryItem],
+    /// All layers, lowest first, the base's included.
     pub(crate) layers: Vec<LayerId>,
-    /// The base image's diff IDs, for as many of the lowest layers; and when it was made.
-    pub(crate) base: Vec<DiffId>,
-    pub(crate) base_created: Option<DateTime>,
+    /// The ID of the base image.
+    pub(crate) base: Option<Digest>,
     pub(crate) platform: &'a Platform,
     /// SOURCE_DATE_EPOCH.
     pub(crate) epoch: Option<i64>,
-}
-
-/// One new line of the history.
-#[derive(Debug, Clone)]
-pub(crate) struct Step {
-    pub(crate) created_by: String,
-    pub(crate) comment: String,
-    /// How many layers belong to it: none, or one.
-    pub(crate) layers: usize,
 }
 
 /// An image that is in the store, and how its layers come to their diff IDs.
@@ -150,15 +142,12 @@ impl Recipe<'_> {
             hasher.update(bytes);
         };
         add(Raw::write(self.config.clone()).bytes());
-        for step in &self.history {
-            add(step.created_by.as_bytes());
-            add(step.comment.as_bytes());
-            add(&[u8::try_from(step.layers).unwrap_or(u8::MAX)]);
+        for item in self.history {
+            add(item.created_by.as_bytes());
+            add(&[u8::from(item.vertex.is_some())]);
         }
         add(b"layers");
         self.layers.iter().for_each(|layer| add(&layer.0));
-        add(b"base");
-        self.base.iter().for_each(|diff_id| add(diff_id.0.to_string().as_bytes()));
         add(self.platform.to_string().as_bytes());
         add(self.epoch.map(|epoch| epoch.to_string()).unwrap_or_default().as_bytes());
         Key(*hasher.finalize().as_bytes())
@@ -179,12 +168,16 @@ impl Recipe<'_> {
     }
 
     fn image_layers(&self, store: &Store) -> Result<Vec<ImageLayer>, ExportError> {
-        let base_epoch = self.base_created.as_ref().and_then(DateTime::unix).map(|(secs, _)| secs);
-        let mut clamps = vec![None, self.epoch, base_epoch];
+        let base = &self.config.rootfs.diff_ids;
+        if base.len() > self.layers.len() {
+            let what = "the base image has more diff IDs than layers".to_owned();
+            return Err(ExportError::Image { what, source: None });
+        }
+        let mut clamps = vec![None, self.epoch, self.base_epoch(store)];
         clamps.dedup();
         let mut layers = Vec::with_capacity(self.layers.len());
         for (number, id) in self.layers.iter().enumerate() {
-            layers.push(match self.base.get(number) {
+            layers.push(match base.get(number) {
                 Some(diff_id) => ImageLayer::of_base(store, *id, *diff_id, &clamps)?,
                 None => ImageLayer::own(store, *id, self.epoch)?,
             });
@@ -192,21 +185,27 @@ impl Recipe<'_> {
         Ok(layers)
     }
 
+    /// When the base image says that it was made.
+    fn base_epoch(&self, store: &Store) -> Option<i64> {
+        let config = read_config(store, &self.base?).ok()?;
+        config.created.as_ref()?.unix().map(|(seconds, _)| seconds)
+    }
+
     fn config(&self, layers: &[ImageLayer]) -> ImageConfig {
         let now = self.epoch.map_or_else(now, |epoch| DateTime::from_unix(epoch, 0));
         let mut config = self.config.clone();
+        complete_history(&mut config);
         config.set_platform(self.platform);
         config.created = Some(now.clone());
         config.rootfs = RootFs {
             diff_ids: layers.iter().map(|layer| layer.diff_id).collect(),
             ..RootFs::default()
         };
-        complete_history(&mut config, self.base.len(), self.base_created.as_ref());
-        config.history.extend(self.history.iter().map(|step| History {
+        config.history.extend(self.history.iter().map(|item| History {
             created: Some(now.clone()),
-            created_by: step.created_by.clone(),
-            comment: step.comment.clone(),
-            empty_layer: step.layers == 0,
+            created_by: item.created_by.clone(),
+            comment: HistoryItem::COMMENT.to_owned(),
+            empty_layer: item.vertex.is_none(),
             ..History::default()
         }));
         config
@@ -215,14 +214,14 @@ impl Recipe<'_> {
 
 /// Makes the base's history speak of exactly its layers (B9-05): imported images may have none,
 /// and others more lines than layers.
-fn complete_history(config: &mut ImageConfig, layers: usize, created: Option<&DateTime>) {
-    let mut spoken = config.history_layers();
+fn complete_history(base: &mut ImageConfig) {
+    let layers = base.rootfs.diff_ids.len();
+    let mut spoken = base.history_layers();
     while spoken < layers {
-        let created = created.cloned();
-        config.history.push(History { created, ..History::default() });
+        base.history.push(History::default());
         spoken += 1;
     }
-    for line in config.history.iter_mut().rev().filter(|line| !line.empty_layer) {
+    for line in base.history.iter_mut().rev().filter(|line| !line.empty_layer) {
         if spoken == layers {
             break;
         }
@@ -288,21 +287,23 @@ fn decode(bytes: &[u8]) -> Option<Written> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use gantry_image::DiffId;
 
-    fn config(lines: &[bool]) -> ImageConfig {
-        let history =
-            lines.iter().map(|empty| History { empty_layer: *empty, ..History::default() });
-        ImageConfig { history: history.collect(), ..ImageConfig::default() }
-    }
+    use super::*;
 
     #[test]
     fn a_history_is_made_to_speak_of_every_layer_once() {
         for (lines, layers) in
             [(vec![], 2), (vec![false, true, false], 1), (vec![true, false], 3), (vec![false], 0)]
         {
-            let mut config = config(&lines);
-            complete_history(&mut config, layers, None);
+            let line = |empty: &bool| History { empty_layer: *empty, ..History::default() };
+            let diff_ids = vec![DiffId(Digest::of(b"")); layers];
+            let mut config = ImageConfig {
+                history: lines.iter().map(line).collect(),
+                rootfs: RootFs { diff_ids, ..RootFs::default() },
+                ..ImageConfig::default()
+            };
+            complete_history(&mut config);
             assert_eq!(config.history_layers(), layers, "{lines:?}");
         }
     }

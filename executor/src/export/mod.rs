@@ -23,7 +23,7 @@ use gantry_image::archive::ArchiveError;
 use gantry_image::layer::LayerError;
 use gantry_tree::TreeError;
 
-pub(crate) use self::image::{Assembled, Recipe, Step, find_or_make};
+pub(crate) use self::image::{Assembled, Recipe, find_or_make};
 
 use self::dest::Target;
 use crate::request::{Dest, Output};
