@@ -24,7 +24,10 @@ use crate::{RootfsSpec, Security, SpawnError};
 pub(crate) const MOST_LAYERS: usize = 500;
 
 /// Said explicitly, so that an upper directory *is* the layer: whiteouts and opaque marks only.
-const OPTIONS: [(&str, &str); 3] = [("redirect_dir", "off"), ("metacopy", "off"), ("index", "off")];
+/// (`redirect_dir=off` makes no redirects but follows those there are, which also conflicts with
+/// `userxattr`; a layer that holds one did not get it from us.)
+const OPTIONS: [(&str, &str); 3] =
+    [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")];
 
 /// Mounts what `spec` describes, detached and writable as far as its upper directory allows.
 pub(crate) fn mount_root(spec: &RootfsSpec, security: Security) -> Result<OwnedFd, SpawnError> {

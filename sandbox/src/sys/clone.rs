@@ -1,5 +1,6 @@
 //! Children: one that shares memory until it executes (`vfork` with namespaces), and a plain one.
 
+use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -45,7 +46,9 @@ pub(crate) fn vfork<P: ChildProgram>(namespaces: c_int, program: &P) -> io::Resu
     let argument: *const P = program;
     let _undumpable = Undumpable::enter()?;
     let signals = raw::block_signals();
+    let stack = Stack::new();
     let result = clone(
+        &stack,
         namespaces | libc::CLONE_VM | libc::CLONE_VFORK,
         enter::<P>,
         argument.cast::<c_void>().cast_mut(),
@@ -59,6 +62,15 @@ pub(crate) fn vfork<P: ChildProgram>(namespaces: c_int, program: &P) -> io::Resu
 /// This process may have other threads whose locks the child sees taken forever; so the same
 /// rules hold: no allocation, no lock.
 pub(crate) fn fork<P: ChildProgram>(namespaces: c_int, program: &P) -> io::Result<Cloned> {
+    fork_on(&Stack::new(), namespaces, program)
+}
+
+/// Like [`fork`], but allocates nothing, so that a child may do it too.
+pub(crate) fn fork_on<P: ChildProgram>(
+    stack: &Stack,
+    namespaces: c_int,
+    program: &P,
+) -> io::Result<Cloned> {
     extern "C" fn enter<P: ChildProgram>(argument: *mut c_void) -> c_int {
         // SAFETY: `argument` is the `&P` passed to `clone` below; the child has its own copy of
         // the memory it lies in.
@@ -68,7 +80,7 @@ pub(crate) fn fork<P: ChildProgram>(namespaces: c_int, program: &P) -> io::Resul
     }
 
     let argument: *const P = program;
-    clone(namespaces, enter::<P>, argument.cast::<c_void>().cast_mut())
+    clone(stack, namespaces, enter::<P>, argument.cast::<c_void>().cast_mut())
 }
 
 /// Makes a user namespace with a mount namespace, and throws them away.
@@ -84,12 +96,34 @@ pub(crate) fn try_user_namespace() -> io::Result<()> {
     Ok(())
 }
 
+/// Memory for a child to run on.
+pub(crate) struct Stack(UnsafeCell<Vec<u128>>);
+
+// SAFETY: the memory is written only by children that run on it, one at a time: `clone` lets only
+// a vforked child share memory with us, and is suspended until that is done.
+unsafe impl Sync for Stack {}
+
+impl Stack {
+    /// Allocates one.
+    pub(crate) fn new() -> Self {
+        Self(UnsafeCell::new(vec![0; STACK / size_of::<u128>()]))
+    }
+
+    /// Its end, where it begins to be used: stacks grow down.
+    fn top(&self) -> *mut c_void {
+        let memory = self.0.get();
+        // SAFETY: the vector lives in `self`, and nobody changes its length or place; no reference
+        // to its content is ever made.
+        unsafe { (*memory).as_mut_ptr().add((*memory).len()).cast() }
+    }
+}
+
 fn clone(
+    stack: &Stack,
     flags: c_int,
     enter: extern "C" fn(*mut c_void) -> c_int,
     argument: *mut c_void,
 ) -> io::Result<Cloned> {
-    let mut stack = vec![0_u128; STACK / size_of::<u128>()];
     let mut pidfd: c_int = -1;
     // SAFETY: the stack is memory of our own, aligned to 16, and its end is passed since stacks
     // grow down. It outlives the child's use of it: a child that shares memory is done with it
@@ -98,7 +132,7 @@ fn clone(
     let pid = unsafe {
         libc::clone(
             enter,
-            stack.as_mut_ptr_range().end.cast(),
+            stack.top(),
             flags | libc::CLONE_PIDFD | libc::SIGCHLD,
             argument,
             &raw mut pidfd,

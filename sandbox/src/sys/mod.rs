@@ -4,10 +4,12 @@
 //!
 //! - [`clone`]: a child that shares memory with the parent until it executes something.
 //! - [`program`]: what that child does. Allocates nothing, takes no lock, returns only to fail.
+//! - [`keeper`]: a child that holds a helper program and dies with gantry.
 //! - [`raw`]: single calls, usable in such a child.
 //! - [`signal`]: handlers that forward signals to another process.
 
 pub(crate) mod clone;
+pub(crate) mod keeper;
 pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod signal;

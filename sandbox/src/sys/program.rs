@@ -16,8 +16,8 @@ use rustix::fs::CWD;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsmount, fsopen, mount_change,
-    move_mount, open_tree, unmount,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
+    fsopen, mount_change, move_mount, open_tree, unmount,
 };
 use rustix::process::{self, Resource, Rlimit, Signal};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
@@ -404,6 +404,7 @@ impl OwnFilesystem {
 
 fn new_filesystem(kind: &CStr, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"source", kind)?;
     if attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
         fsconfig_set_flag(&context, c"ro")?;
     }

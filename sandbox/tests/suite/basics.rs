@@ -16,6 +16,13 @@ fn a_command_is_pid_1_and_its_output_and_code_come_back() {
     assert_eq!(ran.status.shell_code(), 7);
 }
 
+/// What has to work everywhere, for tests that are started again by others.
+pub(crate) fn smoke() {
+    a_command_is_pid_1_and_its_output_and_code_come_back();
+    programs_that_cannot_run_are_told_apart();
+    a_read_only_root_cannot_be_written();
+}
+
 #[test]
 fn a_signal_that_ends_it_is_128_and_its_number() {
     let Some(world) = World::new() else { return };

@@ -6,7 +6,11 @@
 #![allow(clippy::print_stderr, reason = "skips are told on stderr")]
 
 mod basics;
+mod lifetime;
 mod mounts;
+mod network;
 mod support;
+mod terminal;
+mod userns;
 mod users;
 mod walls;

@@ -156,3 +156,20 @@ pub(crate) fn chmod(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
+
+/// A second sandbox over the same base needs an upper directory of its own.
+pub(crate) trait Elsewhere {
+    fn upper_elsewhere(&mut self, world: &World);
+}
+
+impl Elsewhere for Spec {
+    fn upper_elsewhere(&mut self, world: &World) {
+        let make = |name: &str| {
+            let path = world.path(name);
+            fs_err::create_dir(&path).unwrap();
+            Some(path)
+        };
+        self.rootfs.upper = make("upper2");
+        self.rootfs.work = make("work2");
+    }
+}

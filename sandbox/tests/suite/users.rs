@@ -13,6 +13,12 @@ fn id(world: &World, user: &str) -> Result<String, SpawnError> {
     run(spec).map(|ran| ran.ok().split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
+/// What has to work everywhere, for tests that are started again by others.
+pub(crate) fn smoke() {
+    users_come_from_the_images_own_files();
+    an_ordinary_user_has_no_capabilities_and_can_still_write_its_output();
+}
+
 #[test]
 fn users_come_from_the_images_own_files() {
     let Some(world) = World::new() else { return };
