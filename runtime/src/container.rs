@@ -218,6 +218,7 @@ fn free_name(taken: &[(Record, Status)]) -> Result<String, RunError> {
 
 fn random<const N: usize>() -> Result<[u8; N], RunError> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| RunError::io("get random bytes", error.into()))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| RunError::io("get random bytes", std::io::Error::other(error)))?;
     Ok(bytes)
 }

@@ -57,7 +57,7 @@ pub enum RunError {
         image: String,
         /// Why.
         #[source]
-        cause: gantry_image::ImageError,
+        cause: gantry_image::ParseJsonError,
     },
     /// The source of a bind mount is not there (`--mount`), or can't be made (`-v`).
     #[error("Failed to bind `{path}`")]

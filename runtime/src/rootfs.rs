@@ -51,7 +51,7 @@ fn unpack_options(host: &Host) -> UnpackOptions {
     match host.id_map() {
         IdMap::Full if !host.in_user_namespace() => UnpackOptions::root(),
         IdMap::Single => UnpackOptions::rootless(Ids::Single),
-        IdMap::Full | IdMap::SubIds { .. } => UnpackOptions::rootless(Ids::Exact),
+        IdMap::Full | IdMap::SubIds { .. } => UnpackOptions::rootless(Ids::Full),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gantry_cache::{Image, Lease, Store};
-use gantry_image::{Config, ImageConfig};
+use gantry_image::{Config, ImageConfig, Raw};
 use gantry_sandbox::{
     Bind, BindSource, Child, ExitStatus, Host, Mount, Network, NetworkError, Networks, Security,
     Spec, Stdio, Tmpfs, UserSpec,
@@ -145,8 +145,8 @@ fn config(store: &Store, image: &Image) -> Result<Config, RunError> {
     const LIMIT: u64 = 16 << 20;
     let gone = gantry_cache::StoreError::BlobGone { digest: image.id };
     let bytes = store.blobs().read(&image.id, LIMIT)?.ok_or(gone)?;
-    ImageConfig::parse(bytes)
-        .map(|config| config.value.config)
+    Raw::<ImageConfig>::parse(bytes)
+        .map(|raw| raw.value().config.clone())
         .map_err(|cause| RunError::Config { image: image.id.to_string(), cause })
 }
 
