@@ -7,6 +7,7 @@ busybox=$(command -v busybox) || { echo "busybox.sh: install busybox-static firs
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 umask 022
+chmod 755 "$root"
 mkdir -p "$root/bin" "$root/etc" "$root/dev" "$root/proc" "$root/sys" "$root/root" \
   "$root/tmp" "$root/var/www" "$root/usr/bin" "$root/usr/sbin" "$root/sbin" "$root/home"
 chmod 1777 "$root/tmp"
