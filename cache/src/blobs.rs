@@ -39,8 +39,9 @@ impl<'s> Blobs<'s> {
     /// As [`BlobWriter::finish`].
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
-        self.inner.lease_own(line_of_blob(&digest.to_string()))?;
-        if self.size(&digest)?.is_some() {
+        let text = digest.to_string();
+        self.inner.lease_own(line_of_blob(&text))?;
+        if self.inner.is_kept_blob(&text)? {
             return Ok(digest);
         }
         let mut writer = self.writer()?;
@@ -95,7 +96,7 @@ impl<'s> Blobs<'s> {
         let text = digest.to_string();
         self.inner.db.read(|connection| {
             connection
-                .prepare_cached("select size from blobs where digest = ?1 and dying = 0")?
+                .prepare_cached("select size from blobs where digest = ?1")?
                 .query_row([&text], |row| row.get(0))
                 .optional()
         })

@@ -56,8 +56,12 @@ impl Layout {
     }
 
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
-        let text = digest.to_string();
-        self.blobs().join(text.strip_prefix("sha256:").unwrap_or(&text))
+        self.blobs().join(digest.hex())
+    }
+
+    /// Where the blob with this digest, as the database writes it, lies.
+    pub(crate) fn blob_named(&self, digest: &str) -> PathBuf {
+        self.blobs().join(digest.strip_prefix("sha256:").unwrap_or(digest))
     }
 
     pub(crate) fn layers(&self) -> PathBuf {

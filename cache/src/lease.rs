@@ -3,8 +3,8 @@
 //! A lease is a file `work/<owner>/lease-<n>`, one line a thing, valid while its owner's lock is
 //! held. Taking one writes the line *first* and looks at the row *after*; pruning marks a row as
 //! dying first and reads the leases after. Whatever the order of the two, either the pruner sees
-//! the line or the user sees the mark. So a build that finds everything writes nothing into the
-//! database.
+//! the line, or the user sees the mark and takes it away, and the pruner sees that. So a build that
+//! finds everything writes nothing into the database, and what is in the store is never refused.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use fs_err as fs;
 use gantry_image::Digest;
+use rusqlite::OptionalExtension;
 
 use crate::db::locked;
 use crate::error::Context;
@@ -32,35 +33,69 @@ impl Lease {
     /// Keeps all of `layers`, and returns those that are not in the store (any more).
     ///
     /// What is returned must be made again; all others stay as long as the lease does.
+    ///
+    /// # Errors
+    /// When the lease can't be written or the database can't be read.
     pub fn keep_layers(&self, layers: &[LayerId]) -> Result<Vec<LayerId>, StoreError> {
         self.file.add(layers.iter().map(line_of_layer))?;
-        self.inner.db.read(|connection| {
+        let found = self.inner.db.read(|connection| {
             let mut statement =
-                connection.prepare_cached("select 1 from layers where id = ?1 and dying = 0")?;
-            let mut gone = Vec::new();
-            for layer in layers {
-                if !statement.exists([layer])? {
-                    gone.push(*layer);
-                }
+                connection.prepare_cached("select dying from layers where id = ?1")?;
+            let state = |id| statement.query_row([id], |row| row.get(0)).optional();
+            layers.iter().map(state).collect::<rusqlite::Result<Vec<Option<i64>>>>()
+        })?;
+        let mut gone = Vec::new();
+        for (layer, state) in layers.iter().zip(found) {
+            let kept = match state {
+                Some(0) => true,
+                Some(_) => self.inner.revive("update layers set dying = 0 where id = ?1", layer)?,
+                None => false,
+            };
+            if !kept {
+                gone.push(*layer);
             }
-            Ok(gone)
-        })
+        }
+        Ok(gone)
     }
 
     /// Keeps one layer; false if it is not in the store (any more).
+    ///
+    /// # Errors
+    /// As [`keep_layers`](Self::keep_layers).
     pub fn keep(&self, layer: &LayerId) -> Result<bool, StoreError> {
         Ok(self.keep_layers(std::slice::from_ref(layer))?.is_empty())
     }
 
     /// Keeps a blob; false if it is not in the store (any more).
+    ///
+    /// # Errors
+    /// As [`keep_layers`](Self::keep_layers).
     pub fn keep_blob(&self, digest: &Digest) -> Result<bool, StoreError> {
         let text = digest.to_string();
         self.file.add([line_of_blob(&text)])?;
-        self.inner.db.read(|connection| {
+        self.inner.is_kept_blob(&text)
+    }
+}
+
+impl Inner {
+    /// Says whether a blob, which is leased by now, is in the store; it stays then.
+    pub(crate) fn is_kept_blob(&self, digest: &str) -> Result<bool, StoreError> {
+        let state: Option<i64> = self.db.read(|connection| {
             connection
-                .prepare_cached("select 1 from blobs where digest = ?1 and dying = 0")?
-                .exists([&text])
-        })
+                .prepare_cached("select dying from blobs where digest = ?1")?
+                .query_row([digest], |row| row.get(0))
+                .optional()
+        })?;
+        match state {
+            Some(0) => Ok(true),
+            Some(_) => self.revive("update blobs set dying = 0 where digest = ?1", &digest),
+            None => Ok(false),
+        }
+    }
+
+    /// Takes a pruner's mark away, unless the row went before. Says whether it is there.
+    fn revive(&self, sql: &str, id: &dyn rusqlite::ToSql) -> Result<bool, StoreError> {
+        self.db.write(|tx| Ok(tx.prepare_cached(sql)?.execute([id])? > 0))
     }
 }
 

@@ -81,8 +81,8 @@ pub struct NewRecord<'a> {
 const COLUMNS: &str = "key, kind, layers, took, log, extra, created, used, stage, position, text";
 
 impl Records<'_> {
-    /// Finds the record of a key. All of its layers are in the store, and not about to be pruned;
-    /// keep them with a [`Lease`](crate::Lease) to have it stay so.
+    /// Finds the record of a key. All of its layers are in the store; keep them with a
+    /// [`Lease`](crate::Lease) to have it stay so.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -91,8 +91,7 @@ impl Records<'_> {
             let sql = format!("select {COLUMNS} from records where key = ?1");
             let record = connection.prepare_cached(&sql)?.query_row([key], record).optional()?;
             let Some(record) = record else { return Ok(None) };
-            let mut layer =
-                connection.prepare_cached("select 1 from layers where id = ?1 and dying = 0")?;
+            let mut layer = connection.prepare_cached("select 1 from layers where id = ?1")?;
             for id in &record.layers {
                 if !layer.exists([id])? {
                     return Ok(None);

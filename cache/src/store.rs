@@ -13,6 +13,7 @@ use crate::layout::{DIRECTORIES, Layout};
 use crate::lease::LeaseFile;
 use crate::lock::{self, Hold};
 use crate::owner::{self, LazyOwner, Owner};
+use crate::prune;
 use crate::{
     Blobs, Contexts, Images, Layers, Lease, LockGuard, Logs, Mounts, Pins, Records, StoreError,
     WorkDir,
@@ -38,6 +39,9 @@ pub(crate) struct Inner {
     // Last: its directory goes when the leases in it have gone.
     owner: LazyOwner,
 }
+
+/// Bytes that are kept for the day when the disk is full and pruning has to write.
+pub(crate) const RESERVE: u64 = 512 * 1024;
 
 /// How to open a store.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +93,10 @@ impl Store {
         if made {
             inner.keep_reserve();
         }
-        db::check_boot(&inner.db, &inner.boot, &inner.layout, &mut |path| inner.trash(path))?;
+        let lost = db::check_boot(&inner.db, &inner.boot, &inner.layout)?;
+        for path in lost.paths(&inner.layout) {
+            prune::remove_orphan(inner, &path)?;
+        }
         Ok(store)
     }
 
@@ -259,7 +266,6 @@ impl Inner {
 
     /// Keeps some space for the day when the disk is full and pruning has to write.
     pub(crate) fn keep_reserve(&self) {
-        const RESERVE: u64 = 512 * 1024;
         let path = self.layout.reserve();
         if path.exists() {
             return;

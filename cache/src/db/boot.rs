@@ -5,6 +5,8 @@
 //! Where the whole machine went down, a deleted file's row may come back, too: what has no file is
 //! dropped as well.
 
+use std::path::PathBuf;
+
 use rusqlite::Connection;
 
 use super::{Db, WriteError};
@@ -18,15 +20,19 @@ pub(crate) struct Lost {
     pub(crate) blobs: Vec<String>,
 }
 
+impl Lost {
+    /// Where the files of what was lost lie, forms and whole layers.
+    pub(crate) fn paths(&self, layout: &Layout) -> Vec<PathBuf> {
+        let layers = self.layers.iter();
+        let layers = layers.flat_map(|id| [layout.tree(id), layout.tar(id), layout.layer(id)]);
+        layers.chain(self.blobs.iter().map(|blob| layout.blob_named(blob))).collect()
+    }
+}
+
 /// Notices a reboot since the store was last written, and drops what it may have spoilt.
 ///
-/// Costs one read when there was none. The files of what is dropped are moved to `trash`.
-pub(crate) fn check(
-    db: &Db,
-    boot: &str,
-    layout: &Layout,
-    trash: &mut dyn FnMut(&std::path::Path) -> Result<(), StoreError>,
-) -> Result<Lost, StoreError> {
+/// Costs one read when there was none. The files of what is returned have no row any more.
+pub(crate) fn check(db: &Db, boot: &str, layout: &Layout) -> Result<Lost, StoreError> {
     let same = |connection: &Connection| -> rusqlite::Result<bool> {
         let mut statement =
             connection.prepare_cached("select 1 from meta where name = 'boot' and value = ?1")?;
@@ -41,12 +47,6 @@ pub(crate) fn check(
             return Ok(Lost::default());
         }
         let lost = drop_unsynced(tx, layout)?;
-        for layer in &lost.layers {
-            trash(&layout.layer(layer))?;
-        }
-        for blob in &lost.blobs {
-            trash(&layout.blobs().join(blob.trim_start_matches("sha256:")))?;
-        }
         tx.execute("insert or replace into meta values ('boot', ?1)", [boot])?;
         tx.execute("insert or ignore into meta values ('epoch', 1)", ())?;
         Ok(lost)
@@ -78,18 +78,14 @@ fn drop_unsynced(tx: &Connection, layout: &Layout) -> Result<Lost, WriteError> {
         }
     }
     for id in &stripped {
-        tx.prepare_cached(
-            "update layers set manifest = 0, tree = 0, tar = 0, mountable = 0, usage = 0, \
-             measured = 0, grown = null where id = ?1",
-        )?
-        .execute([id])?;
+        crate::layers::strip(tx, id)?;
     }
     let mut blobs = tx.prepare("select digest, unsynced from blobs")?;
     let rows =
         blobs.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?)))?;
     for row in rows {
         let (digest, unsynced) = row?;
-        let file = layout.blobs().join(digest.trim_start_matches("sha256:"));
+        let file = layout.blob_named(&digest);
         if unsynced.is_some() || !file.is_file() {
             lost.blobs.push(digest);
         }

@@ -20,7 +20,7 @@ const STEPS: [&str; 1] = ["
     create table meta (name text primary key, value) without rowid;
 
     -- `unsynced` is the sync epoch in which a row was made, null once a syncfs came after it.
-    -- `dying` rows are about to be pruned: nobody may begin to use them.
+    -- `dying` rows are about to be pruned: whoever begins to use one takes the mark away.
     create table blobs (
         digest text primary key, size integer not null,
         created integer not null, used integer not null,

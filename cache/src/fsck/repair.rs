@@ -16,12 +16,13 @@ pub(super) fn all(inner: &Arc<Inner>, findings: &mut Findings) -> Result<(), Sto
         let repaired = apply(inner, &findings.remedies[at])?;
         findings.report.problems[at].repaired = repaired;
     }
-    inner.db.write(|tx| {
-        for id in layers::drop_formless(tx)? {
-            inner.trash(&inner.layout.layer(&id))?;
-        }
-        images::drop_dangling_names(tx)
+    let formless = inner.db.write(|tx| {
+        images::drop_dangling_names(tx)?;
+        layers::drop_formless(tx)
     })?;
+    for id in formless {
+        remove_orphan(inner, &inner.layout.layer(&id))?;
+    }
     inner.empty_trash()
 }
 
@@ -29,23 +30,20 @@ pub(super) fn all(inner: &Arc<Inner>, findings: &mut Findings) -> Result<(), Sto
 fn apply(inner: &Arc<Inner>, remedy: &Remedy) -> Result<bool, StoreError> {
     match remedy {
         Remedy::None => return Ok(false),
-        Remedy::Strip(id) => inner.db.write(|tx| {
-            inner.trash(&inner.layout.layer(id))?;
-            tx.execute(
-                "update layers set manifest = 0, tree = 0, tar = 0, mountable = 0, size = null, \
-                 usage = 0, measured = 0 where id = ?1",
-                [id],
-            )?;
-            Ok(())
-        })?,
-        Remedy::Layer(id) => inner.db.write(|tx| {
-            inner.trash(&inner.layout.layer(id))?;
-            layers::forget(tx, id)
-        })?,
-        Remedy::Blob(digest) => inner.db.write(|tx| {
-            inner.trash(&inner.layout.blobs().join(digest.trim_start_matches("sha256:")))?;
-            blobs::forget(tx, digest)
-        })?,
+        Remedy::Strip(id) => {
+            inner.db.write(|tx| Ok(layers::strip(tx, id)?))?;
+            for form in [inner.layout.tree(id), inner.layout.tar(id)] {
+                remove_orphan(inner, &form)?;
+            }
+        }
+        Remedy::Layer(id) => {
+            inner.db.write(|tx| layers::forget(tx, id))?;
+            remove_orphan(inner, &inner.layout.layer(id))?;
+        }
+        Remedy::Blob(digest) => {
+            inner.db.write(|tx| blobs::forget(tx, digest))?;
+            remove_orphan(inner, &inner.layout.blob_named(digest))?;
+        }
         Remedy::Record(key) => inner.db.write(|tx| records::forget(tx, key))?,
         Remedy::Image(id) => inner.db.write(|tx| images::forget(tx, id))?,
         Remedy::Orphan(path) => return remove_orphan(inner, Path::new(path)),

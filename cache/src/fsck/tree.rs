@@ -21,7 +21,7 @@ pub(super) fn check_blob(
     deep: bool,
     findings: &mut Findings,
 ) {
-    let path = inner.layout.blobs().join(digest.trim_start_matches("sha256:"));
+    let path = inner.layout.blob_named(digest);
     let wrong = match fs::File::open(&path) {
         Err(error) => Some(error.to_string()),
         Ok(mut file) => match file.metadata() {

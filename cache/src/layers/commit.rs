@@ -284,7 +284,7 @@ fn insert_blob(tx: &Connection, id: &LayerId, form: &BlobForm) -> Result<(), Wri
 }
 
 fn exists(tx: &Connection, id: &LayerId) -> rusqlite::Result<bool> {
-    tx.prepare_cached("select 1 from layers where id = ?1 and dying = 0")?.exists([id])
+    tx.prepare_cached("select 1 from layers where id = ?1")?.exists([id])
 }
 
 /// What a layer takes on disk at most, without looking: whole blocks, no sharing by hard links.

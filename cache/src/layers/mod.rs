@@ -21,7 +21,7 @@ use crate::{LayerId, StoreError};
 
 pub use forms::{BlobForm, Forms};
 pub use layer::Layer;
-pub(crate) use rows::{drop_formless, forget, ids_from_bytes, ids_to_bytes};
+pub(crate) use rows::{drop_formless, forget, ids_from_bytes, ids_to_bytes, strip};
 
 /// The layers of a store.
 #[derive(Debug, Clone, Copy)]
@@ -95,8 +95,7 @@ impl Layers<'_> {
     /// When the database can't be read.
     pub fn list(&self) -> Result<Vec<LayerId>, StoreError> {
         self.inner.db.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("select id from layers where dying = 0")?;
+            let mut statement = connection.prepare_cached("select id from layers")?;
             statement.query_map((), |row| row.get(0))?.collect()
         })
     }

@@ -9,11 +9,11 @@ use super::{BlobForm, Forms};
 use crate::LayerId;
 use crate::db::{WriteError, from_millis};
 
-/// Reads all that is known of a layer that isn't about to be pruned.
+/// Reads all that is known of a layer.
 pub(super) fn read(connection: &Connection, id: &LayerId) -> rusqlite::Result<Option<Facts>> {
     let mut statement = connection.prepare_cached(
         "select imported, size, manifest, tree, tar, mountable, remote, created, used \
-         from layers where id = ?1 and dying = 0",
+         from layers where id = ?1",
     )?;
     let facts = statement.query_row([id], |row| {
         Ok(Facts {
@@ -45,7 +45,7 @@ pub(super) fn read(connection: &Connection, id: &LayerId) -> rusqlite::Result<Op
     facts.diffs = diffs.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached(
         "select l.digest, l.diff_id, l.media_type, l.how from layer_blobs l \
-         join blobs b on b.digest = l.digest where l.layer = ?1 and b.dying = 0",
+         join blobs b on b.digest = l.digest where l.layer = ?1",
     )?;
     let blobs = statement.query_map([id], |row| {
         Ok(BlobForm {
@@ -72,15 +72,14 @@ pub(super) fn by_diff_id(
     imported: &LayerId,
     diff_id: &str,
 ) -> rusqlite::Result<Option<LayerId>> {
-    let mut statement =
-        connection.prepare_cached("select id from layers where id = ?1 and dying = 0")?;
+    let mut statement = connection.prepare_cached("select id from layers where id = ?1")?;
     if let Some(id) = statement.query_row([imported], |row| row.get(0)).optional()? {
         return Ok(Some(id));
     }
     connection
         .prepare_cached(
             "select l.id from diffs d join layers l on l.id = d.layer \
-             where d.diff_id = ?1 and d.clamp = '' and l.dying = 0",
+             where d.diff_id = ?1 and d.clamp = ''",
         )?
         .query_row([diff_id], |row| row.get(0))
         .optional()
@@ -103,6 +102,16 @@ pub(crate) fn forget(tx: &Connection, id: &LayerId) -> Result<(), WriteError> {
     tx.prepare_cached("delete from diffs where layer = ?1")?.execute([id])?;
     tx.prepare_cached("delete from layer_blobs where layer = ?1")?.execute([id])?;
     tx.prepare_cached("delete from layers where id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Notes that a layer has only its blobs left.
+pub(crate) fn strip(tx: &Connection, id: &LayerId) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "update layers set manifest = 0, tree = 0, tar = 0, mountable = 0, size = null, \
+         usage = 0, measured = 0, grown = null where id = ?1",
+    )?
+    .execute([id])?;
     Ok(())
 }
 

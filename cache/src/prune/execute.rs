@@ -1,17 +1,14 @@
 //! Carrying out a plan, while builds go on.
 //!
 //! ```text
-//! 1  rows are marked as dying (or a form as gone), and that is committed
-//! 2  leases are read; whoever took one before saw the thing, whoever comes after sees the mark
-//! 3  what is leased gets its mark taken away; the rest loses its row and moves to the trash
+//! 1  rows are marked as dying, as a whole (1) or their tree (2), and that is committed
+//! 2  leases are read: who took one before is seen; who comes after sees the mark, and removes it
+//! 3  what is leased or lost its mark stays; the rest loses its row, and then moves to the trash
 //! 4  the trash is emptied
 //! ```
-//!
-//! On a disk that is so full that not even a row can be changed, the store's reserve file goes
-//! first.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fs_err as fs;
@@ -40,22 +37,12 @@ pub(super) fn run(inner: &Arc<Inner>, plan: Plan) -> Result<PruneReport, StoreEr
             Err(error) => report.failures.push(full_message(&error)),
         }
     }
-    let rows = match remove_rows(inner, &rows) {
-        Err(error) if error.is_full() => {
-            inner.spend_reserve()?;
-            remove_rows(inner, &rows)?
-        }
-        other => other?,
-    }
-    .iter()
-    .zip(rows)
-    .filter_map(|(gone, step)| gone.then_some(step))
-    .collect::<Vec<_>>();
-    rows.into_iter().for_each(|step| report.add(step));
+    let gone = remove_rows(inner, &rows)?;
+    let gone = gone.iter().zip(rows).filter_map(|(gone, step)| gone.then_some(step));
+    gone.for_each(|step| report.add(step));
     if let Err(error) = inner.empty_trash() {
         report.failures.push(full_message(&error));
     }
-    inner.keep_reserve();
     report.remaining = plan.total.saturating_sub(report.bytes);
     Ok(report)
 }
@@ -132,21 +119,27 @@ fn remove_rows(inner: &Arc<Inner>, steps: &[Step]) -> Result<Vec<bool>, StoreErr
     }
     inner.db.write(|tx| {
         // Marks that a killed pruner left: only one prunes at a time.
-        tx.execute("update layers set dying = 0 where dying = 1", ())?;
-        tx.execute("update blobs set dying = 0 where dying = 1", ())?;
+        tx.execute("update layers set dying = 0 where dying > 0", ())?;
+        tx.execute("update blobs set dying = 0 where dying > 0", ())?;
         steps.iter().try_for_each(|step| mark(tx, &step.target))
     })?;
     let leases = lease::all(&inner.layout)?;
-    inner.db.write(|tx| {
-        let gone: Result<Vec<bool>, WriteError> =
-            steps.iter().map(|step| finish(tx, inner, &step.target, &leases)).collect();
-        // Layers that lived on a blob which went.
-        for id in layers::drop_formless(tx)? {
-            inner.trash(&inner.layout.layer(&id))?;
+    let mut orphans = Vec::new();
+    let gone = inner.db.write(|tx| {
+        let mut gone = Vec::new();
+        for step in steps {
+            gone.push(finish(tx, inner, &step.target, &leases, &mut orphans)?);
         }
+        // Layers that lived on a blob which went.
+        orphans.extend(layers::drop_formless(tx)?.iter().map(|id| inner.layout.layer(id)));
         usage::remeasure_shared(tx)?;
-        gone
-    })
+        Ok(gone)
+    })?;
+    // Now that the rows are gone for good, and unless somebody brings the same in again first.
+    for path in orphans {
+        remove_orphan(inner, &path)?;
+    }
+    Ok(gone)
 }
 
 fn mark(tx: &Connection, target: &Target) -> Result<(), WriteError> {
@@ -158,7 +151,7 @@ fn mark(tx: &Connection, target: &Target) -> Result<(), WriteError> {
             tx.prepare_cached("update blobs set dying = 1 where digest = ?1")?.execute([digest])?;
         }
         Target::Tree(id) => {
-            tx.prepare_cached("update layers set tree = 0 where id = ?1")?.execute([id])?;
+            tx.prepare_cached("update layers set dying = 2 where id = ?1")?.execute([id])?;
         }
         Target::Image(_) | Target::File(_) | Target::CacheMount(_) => {}
     }
@@ -170,6 +163,7 @@ fn finish(
     inner: &Arc<Inner>,
     target: &Target,
     leases: &HashSet<String>,
+    orphans: &mut Vec<PathBuf>,
 ) -> Result<bool, WriteError> {
     let exists = |sql: &str, value: &dyn rusqlite::ToSql| -> rusqlite::Result<bool> {
         tx.prepare_cached(sql)?.exists([value])
@@ -194,24 +188,27 @@ fn finish(
                 )?;
             if doomed && !kept {
                 layers::forget(tx, id)?;
-                inner.trash(&inner.layout.layer(id))?;
+                orphans.push(inner.layout.layer(id));
                 return Ok(true);
             }
             tx.prepare_cached("update layers set dying = 0 where id = ?1")?.execute([id])?;
             Ok(false)
         }
         Target::Tree(id) => {
-            // Somebody may have made it anew meanwhile.
-            let gone = exists("select 1 from layers where id = ?1 and tree = 0", id)?;
-            if gone && leases.contains(&lease::line_of_layer(id)) {
-                tx.prepare_cached("update layers set tree = 1 where id = ?1")?.execute([id])?;
-                return Ok(false);
+            let doomed = exists("select 1 from layers where id = ?1 and dying = 2", id)?
+                && exists("select 1 from layer_blobs where layer = ?1", id)?;
+            let kept = leases.contains(&lease::line_of_layer(id))
+                || exists(
+                    "select 1 from pins where kind = 'layer' and target = ?1",
+                    &id.to_string(),
+                )?;
+            tx.prepare_cached("update layers set dying = 0 where id = ?1")?.execute([id])?;
+            if doomed && !kept {
+                orphans.push(inner.layout.tree(id));
+                tx.prepare_cached("update layers set tree = 0, measured = 0 where id = ?1")?
+                    .execute([id])?;
             }
-            if gone {
-                inner.trash(&inner.layout.tree(id))?;
-                tx.prepare_cached("update layers set measured = 0 where id = ?1")?.execute([id])?;
-            }
-            Ok(gone)
+            Ok(doomed && !kept)
         }
         Target::Blob(digest) => {
             let doomed = exists("select 1 from blobs where digest = ?1 and dying = 1", digest)?;
@@ -221,7 +218,7 @@ fn finish(
                 || is_last_form_of_leased(tx, digest, leases)?;
             if doomed && !kept {
                 blobs::forget(tx, digest)?;
-                inner.trash(&inner.layout.blobs().join(digest.trim_start_matches("sha256:")))?;
+                orphans.push(inner.layout.blob_named(digest));
                 return Ok(true);
             }
             tx.prepare_cached("update blobs set dying = 0 where digest = ?1")?.execute([digest])?;

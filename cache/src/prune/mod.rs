@@ -84,7 +84,14 @@ impl Store {
     /// When the store can't be read or written. What could not be removed is in the report.
     pub fn prune(&self, options: &PruneOptions) -> Result<PruneReport, StoreError> {
         let _one = lock::take(&self.inner.layout.locks().join("prune"), Hold::Exclusive)?;
-        let plan = plan::make(&self.inner, options)?;
-        if options.dry_run { Ok(plan.into_report()) } else { execute::run(&self.inner, plan) }
+        let inner = &self.inner;
+        if options.dry_run {
+            return Ok(plan::make(inner, options)?.into_report());
+        }
+        // On a full disk not even a row can be changed: what is kept for this day makes room.
+        inner.spend_reserve()?;
+        let report = plan::make(inner, options).and_then(|plan| execute::run(inner, plan));
+        inner.keep_reserve();
+        report
     }
 }

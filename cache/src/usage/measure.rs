@@ -73,8 +73,8 @@ pub(crate) fn disk_usage(path: &Path, seen: &mut Seen) -> Result<u64, StoreError
 /// upper bound.
 pub(crate) fn trees(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let all = inner.db.read(|connection| {
-        let mut statement = connection
-            .prepare_cached("select id, measured from layers where dying = 0 order by created")?;
+        let mut statement =
+            connection.prepare_cached("select id, measured from layers order by created")?;
         let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect::<rusqlite::Result<Vec<(LayerId, i64)>>>()
     })?;
@@ -99,14 +99,19 @@ pub(crate) fn trees(inner: &Arc<Inner>) -> Result<(), StoreError> {
             }
         }
     }
-    inner.db.write(|tx| {
+    let noted = inner.db.write(|tx| {
         let mut statement =
             tx.prepare_cached("update layers set usage = ?2, measured = ?3 where id = ?1")?;
         for (id, bytes, how) in &results {
             statement.execute((id, bytes, how))?;
         }
         Ok(())
-    })
+    });
+    match noted {
+        // On a full disk the upper bounds have to do.
+        Err(error) if error.is_full() => Ok(()),
+        other => other,
+    }
 }
 
 /// `measured`: none of its files has names in other layers.

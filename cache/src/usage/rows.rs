@@ -173,8 +173,9 @@ impl Snapshot {
 /// The database, and the directories that hold everything else.
 fn own_files(root: &Path) -> u64 {
     let blocks = |path: &Path| fs::symlink_metadata(path).map_or(0, |m| m.st_blocks() * 512);
-    let mut bytes = blocks(root);
-    for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm", "reserve"] {
+    // While pruning uses the reserve, it counts all the same: it comes back in the end.
+    let mut bytes = blocks(root) + blocks(&root.join("reserve")).max(crate::store::RESERVE);
+    for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm"] {
         bytes += blocks(&root.join(name));
     }
     for name in crate::layout::DIRECTORIES {

@@ -81,8 +81,10 @@ fn users_and_pruners_at_the_same_time_never_see_half_a_layer() {
             found
         };
         let users: Vec<_> = (0..2).map(|n| scope.spawn(move || user(n))).collect();
-        let found: u32 = users.into_iter().map(|user| user.join().unwrap()).sum();
+        let found: Vec<_> = users.into_iter().map(|user| user.join()).collect();
+        // Before anything can fail, or the pruner would go on for ever.
         done.store(true, std::sync::atomic::Ordering::SeqCst);
+        let found: u32 = found.into_iter().map(Result::unwrap).sum();
         let gone = pruner.join().unwrap();
         assert!(found > 0 && gone > 0, "they never met: {found} found, {gone} pruned");
     });

@@ -20,7 +20,10 @@ fn a_step_that_many_processes_need_runs_once() {
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
     assert!(fixture.store.records().get(&key("step")).unwrap().is_some());
     fixture.clean();
-    assert_eq!(fs::read_dir(fixture.root().join("locks")).unwrap().count(), 0);
+    let locks = fs::read_dir(fixture.root().join("locks")).unwrap();
+    let names: Vec<_> = locks.map(|entry| entry.unwrap().file_name()).collect();
+    // One is shared, so nobody knows whether he was the last.
+    assert!(names.iter().all(|name| name == "sweep"), "{names:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use gantry_cache::{PruneOptions, Store};
 
-use crate::support::{big_layer, image, key, layer, record};
+use crate::support::{big_layer, image, key, layer, record, try_record};
 
 /// A process that works on the same store.
 pub(crate) struct Worker(Child);
@@ -58,14 +58,15 @@ fn does_what_its_environment_says() {
     let Ok(task) = std::env::var("GANTRY_CACHE_TASK") else { return };
     let path = |name: &str| PathBuf::from(std::env::var_os(name).unwrap());
     let (root, out) = (path("GANTRY_CACHE_ROOT"), path("GANTRY_CACHE_OUT"));
-    let options = gantry_cache::OpenOptions { create: true, ..Default::default() };
-    let store = Store::open(&root, options).unwrap();
+    if task == "fill" {
+        return fill(&root, &out);
+    }
+    let store = reopen(&root);
     match &task[..] {
         "step" => step(&store, &out),
         "hold" => hold(&store, &out),
         "churn" => churn(&store, &out),
         "mount" => mount(&store, &out),
-        "fill" => fill(&store),
         other => panic!("no task `{other}`"),
     }
 }
@@ -134,38 +135,43 @@ fn mount(store: &Store, out: &Path) {
 }
 
 /// Fills a disk, and holds the store against its promises.
-fn fill(store: &Store) {
-    let good = big_layer(store, "good", 50_000);
-    record(store, "good", &[good]);
-    let mut full = 0;
-    for n in 0..200 {
-        let result =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| big_blob(store, n).map(drop)));
-        match result.unwrap() {
-            Ok(()) => {}
-            Err(error) => {
-                assert!(error.is_full(), "{error:?}");
-                full += 1;
-            }
-        }
-    }
-    assert!(full > 0, "the disk did not get full");
-    assert!(store.records().get(&key("good")).unwrap().is_some());
-    let report = crate::support::check(store);
-    assert_eq!(report.problems, []);
-    // Another handle: this one leases what it made itself.
-    let root = store.root().to_path_buf();
-    let before = crate::full_disk::free(&root);
-    crate::full_disk::fill_up(&root.join("contexts/filler"));
-    let other = Store::open(&root, gantry_cache::OpenOptions::default()).unwrap();
-    let error = crate::support::try_record(&other, "one too many").unwrap_err();
+fn fill(root: &Path, out: &Path) {
+    let store = reopen(root);
+    let good = big_layer(&store, "good", 50_000);
+    record(&store, "good", &[good]);
+    let error = (0..200).find_map(|n| big_blob(&store, n).err()).expect("the disk gets full");
     assert!(error.is_full(), "{error:?}");
-    fs::write(root.join("gone"), "").unwrap_or_default();
-    let report = other.prune(&PruneOptions { all: true, ..Default::default() }).unwrap();
+    crate::full_disk::fill_up(&out.join("filler"));
+    assert_eq!(crate::support::check(&store).problems, []);
+    let error = try_layer(&store).unwrap_err();
+    assert!(error.is_full(), "{error:?}");
+    drop(store);
+
+    let store = reopen(root);
+    let lease = store.lease();
+    let error = try_record(&store, "one too many").unwrap_err();
+    assert!(error.is_full(), "{error:?}");
+    assert_eq!(crate::support::check(&store).problems, []);
+    assert!(store.records().get(&key("good")).unwrap().is_some());
+    // Not even a lease can be written, so nothing is kept; but the pruning works.
+    drop(lease);
+    let report = store.prune(&PruneOptions::default()).unwrap();
     assert_eq!(report.failures, [] as [&str; 0]);
-    assert!(crate::full_disk::free(&root) >= before);
-    assert!(other.records().get(&key("good")).unwrap().is_some(), "leased by the first handle");
-    record(&other, "room again", &[]);
+    assert!(crate::full_disk::free(root) > 1 << 20, "{report:?}");
+    record(&store, "room again", &[]);
+    assert_eq!(crate::support::check(&store).problems, []);
+}
+
+fn reopen(root: &Path) -> Store {
+    let options = gantry_cache::OpenOptions { create: true, ..Default::default() };
+    Store::open(root, options).unwrap()
+}
+
+fn try_layer(store: &Store) -> Result<(), gantry_cache::StoreError> {
+    let work = store.work_dir()?;
+    let manifest = crate::support::manifest_of(&work.upper());
+    store.layers().commit_tree(&work.upper(), &manifest)?;
+    try_record(store, "noise")
 }
 
 fn big_blob(store: &Store, n: u32) -> Result<gantry_image::Digest, gantry_cache::StoreError> {
