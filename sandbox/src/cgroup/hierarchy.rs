@@ -28,14 +28,13 @@ pub(super) fn find() -> Result<Hierarchies, String> {
     let found = parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
     let unified = found.iter().find(|found| found.controllers.is_empty()).cloned();
     let classic: Vec<_> = found.into_iter().filter(|found| !found.controllers.is_empty()).collect();
-    let has_controllers = |unified: &Hierarchy| {
+    // In hybrid setups the unified one has what nobody else wanted, `hugetlb` for one.
+    let has_memory = |unified: &Hierarchy| {
         fs_err::read_to_string(unified.mount.join("cgroup.controllers"))
-            .is_ok_and(|text| !text.trim().is_empty())
+            .is_ok_and(|text| text.split_ascii_whitespace().any(|name| name == "memory"))
     };
     match unified {
-        Some(unified) if has_controllers(&unified) || classic.is_empty() => {
-            Ok(Hierarchies::V2(unified))
-        }
+        Some(unified) if has_memory(&unified) || classic.is_empty() => Ok(Hierarchies::V2(unified)),
         _ if classic.is_empty() => Err("no cgroup filesystem is mounted".to_owned()),
         _ => Ok(Hierarchies::V1(classic)),
     }

@@ -43,8 +43,7 @@ fn bridged() -> Option<(World, Networks)> {
     let world = World::new()?;
     let host = probe();
     if host.in_user_namespace() {
-        skip("network", "no bridge in a user namespace");
-        return None;
+        return None; // Run by the process outside.
     }
     if let Err(reason) = host.bridge() {
         skip("network", &reason);
