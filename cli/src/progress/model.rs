@@ -87,13 +87,6 @@ impl Status {
     }
 }
 
-impl State {
-    /// Whether nothing more comes.
-    pub(super) fn is_over(&self) -> bool {
-        !matches!(self, Self::Waiting | Self::Running)
-    }
-}
-
 impl Build {
     /// All steps.
     pub(super) fn steps(&self) -> &[Step] {

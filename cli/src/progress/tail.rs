@@ -3,10 +3,10 @@
 use super::model::{Build, State};
 
 /// How the warnings are shown at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Warnings {
-    /// One line each.
-    Brief,
+    /// One line each: these, and those that were told as events.
+    Brief(Vec<String>),
     /// The caller shows them, with the places that they are about.
     Elsewhere,
 }
@@ -29,13 +29,22 @@ pub(super) fn failures(build: &Build) -> String {
 
 /// The warnings, counted.
 pub(super) fn warnings(build: &Build, how: Warnings) -> String {
-    let count = build.warnings.len();
-    if count == 0 || how == Warnings::Elsewhere {
+    let mut warnings = match how {
+        Warnings::Elsewhere => return String::new(),
+        Warnings::Brief(warnings) => warnings,
+    };
+    for warning in &build.warnings {
+        if !warnings.contains(warning) {
+            warnings.push(warning.clone());
+        }
+    }
+    let count = warnings.len();
+    if count == 0 {
         return String::new();
     }
     let noun = if count == 1 { "warning" } else { "warnings" };
     let mut text = format!("\n {count} {noun} found (use gantry --debug to expand):\n");
-    for warning in &build.warnings {
+    for warning in &warnings {
         text.push_str(&format!(" - {}\n", warning.lines().next().unwrap_or("")));
     }
     text
@@ -65,11 +74,12 @@ mod tests {
     fn warnings_are_counted_once_each() {
         let script = Script::default().warn("A: one (line 1)").warn("B: two").warn("B: two");
         let (build, _) = play_build(Silent, script);
-        insta::assert_snapshot!(warnings(&build, Warnings::Brief), @"
+        insta::assert_snapshot!(warnings(&build, Warnings::Brief(vec!["B: two".into(), "C: three".into()])), @"
 
-        2 warnings found (use gantry --debug to expand):
-        - A: one (line 1)
+        3 warnings found (use gantry --debug to expand):
         - B: two
+        - C: three
+        - A: one (line 1)
         ");
         assert_eq!(warnings(&build, Warnings::Elsewhere), "");
     }

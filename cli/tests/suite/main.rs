@@ -5,9 +5,17 @@
 
 mod sandbox;
 
+mod archives;
+mod build;
+mod build_errors;
 mod help;
 mod images;
+mod interrupt;
+mod outputs;
 mod pipes;
+mod run;
+mod terminal;
+mod tutorials;
 mod usage;
 
 /// A module that is not named above would never run.

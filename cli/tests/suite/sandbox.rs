@@ -248,6 +248,7 @@ pub(crate) fn filters() -> insta::Settings {
     settings.add_filter(r"\b[0-9a-f]{64}\b", "[HEX]");
     settings.add_filter(r"\b[0-9a-f]{12}\b", "[ID]");
     settings.add_filter(r"(?m)^(#\d+) \d+\.\d+ ", "$1 [TIME] ");
+    settings.add_filter(r"(?m)^\d+\.\d{1,3} ", "[TIME] ");
     settings.add_filter(r"\b\d+\.\ds\b", "[TIME]");
     settings.add_filter(r"(Less than a second|\d+ seconds?) ago", "[AGO]");
     settings

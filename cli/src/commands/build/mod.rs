@@ -199,12 +199,14 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
     match build(request, context, &host, &progress) {
         Err(Ended::NeedsUserNamespace) => privilege::again(),
         Ok(built) => {
-            let brief = if context.debug { Warnings::Elsewhere } else { Warnings::Brief };
-            progress.finish(brief);
+            progress.finish(match context.debug {
+                true => Warnings::Elsewhere,
+                false => Warnings::Brief(outcome::warnings(&built)),
+            });
             outcome::succeeded(&built, &tags, args, context)
         }
         Err(Ended::Failed(error)) => {
-            progress.finish(Warnings::Brief);
+            progress.finish(Warnings::Brief(Vec::new()));
             Err(outcome::failed(*error, args.propagate_exit_code))
         }
         Err(Ended::Refused(failure)) => Err(failure),

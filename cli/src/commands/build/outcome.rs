@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use gantry_executor::{BuildError, BuildOutcome, DockerfileError, StepFailures};
 use gantry_image::Reference;
+use gantry_parser::Diagnostic;
 use serde_json::{Map, json};
 
 use super::{BuildArgs, Context};
@@ -49,6 +50,19 @@ pub(super) fn succeeded(
     Ok(ExitCode::SUCCESS)
 }
 
+/// The Dockerfile's warnings, a line each: `StageNameCasing: … (line 3)`.
+pub(super) fn warnings(built: &BuildOutcome) -> Vec<String> {
+    let line = |warning: &Diagnostic| {
+        let place = warning.lines(&built.dockerfile);
+        let place = place.map(|(first, _)| format!(" (line {first})")).unwrap_or_default();
+        match warning.code {
+            Some(code) => format!("{code}: {}{place}", warning.message),
+            None => format!("{}{place}", warning.message),
+        }
+    };
+    built.warnings.iter().map(line).collect()
+}
+
 fn metadata(built: &BuildOutcome, tags: &[Reference]) -> Result<String, serde_json::Error> {
     let mut fields = Map::new();
     if let Some(image) = &built.image {
@@ -89,8 +103,7 @@ pub(super) fn failed(error: BuildError, propagate_exit_code: bool) -> Failure {
 
 fn dockerfile(error: DockerfileError) -> Failure {
     let text = error.to_string();
-    let errors: Vec<_> =
-        error.diagnostics.into_iter().filter(gantry_parser::Diagnostic::is_error).collect();
+    let errors: Vec<_> = error.diagnostics.into_iter().filter(Diagnostic::is_error).collect();
     let lines = errors.first().and_then(|first| first.lines(&error.source));
     let failure = Failure::text(format_args!("failed to solve: {text}"));
     let failure = match lines {

@@ -1,0 +1,196 @@
+//! Bad input: the place in the Dockerfile, the reason, exit 1, and a store that is as before.
+
+use crate::sandbox::{Sandbox, snapshot};
+
+fn with(dockerfile: &str) -> Sandbox {
+    Sandbox::with([("Dockerfile", dockerfile)]).with_busybox()
+}
+
+#[test]
+fn a_failing_step_shows_its_last_output_and_its_place() {
+    let sandbox = with("FROM busybox\n\nRUN echo working; exit 3\nRUN true\n");
+    snapshot!(sandbox.gantry(["build", "."]), @r#"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    #1 [1/3] FROM docker.io/library/busybox:latest
+    #1 CACHED
+
+    #2 [2/3] RUN echo working; exit 3
+    #2 [TIME] working
+    #2 ERROR: process "/bin/sh -c echo working; exit 3" did not complete successfully: exit code: 3
+    ------
+     > [2/3] RUN echo working; exit 3:
+    [TIME] working
+    ------
+    Dockerfile:3
+    --------------------
+       1 |     FROM busybox
+       2 |     
+       3 | >>> RUN echo working; exit 3
+       4 |     RUN true
+       5 |     
+    --------------------
+    ERROR: failed to solve: process "/bin/sh -c echo working; exit 3" did not complete successfully: exit code: 3
+    "#);
+    let _ = sandbox.gantry(["build", "--propagate-exit-code", "."]).code(3);
+    let quiet = sandbox.gantry(["build", "-q", "."]).code(1);
+    assert!(
+        quiet.stderr.starts_with("------\n > [2/3] RUN echo working; exit 3:\n"),
+        "{}",
+        quiet.stderr
+    );
+    assert_eq!(sandbox.gantry(["images", "-q"]).success().stdout.lines().count(), 1);
+}
+
+#[test]
+fn every_mistake_is_underlined_and_the_first_is_last() {
+    let sandbox = with("FORM busybox\nRUN true\nCOPY\n");
+    snapshot!(sandbox.gantry(["build", "."]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: dockerfile parse error on line 1: unknown instruction: FORM (did you mean FROM?)
+     --> Dockerfile:1:1
+      |
+    1 | FORM busybox
+      | ^^^^
+
+    error: no build stage in current context
+     --> Dockerfile:2:1
+      |
+    2 | RUN true
+      | ^^^^^^^^
+
+    error: dockerfile parse error on line 3: COPY requires at least two arguments, but only one was provided. Destination could not be determined
+     --> Dockerfile:3:1
+      |
+    3 | COPY
+      | ^^^^
+
+    Dockerfile:1
+    --------------------
+       1 | >>> FORM busybox
+       2 |     RUN true
+       3 |     COPY
+    --------------------
+    ERROR: failed to solve: dockerfile parse error on line 1: unknown instruction: FORM (did you mean FROM?)
+    ");
+}
+
+#[test]
+fn a_base_image_that_is_not_there() {
+    snapshot!(with("FROM nosuch\n").gantry(["build", "."]), @"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: nosuch: there is no such image in the store
+     --> Dockerfile:1:6
+      |
+    1 | FROM nosuch
+      |      ^^^^^^
+      |
+      = hint: Put it there with `gantry load` or `gantry import`: pulling from registries is not supported yet
+
+    Dockerfile:1
+    --------------------
+       1 | >>> FROM nosuch
+       2 |     
+    --------------------
+    ERROR: failed to solve: nosuch: there is no such image in the store
+    ");
+}
+
+#[test]
+fn a_source_that_is_not_there() {
+    let sandbox = with("FROM busybox\nCOPY nothere /x\n");
+    let error = sandbox.gantry(["build", "."]).code(1).stderr;
+    assert!(error.contains("\"/nothere\": not found"), "{error}");
+    sandbox.write(".dockerignore", "# none\nnot*\n");
+    sandbox.write("nothere", "");
+    let error = sandbox.gantry(["build", "."]).code(1).stderr;
+    assert!(error.contains(".dockerignore") && error.contains("not*"), "{error}");
+}
+
+#[test]
+fn sources_cannot_leave_the_context() {
+    let sandbox = with("FROM busybox\nCOPY ../outside /x\nCOPY link /y\n");
+    fs_err::write(sandbox.project().join("../outside"), "secret").unwrap();
+    std::os::unix::fs::symlink("../outside", sandbox.project().join("link")).unwrap();
+    let error = sandbox.gantry(["build", "."]).code(1).stderr;
+    assert!(error.contains("not found"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+}
+
+#[test]
+fn stages_in_a_circle() {
+    let sandbox =
+        with("FROM busybox AS a\nCOPY --from=b /x /\nFROM busybox AS b\nCOPY --from=a /x /\n");
+    let _ = sandbox.gantry(["build", "."]).code(1);
+}
+
+#[test]
+fn contexts_and_dockerfiles_that_are_not_there() {
+    let sandbox = Sandbox::new();
+    let error = |args: [&str; 2]| sandbox.gantry(args).code(1).stderr;
+    assert_eq!(
+        sandbox.gantry(["build"]).code(1).stderr,
+        "ERROR: please specify build context (e.g. \".\" for the current directory)\n"
+    );
+    assert_eq!(
+        error(["build", "nowhere"]),
+        "ERROR: unable to prepare context: path \"nowhere\" not found\n"
+    );
+    let missing = error(["build", "."]);
+    assert!(
+        missing.starts_with(
+            "ERROR: failed to solve: failed to read dockerfile: open Dockerfile: no such file or directory\n"
+        ),
+        "{missing}"
+    );
+    assert_eq!(
+        sandbox.gantry(["build", "-f", "-", "-"]).code(1).stderr,
+        "ERROR: invalid argument: can't use stdin for both build context and dockerfile\n"
+    );
+}
+
+#[test]
+fn flags_that_contradict_each_other() {
+    let sandbox = with("FROM busybox\n");
+    let error = |flag: &str, value: &str| {
+        let run = sandbox.gantry(["build", "-q", flag, value, "."]);
+        run.code(1).stderr.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        error("--progress", "plain"),
+        "ERROR: progress=plain and quiet cannot be used together"
+    );
+    assert_eq!(
+        error("-t", "A:b"),
+        "ERROR: invalid tag \"A:b\": invalid reference format: repository name (library/A) must be lowercase"
+    );
+    assert_eq!(
+        error("--build-context", "x"),
+        "ERROR: invalid context value: x, expected key=value"
+    );
+    assert_eq!(error("--network", "mine"), "ERROR: network mode \"mine\" not supported");
+    assert_eq!(
+        error("--add-host", "x"),
+        "invalid argument \"x\" for \"--add-host\" flag: invalid host x"
+    );
+}
+
+#[test]
+fn a_newer_store_is_left_alone() {
+    let sandbox = with("FROM busybox\n");
+    let database = sandbox.store().join("gantry.db");
+    // The number that SQLite keeps for its users lies at offset 60, big endian.
+    let mut bytes = fs_err::read(&database).unwrap();
+    bytes[60..64].copy_from_slice(&9u32.to_be_bytes());
+    fs_err::remove_file(sandbox.store().join("gantry.db-wal")).ok();
+    fs_err::remove_file(sandbox.store().join("gantry.db-shm")).ok();
+    fs_err::write(&database, bytes).unwrap();
+    let error = sandbox.gantry(["build", "."]).code(1).stderr;
+    assert!(error.contains("was made by a newer gantry (format 9"), "{error}");
+    assert!(error.contains("hint: "), "{error}");
+}
