@@ -5,7 +5,9 @@
 //! nothing and starts no process. The API blocks; async callers use a blocking pool.
 //!
 //! ```text
-//! store      opening; the handle that everything hangs on; sync
+//! store      opening; the handle that everything hangs on
+//! sync       what makes new things survive a power failure
+//! trash      getting rid of things; the reserve for a full disk
 //! layout     where things lie below the root (drawn there)
 //! db/        the database: connections, schema, what a reboot may have spoilt
 //! lock       advisory locks between processes
@@ -49,6 +51,8 @@ mod pins;
 mod prune;
 mod records;
 mod store;
+mod sync;
+mod trash;
 mod usage;
 mod work;
 

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use fs_err as fs;
-use gantry_tree::remove_tree;
 
 use crate::db::{self, Db, locked};
 use crate::error::Context;
@@ -37,11 +36,8 @@ pub(crate) struct Inner {
     made: OnceLock<LeaseFile>,
     sweeper: Mutex<Option<std::thread::JoinHandle<()>>>,
     // Last: its directory goes when the leases in it have gone.
-    owner: LazyOwner,
+    pub(crate) owner: LazyOwner,
 }
-
-/// Bytes that are kept for the day when the disk is full and pruning has to write.
-pub(crate) const RESERVE: u64 = 512 * 1024;
 
 /// How to open a store.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +91,8 @@ impl Store {
         }
         let lost = db::check_boot(&inner.db, &inner.boot, &inner.layout)?;
         for path in lost.paths(&inner.layout) {
-            prune::remove_orphan(inner, &path)?;
+            // What resists is a leftover, which `prune` and `fsck` know.
+            let _ = prune::remove_orphan(inner, &path);
         }
         Ok(store)
     }
@@ -109,6 +106,30 @@ impl Store {
             Err(StoreError::Missing { .. }) => Ok(None),
             other => other.map(Some),
         }
+    }
+
+    /// Puts a store's database out of the way when it is damaged beyond reading, and returns where.
+    ///
+    /// The next [`open`](Self::open) makes a new one. What the old one knew is built or pulled
+    /// again, and its files are leftovers for pruning; cache mounts and context indexes stay.
+    ///
+    /// # Errors
+    /// When it can't be moved.
+    pub fn set_aside(root: &Path) -> Result<PathBuf, StoreError> {
+        let from = Layout::new(root).database();
+        let to = root.join(format!("gantry.db.damaged-{}", db::now()));
+        for suffix in ["-wal", "-shm", ""] {
+            let with = |path: &Path| {
+                let mut name = path.as_os_str().to_owned();
+                name.push(suffix);
+                PathBuf::from(name)
+            };
+            match fs::rename(with(&from), with(&to)) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                other => other.doing(|| format!("set `{}` aside", from.display()))?,
+            }
+        }
+        Ok(to)
     }
 
     /// Returns where the store lies.
@@ -235,57 +256,6 @@ impl Inner {
         self.made.get().map_or(Ok(()), |lease| lease.add([line]))
     }
 
-    /// Moves something out of the way, so that it is gone at once; [`empty_trash`] frees its space.
-    ///
-    /// [`empty_trash`]: Self::empty_trash
-    pub(crate) fn trash(&self, path: &Path) -> Result<(), StoreError> {
-        let to = self.owner()?.fresh("trash");
-        match fs::rename(path, to) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            other => other.doing(|| format!("move `{}` out of the way", path.display())),
-        }
-    }
-
-    /// Removes what [`trash`](Self::trash) moved.
-    ///
-    /// # Errors
-    /// When some of it can't be removed, as outside of the user namespace of a rootless store.
-    pub(crate) fn empty_trash(&self) -> Result<(), StoreError> {
-        let Some(owner) = self.owner.made() else { return Ok(()) };
-        let entries =
-            fs::read_dir(owner.dir()).doing(|| format!("list `{}`", owner.dir().display()))?;
-        for entry in entries.flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(b"trash-") {
-                let path = entry.path();
-                remove_tree(&path)
-                    .map_err(|e| StoreError::tree(format!("remove `{}`", path.display()), e))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps some space for the day when the disk is full and pruning has to write.
-    pub(crate) fn keep_reserve(&self) {
-        let path = self.layout.reserve();
-        if path.exists() {
-            return;
-        }
-        // The next pruning tries again; half a reserve is better than none.
-        if let Ok(file) = fs::File::create(&path) {
-            let flags = rustix::fs::FallocateFlags::empty();
-            let _ = rustix::fs::fallocate(&file, flags, 0, RESERVE);
-        }
-    }
-
-    /// Gives the reserve up.
-    pub(crate) fn spend_reserve(&self) -> Result<(), StoreError> {
-        let path = self.layout.reserve();
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            other => other.doing(|| format!("remove `{}`", path.display())),
-        }
-    }
-
     /// Clears away what dead processes left, on a thread of its own, and only if there is any.
     fn sweep_in_background(self: &Arc<Inner>) -> Result<(), StoreError> {
         let mut sweeper = locked(&self.sweeper);
@@ -299,47 +269,6 @@ impl Inner {
             .spawn(move || drop(owner::sweep(&layout)))
             .ok();
         Ok(())
-    }
-
-    /// The epoch that rows made in this transaction belong to.
-    pub(crate) fn epoch(tx: &rusqlite::Connection) -> rusqlite::Result<i64> {
-        tx.prepare_cached("select value from meta where name = 'epoch'")?
-            .query_row((), |row| row.get(0))
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        const TABLES: [&str; 4] = ["blobs", "layers", "records", "images"];
-        let unsynced = self.db.read(|connection| {
-            let mut any = false;
-            for table in TABLES {
-                let sql = format!("select 1 from {table} where unsynced is not null");
-                any |= connection.prepare_cached(&sql)?.exists(())?;
-            }
-            let grown = "select 1 from layers where grown is not null";
-            Ok(any || connection.prepare_cached(grown)?.exists(())?)
-        })?;
-        if !unsynced {
-            return Ok(());
-        }
-        // Rows that others add while we sync get the new epoch and stay unsynced.
-        let epoch = self.db.write(|tx| {
-            let epoch = Inner::epoch(tx)?;
-            tx.execute("update meta set value = ?1 where name = 'epoch'", [epoch + 1])?;
-            Ok(epoch)
-        })?;
-        let root = self.layout.root();
-        let dir = fs::File::open(root).doing(|| format!("open `{}`", root.display()))?;
-        rustix::fs::syncfs(&dir).doing(|| format!("sync `{}`", root.display()))?;
-        self.db.write(|tx| {
-            for table in TABLES {
-                let sql = format!("update {table} set unsynced = null where unsynced <= ?1");
-                tx.execute(&sql, [epoch])?;
-            }
-            tx.execute("update layers set grown = null where grown <= ?1", [epoch])?;
-            tx.execute("update names set previous = null", ())?;
-            Ok(())
-        })?;
-        self.db.checkpoint()
     }
 }
 

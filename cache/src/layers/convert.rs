@@ -9,7 +9,8 @@ use gantry_image::layer::{self, LayerError, Limits, UnpackOptions};
 use gantry_image::{DiffId, Hasher, compress};
 use gantry_tree::{Entry, Follow, Manifest, Root, remove_tree};
 
-use super::commit::{Arrival, Form, insert_diff};
+use super::commit::{Arrival, Form};
+use super::insert::insert_diff;
 use super::{BlobForm, Layer, Layers};
 use crate::error::Context;
 use crate::lock::LockGuard;

@@ -1,14 +1,18 @@
 //! What takes how much space, and why it is kept.
 
+mod files;
 mod measure;
+mod report;
 mod rows;
+mod snapshot;
 
 use std::time::SystemTime;
 
 use crate::{Store, StoreError};
 
 pub(crate) use measure::{Seen, disk_usage, remeasure_shared, trees as measure_trees};
-pub(crate) use rows::{Snapshot, image_title, layer_title};
+pub(crate) use report::{image_title, layer_title};
+pub(crate) use snapshot::Snapshot;
 
 /// What sort of thing takes space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +109,6 @@ impl Store {
     /// When something can't be measured.
     pub fn du(&self) -> Result<Vec<Usage>, StoreError> {
         measure_trees(&self.inner)?;
-        rows::usages(&Snapshot::take(&self.inner)?)
+        report::usages(&Snapshot::take(&self.inner)?)
     }
 }

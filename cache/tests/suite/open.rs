@@ -139,3 +139,30 @@ fn opening_and_one_look_up_are_quick() {
     assert!(best.as_micros() < limit, "{best:?}");
     crate::support::skip(&format!("(for the reader: opened and answered in {best:?})"));
 }
+
+#[test]
+fn a_damaged_database_is_set_aside_and_the_store_goes_on() {
+    let fixture = Fixture::new();
+    let id = layer(&fixture.store, &[("a", "a")]);
+    fixture.store.sync().unwrap();
+    let root = fixture.root();
+    let database = root.join("gantry.db");
+    let mut bytes = fs::read(&database).unwrap();
+    let length = bytes.len();
+    bytes[4096..length].fill(0xa5);
+    fs::write(&database, bytes).unwrap();
+    let open = || {
+        let store = Store::open(&root, OpenOptions { create: true, ..OpenOptions::default() })?;
+        store.layers().get(&id).map(|layer| layer.is_some())
+    };
+    let error = open().unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    assert!(error.hint().is_some());
+    let aside = Store::set_aside(&root).unwrap();
+    assert!(aside.is_file());
+    assert!(!open().unwrap());
+    let fixture = fixture.reopened();
+    assert!(crate::support::check(&fixture.store).is_clean());
+    fixture.store.prune(&gantry_cache::PruneOptions::default()).unwrap();
+    fixture.clean();
+}
