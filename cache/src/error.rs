@@ -229,7 +229,10 @@ impl StoreError {
             StoreError::Newer { .. } => {
                 "Use the newer gantry, or another store with `--root`".to_owned()
             }
-            StoreError::Damaged { .. } | StoreError::BadFile { .. } => {
+            StoreError::Damaged { .. } => {
+                "Run `gantry fsck --repair` to set it aside; what it knew is built again".to_owned()
+            }
+            StoreError::BadFile { .. } => {
                 "Run `gantry fsck --repair`; what it removes is built again".to_owned()
             }
             StoreError::Full { .. } => "Run `gantry prune` to free space".to_owned(),

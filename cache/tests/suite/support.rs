@@ -144,3 +144,9 @@ pub(crate) fn try_record(store: &Store, name: &str) -> Result<(), gantry_cache::
         (0..200_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     store.records().put(&NewRecord { extra: &noise, ..new_record(key(name), &[], name) })
 }
+
+/// Tells the reader of a test's output what was measured.
+#[expect(clippy::print_stderr, reason = "figures are for people, limits are asserted")]
+pub(crate) fn measured(what: &str) {
+    eprintln!("measured: {what}");
+}
