@@ -84,7 +84,9 @@ impl Resolver {
             .iter()
             .flat_map(|image| image.names.iter().map(Reference::familiar))
             .collect();
-        let wanted = text.parse::<Reference>().map_or_else(|_| text.to_owned(), |r| r.familiar());
+        let wanted = text
+            .parse::<Reference>()
+            .map_or_else(|_| text.to_owned(), |name| name.with_default_tag().familiar());
         let near = gantry_parser::did_you_mean(&wanted, &names, true);
         let hint = match near {
             Some(near) => format!("Did you mean `{near}`?"),

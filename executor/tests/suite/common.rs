@@ -333,6 +333,15 @@ pub fn set_mode(path: &Path, mode: u32) {
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// Leaves a test that needs root, where this process is not.
+macro_rules! needs_root {
+    () => {
+        if !crate::common::is_root() {
+            return;
+        }
+    };
+}
+
 /// Says whether this process can run steps; a machine that promised it may not skip.
 pub fn is_root() -> bool {
     let root = gantry_sandbox::probe().is_root();

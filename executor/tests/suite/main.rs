@@ -6,5 +6,11 @@
     reason = "tests say why they skip, and their helpers are theirs alone"
 )]
 
+#[macro_use]
 mod common;
+mod cache;
+mod copy;
+mod export;
+mod http;
 mod run;
+mod together;

@@ -74,6 +74,7 @@ impl<'a> Placer<'a> {
         let target = if picked.chosen.kind == FileKind::Dir {
             dest.path.clone()
         } else if self.is_dir(&dest.path) == Some(true) {
+            self.make_dir(&dest.path)?;
             dest.path.join_path(&picked.chosen.name)
         } else {
             dest.path.clone()

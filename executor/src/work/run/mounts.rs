@@ -1,6 +1,7 @@
 //! `--mount` of a step: from what the Dockerfile asks to what the sandbox mounts.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use gantry_cache::{CacheMount, StoreError, WorkDir};
@@ -48,14 +49,13 @@ impl Mounts {
             all.add(executor, task, mount, &scratch)?;
         }
         if let Some(script) = &op.script {
-            all.mounts.push(Mount::File(FileMount {
-                target: Path::new("/dev/pipes").join(&script.name),
-                content: script.content.as_bytes().to_vec(),
-                mode: 0o755,
-                uid: 0,
-                gid: 0,
-                read_only: false,
-            }));
+            // Not a file in memory: those can't be executed.
+            let path = binds.join("script");
+            let what = || format!("write the here-document `{}`", script.name);
+            fs_err::write(&path, script.content.as_bytes()).map_err(Fault::io(what()))?;
+            let mode = std::fs::Permissions::from_mode(0o755);
+            fs_err::set_permissions(&path, mode).map_err(Fault::io(what()))?;
+            all.bind(path, &format!("/dev/pipes/{}", script.name), false);
         }
         Ok(all)
     }

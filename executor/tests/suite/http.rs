@@ -1,0 +1,110 @@
+//! ADD of an address: fetched once, asked for anew, checked.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use crate::common::{Sandbox, explain};
+
+/// A server of one file that remembers what it was asked.
+struct Server {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    body: Arc<Mutex<String>>,
+}
+
+impl Server {
+    fn start(body: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let body = Arc::new(Mutex::new(body.to_owned()));
+        let (asks, text) = (Arc::clone(&asked), Arc::clone(&body));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(stream.unwrap(), &asks, &text.lock().unwrap());
+            }
+        });
+        Self { address, asked, body }
+    }
+
+    /// How each request was answered since the last call.
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>, body: &str) {
+    let mut lines = Vec::new();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap() == 0 || line == "\r\n" {
+            break;
+        }
+        lines.push(line.trim().to_lowercase());
+    }
+    let Some(path) = lines.first().and_then(|line| line.split(' ').nth(1)) else { return };
+    let etag = format!("\"{}\"", body.len());
+    let fresh = lines.iter().any(|line| *line == format!("if-none-match: {etag}"));
+    let (status, content) = match (path, fresh) {
+        ("/missing", _) => ("404 Not Found", ""),
+        (_, true) => ("304 Not Modified", ""),
+        _ => ("200 OK", body),
+    };
+    asked.lock().unwrap().push(status[..3].to_owned());
+    let head = format!(
+        "HTTP/1.1 {status}\r\nETag: {etag}\r\nLast-Modified: Tue, 14 Nov 2023 22:13:20 GMT\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        content.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(content.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_download_is_a_file_of_roots_and_asked_for_anew() {
+    needs_root!();
+    let server = Server::start("hello");
+    let sandbox = Sandbox::new();
+    let text = format!(
+        "FROM busybox\nADD {}/dir/name.txt /d/\nADD {0}/dir/name.txt /other\n",
+        server.address
+    );
+    let built = sandbox.build(&text);
+    let entry = built.file("d/name.txt");
+    assert_eq!((entry.mode, entry.uid, entry.mtime.secs), (0o600, 0, 1_700_000_000));
+    assert_eq!(built.text("other"), "hello");
+    assert!(server.asked().iter().any(|status| status == "200"));
+    let again = sandbox.build(&text);
+    assert_eq!(again.ran(), Vec::<String>::new());
+    assert!(server.asked().iter().all(|status| status == "304"));
+    *server.body.lock().unwrap() = "changed".to_owned();
+    assert_eq!(sandbox.build(&text).text("d/name.txt"), "changed");
+}
+
+#[test]
+fn checksums_and_failures_are_told() {
+    needs_root!();
+    let server = Server::start("hello");
+    let sandbox = Sandbox::new();
+    let add = |flags: &str, path: &str| {
+        format!("FROM busybox\nADD {flags} {}{path} /f\n", server.address)
+    };
+    let good = "--checksum=sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    assert_eq!(sandbox.build(&add(good, "/a")).text("f"), "hello");
+    server.asked();
+    // What is known to be right need not be asked for.
+    sandbox.build(&add(good, "/a"));
+    assert_eq!(server.asked(), Vec::<String>::new());
+    let bad = format!("--checksum=sha256:{}", "0".repeat(64));
+    let text = explain(&sandbox.fail(&add(&bad, "/b")));
+    assert!(text.contains("digest mismatch sha256:2cf24"), "{text}");
+    let text = explain(&sandbox.fail(&add("", "/missing")));
+    assert!(text.contains("404"), "{text}");
+    let text = explain(&sandbox.fail("FROM busybox\nADD http://169.254.169.254/latest /f\n"));
+    assert!(text.contains("link-local"), "{text}");
+    let text = explain(&sandbox.fail("FROM busybox\nADD http://user:pass@127.0.0.1:1/x /f\n"));
+    assert!(!text.contains("pass"), "{text}");
+    sandbox.assert_clean();
+}

@@ -1,0 +1,103 @@
+//! Several builds at once, builds that are ended early, and hosts without overlay.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gantry_executor::{BuildError, Snapshotter, build};
+use gantry_solver::{CancelToken, Event, Observer};
+
+use crate::common::{Heard, Sandbox};
+
+#[test]
+fn two_builds_at_once_run_each_step_once() {
+    needs_root!();
+    let sandbox = Sandbox::with([("f", "x")]);
+    let dockerfile = "FROM busybox\nRUN sleep 0.3; echo 1\nCOPY f /f\nRUN sleep 0.1; echo 2\n";
+    let builds: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(|| sandbox.build(dockerfile))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let ran: usize = builds.iter().map(|built| built.outcome.stats.ran.len()).sum();
+    assert_eq!(ran, 3);
+    assert!(builds.iter().all(|built| built.image().id == builds[0].image().id));
+    sandbox.assert_clean();
+}
+
+#[test]
+fn stages_run_side_by_side() {
+    needs_root!();
+    let sandbox = Sandbox::new();
+    let mut request = sandbox.request(
+        "FROM busybox AS a\nRUN sleep 0.7; echo a > /a\nFROM busybox AS b\nRUN sleep 0.7; echo b > /b\n\
+         FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n",
+    );
+    request.jobs = 4;
+    let started = Instant::now();
+    sandbox.run(request);
+    assert!(started.elapsed() < Duration::from_millis(1350), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_canceled_build_kills_its_steps_and_leaves_nothing() {
+    needs_root!();
+    let sandbox = Sandbox::new();
+    let request = sandbox.request("FROM busybox\nRUN sleep 123.25 & sleep 123.25\n");
+    let cancel = CancelToken::new();
+    let heard = Arc::new(Heard::default());
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let (token, seen) = (cancel.clone(), Arc::clone(&heard));
+        scope.spawn(move || {
+            let running = |event: &Event| matches!(event, Event::Started { .. });
+            while !seen.0.lock().unwrap().iter().any(running) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            token.cancel();
+        });
+        let observer: Arc<dyn Observer> = Arc::clone(&heard) as _;
+        let result = build(request, &sandbox.store, &sandbox.host, observer, &cancel);
+        assert!(matches!(result, Err(BuildError::Canceled)), "{result:?}");
+    });
+    assert!(started.elapsed() < Duration::from_secs(20));
+    let left = fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.windows(6).any(|window| window == b"123.25")
+    });
+    assert!(!left, "a process of the step still runs");
+    sandbox.assert_clean();
+}
+
+#[test]
+fn copying_gives_what_overlay_gives() {
+    needs_root!();
+    let sandbox = Sandbox::with([("f", "x")]);
+    let dockerfile = "FROM busybox\n\
+        RUN mkdir -p /d/e && echo a > /d/a && echo b > /d/e/b && ln /d/a /d/h && ln -s a /d/l\n\
+        RUN rm /d/a && rm -r /d/e && echo file > /d/e && chmod 700 /d && touch /etc/passwd\n\
+        COPY f /d/\n\
+        RUN rm -r /d && mkdir /d && echo new > /d/n && chown app /d/n\n";
+    let over = sandbox.build(dockerfile);
+    let mut request = sandbox.request(dockerfile);
+    request.snapshotter = Snapshotter::Copying;
+    request.no_cache = gantry_solver::NoCache::All;
+    let copied = sandbox.run(request);
+    let strip = |built: &crate::common::Built| {
+        let mut files = built.files();
+        for entry in files.values_mut() {
+            entry.mtime = gantry_tree::Time::default();
+            // Overlay hides with an opaque mark what copying hides with whiteouts.
+            if let gantry_tree::Node::Dir { opaque } = &mut entry.node {
+                *opaque = false;
+            }
+        }
+        files
+    };
+    for (path, entry) in strip(&over) {
+        assert_eq!(strip(&copied).get(&path), Some(&entry));
+    }
+    assert_eq!(over.files().len(), copied.files().len());
+    let layers = |built: &crate::common::Built| built.image().layers.len();
+    assert_eq!(layers(&over), layers(&copied));
+    sandbox.assert_clean();
+}
