@@ -100,7 +100,7 @@ impl Display for Plain {
         }
         for step in build.steps().iter().filter(|step| step.state == State::Canceled) {
             if self.floor == Some(step.vertex) {
-                self.say(step, [format!("CANCELED")], out);
+                self.say(step, ["CANCELED".to_owned()], out);
             }
         }
         let _ = out.flush();

@@ -51,7 +51,7 @@ pub(crate) fn load(
     .map_err(broken)?;
     let chosen = choose(archive.images(), platform);
     if chosen.is_empty() {
-        let platform = platform.cloned().unwrap_or_else(Platform::host);
+        let platform = Box::new(platform.cloned().unwrap_or_else(Platform::host));
         return Err(TransferError::NoPlatform { name: name.to_owned(), platform });
     }
     let mut loaded = Vec::new();

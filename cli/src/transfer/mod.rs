@@ -68,7 +68,7 @@ pub(crate) enum TransferError {
         /// What the archive is called.
         name: String,
         /// What was asked for.
-        platform: Platform,
+        platform: Box<Platform>,
     },
     /// The store failed.
     #[error(transparent)]

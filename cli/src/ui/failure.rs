@@ -12,9 +12,12 @@ use gantry_parser::{Diagnostic, SourceFile};
 
 use super::{Ui, excerpt};
 
-/// Why a command failed.
+/// Why a command failed. As large as a pointer, since it is rare and passes through everything.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct Failure(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     error: anyhow::Error,
     hints: Vec<String>,
     code: u8,
@@ -28,7 +31,8 @@ impl Failure {
     /// An error in what was asked for, or met on the way: exit code 1.
     pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
         let mut failure = Self::from_anyhow(error.into());
-        failure.hints.extend(failure.error.chain().find_map(hint_of));
+        let hint = failure.0.error.chain().find_map(hint_of);
+        failure.0.hints.extend(hint);
         failure
     }
 
@@ -51,55 +55,55 @@ impl Failure {
     }
 
     fn from_anyhow(error: anyhow::Error) -> Self {
-        Self { error, hints: Vec::new(), code: 1, diagnostics: None, lines: None }
+        Self(Box::new(Inner { error, hints: Vec::new(), code: 1, diagnostics: None, lines: None }))
     }
 
     /// Puts what was being done in front; the error so far becomes its cause.
     pub(crate) fn context(mut self, text: impl fmt::Display) -> Self {
-        self.error = self.error.context(text.to_string());
+        self.0.error = self.0.error.context(text.to_string());
         self
     }
 
     /// Puts a few words before the error's own text.
     pub(crate) fn prefixed(mut self, prefix: &str) -> Self {
-        let source = self.error;
-        let text = format!("{prefix}{source}");
-        self.error = Prefixed { text, source: source.into() }.into();
+        let text = format!("{prefix}{}", self.0.error);
+        self.0.error = Prefixed { text, source: self.0.error.into() }.into();
         self
     }
 
     /// The same with another exit code.
     pub(crate) fn with_code(mut self, code: u8) -> Self {
-        self.code = code;
+        self.0.code = code;
         self
     }
 
     /// Adds what to do about it.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.0.hints.push(hint.into());
         self
     }
 
     /// Adds what is said about places of a file.
     pub(crate) fn with_diagnostics(mut self, all: Vec<Diagnostic>, source: SourceFile) -> Self {
-        self.diagnostics = Some((all, source));
+        self.0.diagnostics = Some((all, source));
         self
     }
 
     /// Says which lines (from 1) of a file the error is about.
     pub(crate) fn at_lines(mut self, source: SourceFile, first: usize, last: usize) -> Self {
-        self.lines = Some((source, first, last));
+        self.0.lines = Some((source, first, last));
         self
     }
 
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
-        self.code
+        self.0.code
     }
 
     /// Whether the only thing that failed is that nobody reads stdout any more.
     pub(crate) fn broken_pipe(&self) -> bool {
-        self.error
+        self.0
+            .error
             .chain()
             .filter_map(|cause| cause.downcast_ref::<io::Error>())
             .any(|err| err.kind() == io::ErrorKind::BrokenPipe)
@@ -112,18 +116,18 @@ impl Failure {
 
     fn render(&self, coloured: bool) -> String {
         let mut text = String::new();
-        if let Some((diagnostics, source)) = &self.diagnostics {
+        if let Some((diagnostics, source)) = &self.0.diagnostics {
             for diagnostic in diagnostics {
                 text.push_str(&excerpt::annotated(diagnostic, source, coloured));
                 text.push_str("\n\n");
             }
         }
-        if let Some((source, first, last)) = &self.lines {
+        if let Some((source, first, last)) = &self.0.lines {
             text.push_str(&excerpt::buildkit(source, *first, *last));
         }
-        let mut said = self.error.to_string();
+        let mut said = self.0.error.to_string();
         text.push_str(&format!("ERROR: {said}\n"));
-        for cause in self.error.chain().skip(1) {
+        for cause in self.0.error.chain().skip(1) {
             // Some errors of other crates already say their cause themselves.
             let cause = cause.to_string();
             if !said.ends_with(&cause) {
@@ -131,7 +135,7 @@ impl Failure {
                 said = cause;
             }
         }
-        for hint in &self.hints {
+        for hint in &self.0.hints {
             text.push_str(&format!("hint: {hint}\n"));
         }
         text
@@ -140,7 +144,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
+        self.0.error.fmt(f)
     }
 }
 

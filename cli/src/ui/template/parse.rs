@@ -67,14 +67,14 @@ pub(super) fn parse(pieces: Vec<Piece>) -> Result<Vec<Node>, TemplateError> {
     let mut pieces = pieces.into_iter();
     let (nodes, end) = block(&mut pieces, 0)?;
     match end {
-        End::Text => Ok(nodes),
-        End::End => Err(syntax("unexpected {{end}}")),
-        End::Else(_) => Err(syntax("unexpected {{else}}")),
+        Stop::Text => Ok(nodes),
+        Stop::End => Err(syntax("unexpected {{end}}")),
+        Stop::Else(_) => Err(syntax("unexpected {{else}}")),
     }
 }
 
 /// What a block ended with.
-enum End {
+enum Stop {
     Text,
     End,
     Else(Vec<Token>),
@@ -83,7 +83,7 @@ enum End {
 fn block(
     pieces: &mut impl Iterator<Item = Piece>,
     depth: usize,
-) -> Result<(Vec<Node>, End), TemplateError> {
+) -> Result<(Vec<Node>, Stop), TemplateError> {
     let mut nodes = Vec::new();
     while let Some(piece) = pieces.next() {
         let tokens = match piece {
@@ -98,8 +98,8 @@ fn block(
             _ => "",
         };
         match keyword {
-            "end" if tokens.len() == 1 => return Ok((nodes, End::End)),
-            "else" => return Ok((nodes, End::Else(tokens[1..].to_vec()))),
+            "end" if tokens.len() == 1 => return Ok((nodes, Stop::End)),
+            "else" => return Ok((nodes, Stop::Else(tokens[1..].to_vec()))),
             "if" | "with" | "range" => {
                 let keyword = keyword.to_owned();
                 nodes.push(branch(&keyword, &tokens[1..], pieces, depth + 1)?);
@@ -110,7 +110,7 @@ fn block(
             _ => nodes.push(statement(&tokens)?),
         }
     }
-    Ok((nodes, End::Text))
+    Ok((nodes, Stop::Text))
 }
 
 /// Parses what follows `if`, `with` or `range`, up to its `end`.
@@ -127,11 +127,11 @@ fn branch(
     let mut pieces: &mut dyn Iterator<Item = Piece> = pieces;
     let (then, end) = block(&mut pieces, depth)?;
     let otherwise = match end {
-        End::End => Vec::new(),
-        End::Text => return Err(syntax(format_args!("`{keyword}` has no `end`"))),
-        End::Else(tail) => match tail.split_first() {
+        Stop::End => Vec::new(),
+        Stop::Text => return Err(syntax(format_args!("`{keyword}` has no `end`"))),
+        Stop::Else(tail) => match tail.split_first() {
             None => match block(&mut pieces, depth)? {
-                (nodes, End::End) => nodes,
+                (nodes, Stop::End) => nodes,
                 _ => return Err(syntax(format_args!("`{keyword}` has no `end`"))),
             },
             Some((Token::Word(word), head)) if word == "if" || word == "with" => {
