@@ -6,6 +6,7 @@ use gantry_cache::Usage;
 
 use super::images::seconds;
 use super::{Context, now};
+use crate::privilege;
 use crate::ui::filter::{Filter, Filters};
 use crate::ui::listing::{Format, Listing, Row, row};
 use crate::ui::{Failure, human};
@@ -50,6 +51,10 @@ const VERBOSE: &str = "ID:\t{{.ID}}\nType:\t{{.Type}}\nDescription:\t{{.Descript
 
 pub(crate) fn run(args: &DuArgs, context: &Context) -> Result<ExitCode, Failure> {
     let verbose = args.verbose.then_some(VERBOSE);
+    // Trees may hold files of ids that exist in the user namespace only.
+    if let Some(code) = privilege::escalate(&gantry_sandbox::probe())? {
+        return Ok(code);
+    }
     let format = LISTING.format(args.format.as_deref().or(verbose), false)?;
     let filters = Filters::new(&args.filters, &["description", "id", "reclaimable", "type"])?;
     let reclaimable = filters.flag("reclaimable")?;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::{
-    Context, build, du, history, images, import, info, inspect, load, prune, rmi, save, system_df,
-    tag,
+    Context, build, du, history, images, import, info, inspect, load, prune, ps, rm, rmi, run,
+    save, system_df, tag,
 };
 use crate::ui::Failure;
 
@@ -36,6 +36,25 @@ impl Image {
             Self::Load(args) => load::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Save(args) => save::run(args, context),
+        }
+    }
+}
+
+/// Manage containers
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Container {
+    Run(Box<run::RunArgs>),
+    #[command(visible_alias = "list", alias = "ps")]
+    Ls(ps::PsArgs),
+    Rm(rm::RmArgs),
+}
+
+impl Container {
+    pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Run(args) => run::run(args, context),
+            Self::Ls(args) => ps::run(args, context),
+            Self::Rm(args) => rm::run(args, context),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use gantry_runtime::{Containers, Status};
 use gantry_sandbox::{CgroupVersion, Finding, Host, Overlay, State};
 use serde_json::{Value, json};
 
@@ -21,24 +22,35 @@ pub(crate) struct InfoArgs {
 pub(crate) fn run(args: &InfoArgs, context: &Context) -> Result<ExitCode, Failure> {
     let root = context.root()?;
     let host = gantry_sandbox::probe();
-    let images = match context.existing_store()? {
-        Some(store) => store.images().list()?.len(),
-        None => 0,
+    let counts = match context.existing_store()? {
+        Some(store) => Counts {
+            images: store.images().list()?.len(),
+            containers: Containers::new(&store).list()?.iter().map(|(_, status)| *status).collect(),
+        },
+        None => Counts::default(),
     };
     match &args.format {
         Some(format) => {
-            listing::print_one(format, &data(&root, &host, images), &context.ui)?;
+            listing::print_one(format, &data(&root, &host, &counts), &context.ui)?;
         }
         None => {
-            let data = data(&root, &host, images);
+            let data = data(&root, &host, &counts);
             context.ui.write(&text(&data, &host.report(&root)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What there is in the store.
+#[derive(Debug, Default)]
+struct Counts {
+    images: usize,
+    containers: Vec<Status>,
+}
+
 /// The facts, under docker's names where docker has them.
-fn data(root: &Path, host: &Host, images: usize) -> Value {
+fn data(root: &Path, host: &Host, counts: &Counts) -> Value {
+    let running = counts.containers.iter().filter(|status| **status == Status::Running).count();
     let uname = rustix::system::uname();
     let total_memory = fs_err::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?.to_owned();
@@ -60,7 +72,11 @@ fn data(root: &Path, host: &Host, images: usize) -> Value {
     json!({
         "ServerVersion": env!("CARGO_PKG_VERSION"),
         "Root": root,
-        "Images": images,
+        "Images": counts.images,
+        "Containers": counts.containers.len(),
+        "ContainersRunning": running,
+        "ContainersPaused": 0,
+        "ContainersStopped": counts.containers.len() - running,
         "Driver": driver,
         "CgroupVersion": cgroups,
         "Rootless": !host.is_root() || host.in_user_namespace(),
@@ -83,6 +99,9 @@ fn text(data: &Value, findings: &[Finding]) -> String {
     };
     line("Version", field("ServerVersion"));
     line("Store", field("Root"));
+    line("Containers", field("Containers"));
+    line(" Running", field("ContainersRunning"));
+    line(" Stopped", field("ContainersStopped"));
     line("Images", field("Images"));
     line("Storage Driver", field("Driver"));
     line("Cgroup Version", field("CgroupVersion"));

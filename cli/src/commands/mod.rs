@@ -3,6 +3,7 @@
 mod build;
 mod completion;
 mod du;
+mod fsck;
 mod groups;
 mod history;
 mod images;
@@ -11,6 +12,8 @@ mod info;
 mod inspect;
 mod load;
 mod prune;
+mod ps;
+mod rm;
 mod rmi;
 mod run;
 mod save;
@@ -40,12 +43,17 @@ pub(crate) enum Command {
     Load(load::LoadArgs),
     Import(import::ImportArgs),
     Save(save::SaveArgs),
+    Ps(ps::PsArgs),
+    Rm(rm::RmArgs),
     Du(du::DuArgs),
+    Fsck(fsck::FsckArgs),
     Prune(prune::PruneArgs),
     Info(info::InfoArgs),
     Version(version::VersionArgs),
     #[command(subcommand)]
     Image(groups::Image),
+    #[command(subcommand)]
+    Container(groups::Container),
     #[command(subcommand)]
     Builder(groups::Builder),
     #[command(subcommand)]
@@ -68,11 +76,15 @@ impl Command {
             Self::Load(args) => load::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Save(args) => save::run(args, context),
+            Self::Ps(args) => ps::run(args, context),
+            Self::Rm(args) => rm::run(args, context),
             Self::Du(args) => du::run(args, context),
+            Self::Fsck(args) => fsck::run(args, context),
             Self::Prune(args) => prune::run(args, context),
             Self::Info(args) => info::run(args, context),
             Self::Version(args) => version::run(args, context),
             Self::Image(group) => group.run(context),
+            Self::Container(group) => group.run(context),
             Self::Builder(group) => group.run(context),
             Self::Buildx(group) => group.run(context),
             Self::System(group) => group.run(context),

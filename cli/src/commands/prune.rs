@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use gantry_cache::{Filter as Condition, PruneOptions, PruneReport};
 
 use super::Context;
+use crate::privilege;
 use crate::ui::filter::{Filter, Filters};
 use crate::ui::{Failure, human};
 
@@ -40,6 +41,10 @@ pub(crate) struct PruneArgs {
 }
 
 pub(crate) fn run(args: &PruneArgs, context: &Context) -> Result<ExitCode, Failure> {
+    // Trees may hold files of ids that exist in the user namespace only.
+    if let Some(code) = privilege::escalate(&gantry_sandbox::probe())? {
+        return Ok(code);
+    }
     let options = options(args)?;
     let Some(store) = context.existing_store()? else {
         report(&PruneReport::default(), args, context)?;

@@ -8,6 +8,7 @@ use gantry_cache::Store;
 use gantry_image::Reference;
 
 use super::Context;
+use crate::privilege;
 use crate::transfer::{self, Saved};
 use crate::ui::Failure;
 
@@ -27,6 +28,10 @@ pub(crate) fn run(args: &SaveArgs, context: &Context) -> Result<ExitCode, Failur
         return Err(Failure::text(
             "cowardly refusing to save to a terminal. Use the -o flag or redirect",
         ));
+    }
+    // Trees may hold files of ids that exist in the user namespace only.
+    if let Some(code) = privilege::escalate(&gantry_sandbox::probe())? {
+        return Ok(code);
     }
     let store = context.store()?;
     let images = select(&args.images, &store)?;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use gantry_cache::{Kind, Usage};
 
 use super::Context;
+use crate::privilege;
 use crate::ui::listing::{Listing, Row, row};
 use crate::ui::{Failure, human};
 
@@ -30,6 +31,10 @@ const LISTING: Listing = Listing {
 };
 
 pub(crate) fn run(args: &DfArgs, context: &Context) -> Result<ExitCode, Failure> {
+    // Trees may hold files of ids that exist in the user namespace only.
+    if let Some(code) = privilege::escalate(&gantry_sandbox::probe())? {
+        return Ok(code);
+    }
     let format = LISTING.format(args.format.as_deref(), false)?;
     let usages = match context.existing_store()? {
         Some(store) => store.du()?,

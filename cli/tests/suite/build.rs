@@ -13,7 +13,7 @@ fn a_build_shows_its_steps_and_tags_its_image() {
     // One step after the other, so that their order is always the same.
     let text = "FROM busybox\nRUN echo one | tee /one\nWORKDIR /w\nCMD [\"cat\", \"/one\"]\n";
     let sandbox = Sandbox::with([("Dockerfile", text)]).with_busybox();
-    snapshot!(sandbox.gantry(["build", "-t", "app", "-t", "app:2", "."]), @"
+    snapshot!(sandbox.gantry(["build", "--network", "none", "-t", "app", "-t", "app:2", "."]), @"
     exit: 0
     ----- stdout -----
     ----- stderr -----

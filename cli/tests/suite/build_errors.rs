@@ -9,7 +9,7 @@ fn with(dockerfile: &str) -> Sandbox {
 #[test]
 fn a_failing_step_shows_its_last_output_and_its_place() {
     let sandbox = with("FROM busybox\n\nRUN echo working; exit 3\nRUN true\n");
-    snapshot!(sandbox.gantry(["build", "."]), @r#"
+    snapshot!(sandbox.gantry(["build", "--network", "none", "."]), @r#"
     exit: 1
     ----- stdout -----
     ----- stderr -----

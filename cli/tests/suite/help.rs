@@ -22,11 +22,15 @@ fn the_manual() {
       load        Load an image from a tar archive or STDIN
       import      Import the contents from a tarball to create a filesystem image
       save        Save one or more images to a tar archive (streamed to STDOUT by default)
+      ps          List containers
+      rm          Remove one or more containers
       du          Disk usage
+      fsck        Check the store, and repair it on request
       prune       Remove build cache
       info        Display system-wide information
       version     Show the gantry version information
       image       Manage images
+      container   Manage containers
       builder     Manage the build cache
       buildx      Build with the spelling of docker's build plugin
       system      Manage gantry

@@ -34,7 +34,7 @@ fn words_behind_the_image_are_the_commands() {
 #[test]
 fn streams_are_apart_and_input_is_passed_on() {
     let sandbox = busybox();
-    snapshot!(sandbox.gantry(["run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2"]), @"
+    snapshot!(sandbox.gantry(["run", "--rm", "--network", "none", "busybox", "sh", "-c", "echo out; echo err >&2"]), @"
     exit: 0
     ----- stdout -----
     out

@@ -163,7 +163,8 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            return;
+            // The test has failed already; what matters now is to leave nothing.
+            return remove_foreign(&self.store());
         }
         let patience = Instant::now() + Duration::from_secs(2);
         let mut left = self.leftovers();
