@@ -5,34 +5,15 @@
 //! the key of a record that holds the config and manifest as they were written the first time. A
 //! rebuild finds them, needs no diff ID, and has the same image ID, also after `rmi` (A5-15).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
 
-use gantry_cache::{Key, LayerId, NewImage, NewRecord, RecordKind, Store};
-use gantry_image::{
-    DateTime, Descriptor, Digest, History, ImageConfig, ImageManifest, MediaType, Platform, Raw,
-    RootFs,
-};
-use gantry_solver::lower::HistoryItem;
+use gantry_cache::{Key, NewImage, NewRecord, RecordKind, Store};
+use gantry_image::{DateTime, Descriptor, Digest, ImageConfig, ImageManifest, MediaType, Raw};
 
 use super::ExportError;
 use super::layers::ImageLayer;
-use crate::resolve::read_config;
-
-/// What an image is made from.
-#[derive(Debug)]
-pub(crate) struct Recipe<'a> {
-    /// The config with the base's history and diff IDs, without times.
-    pub(crate) config: &'a ImageConfig,
-    /// What this build adds to the history.
-    pub(crate) history: &'a [HistoryItem],
-    /// All layers, lowest first, the base's included.
-    pub(crate) layers: Vec<LayerId>,
-    /// The ID of the base image.
-    pub(crate) base: Option<Digest>,
-    pub(crate) platform: &'a Platform,
-    /// SOURCE_DATE_EPOCH.
-    pub(crate) epoch: Option<i64>,
-}
+use super::recipe::Recipe;
 
 /// An image that is in the store, and how its layers come to their diff IDs.
 #[derive(Debug)]
@@ -54,6 +35,11 @@ impl Assembled {
 /// Finds the image that was made from this recipe before, or makes it.
 pub(crate) fn find_or_make(store: &Store, recipe: &Recipe<'_>) -> Result<Assembled, ExportError> {
     let key = recipe.key();
+    if let Some(found) = find(store, recipe, &key)? {
+        return Ok(found);
+    }
+    // Another build of the same may be at it: it says when the image was made, for both.
+    let _one = store.lock("image", &key.0)?;
     if let Some(found) = find(store, recipe, &key)? {
         return Ok(found);
     }
@@ -133,108 +119,6 @@ fn put(store: &Store, recipe: &Recipe<'_>, image: &Assembled) -> Result<(), Expo
     Ok(())
 }
 
-impl Recipe<'_> {
-    /// Everything that makes the image what it is, but for the time.
-    fn key(&self) -> Key {
-        let mut hasher = blake3::Hasher::new_derive_key("gantry image 1");
-        let mut add = |bytes: &[u8]| {
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        };
-        add(Raw::write(self.config.clone()).bytes());
-        for item in self.history {
-            add(item.created_by.as_bytes());
-            add(&[u8::from(item.vertex.is_some())]);
-        }
-        add(b"layers");
-        self.layers.iter().for_each(|layer| add(&layer.0));
-        add(self.platform.to_string().as_bytes());
-        add(self.epoch.map(|epoch| epoch.to_string()).unwrap_or_default().as_bytes());
-        Key(*hasher.finalize().as_bytes())
-    }
-
-    /// Says whether the image can be found or made without reading any layer.
-    pub(crate) fn is_ready(&self, store: &Store) -> Result<bool, ExportError> {
-        if store.records().get(&self.key())?.is_some() {
-            return Ok(true);
-        }
-        for id in &self.layers {
-            let layer = store.layers().require(id)?;
-            if layer.diff_id(self.epoch).is_none() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn image_layers(&self, store: &Store) -> Result<Vec<ImageLayer>, ExportError> {
-        let base = &self.config.rootfs.diff_ids;
-        if base.len() > self.layers.len() {
-            let what = "the base image has more diff IDs than layers".to_owned();
-            return Err(ExportError::Image { what, source: None });
-        }
-        let mut clamps = vec![None, self.epoch, self.base_epoch(store)];
-        clamps.dedup();
-        let mut layers = Vec::with_capacity(self.layers.len());
-        for (number, id) in self.layers.iter().enumerate() {
-            layers.push(match base.get(number) {
-                Some(diff_id) => ImageLayer::of_base(store, *id, *diff_id, &clamps)?,
-                None => ImageLayer::own(store, *id, self.epoch)?,
-            });
-        }
-        Ok(layers)
-    }
-
-    /// When the base image says that it was made.
-    fn base_epoch(&self, store: &Store) -> Option<i64> {
-        let config = read_config(store, &self.base?).ok()?;
-        config.created.as_ref()?.unix().map(|(seconds, _)| seconds)
-    }
-
-    fn config(&self, layers: &[ImageLayer]) -> ImageConfig {
-        let now = self.epoch.map_or_else(now, |epoch| DateTime::from_unix(epoch, 0));
-        let mut config = self.config.clone();
-        complete_history(&mut config);
-        config.set_platform(self.platform);
-        config.created = Some(now.clone());
-        config.rootfs = RootFs {
-            diff_ids: layers.iter().map(|layer| layer.diff_id).collect(),
-            ..RootFs::default()
-        };
-        config.history.extend(self.history.iter().map(|item| History {
-            created: Some(now.clone()),
-            created_by: item.created_by.clone(),
-            comment: HistoryItem::COMMENT.to_owned(),
-            empty_layer: item.vertex.is_none(),
-            ..History::default()
-        }));
-        config
-    }
-}
-
-/// Makes the base's history speak of exactly its layers (B9-05): imported images may have none,
-/// and others more lines than layers.
-fn complete_history(base: &mut ImageConfig) {
-    let layers = base.rootfs.diff_ids.len();
-    let mut spoken = base.history_layers();
-    while spoken < layers {
-        base.history.push(History::default());
-        spoken += 1;
-    }
-    for line in base.history.iter_mut().rev().filter(|line| !line.empty_layer) {
-        if spoken == layers {
-            break;
-        }
-        line.empty_layer = true;
-        spoken -= 1;
-    }
-}
-
-fn now() -> DateTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    DateTime::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos())
-}
-
 /// Layers are described uncompressed: the digest is the diff ID. Compressing is for a push.
 fn manifest(config: &Raw<ImageConfig>, layers: &[ImageLayer]) -> ImageManifest {
     let describe =
@@ -246,8 +130,8 @@ fn manifest(config: &Raw<ImageConfig>, layers: &[ImageLayer]) -> ImageManifest {
         config: Descriptor::new(MediaType::OciConfig, config.digest(), config.size()),
         layers: layers.iter().map(describe).collect(),
         subject: None,
-        annotations: std::collections::BTreeMap::new(),
-        extra: std::collections::BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        extra: BTreeMap::new(),
     }
 }
 
@@ -283,28 +167,4 @@ fn decode(bytes: &[u8]) -> Option<Written> {
         [_, seconds @ ..] => Some(i64::from_le_bytes(*seconds)),
     };
     tail.is_empty().then(|| (config, manifest, clamps.iter().map(clamp).collect()))
-}
-
-#[cfg(test)]
-mod tests {
-    use gantry_image::DiffId;
-
-    use super::*;
-
-    #[test]
-    fn a_history_is_made_to_speak_of_every_layer_once() {
-        for (lines, layers) in
-            [(vec![], 2), (vec![false, true, false], 1), (vec![true, false], 3), (vec![false], 0)]
-        {
-            let line = |empty: &bool| History { empty_layer: *empty, ..History::default() };
-            let diff_ids = vec![DiffId(Digest::of(b"")); layers];
-            let mut config = ImageConfig {
-                history: lines.iter().map(line).collect(),
-                rootfs: RootFs { diff_ids, ..RootFs::default() },
-                ..ImageConfig::default()
-            };
-            complete_history(&mut config);
-            assert_eq!(config.history_layers(), layers, "{lines:?}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Outputs: what becomes of a solved build.
 //!
 //! ```text
+//! recipe    what an image is made from
 //! image     layers + config + history → an image in the store, the same one for the same build
 //! layers    the tar of a layer as a stream to be read
 //! archive   docker archives and OCI layouts
@@ -12,6 +13,7 @@ mod archive;
 mod dest;
 mod image;
 mod layers;
+mod recipe;
 mod rootfs;
 
 use std::error::Error;
@@ -23,7 +25,8 @@ use gantry_image::archive::ArchiveError;
 use gantry_image::layer::LayerError;
 use gantry_tree::TreeError;
 
-pub(crate) use self::image::{Assembled, Recipe, find_or_make};
+pub(crate) use self::image::{Assembled, find_or_make};
+pub(crate) use self::recipe::Recipe;
 
 use self::dest::Target;
 use crate::request::{Dest, Output};

@@ -68,6 +68,60 @@ fn a_canceled_build_kills_its_steps_and_leaves_nothing() {
     sandbox.assert_clean();
 }
 
+/// Writes to a file of the context as soon as a step has begun.
+struct Meddler {
+    file: std::path::PathBuf,
+    heard: Heard,
+}
+
+impl Observer for Meddler {
+    fn event(&self, event: Event) {
+        let is_copy = |event: &Event| match event {
+            Event::VertexAdded { title, .. } => title.contains("COPY").then(|| event.clone()),
+            _ => None,
+        };
+        if let Event::Started { vertex } = &event {
+            let heard = self.heard.0.lock().unwrap();
+            let copies = heard.iter().filter_map(is_copy).any(
+                |added| matches!(added, Event::VertexAdded { vertex: copy, .. } if copy == *vertex),
+            );
+            if copies {
+                fs_err::write(&self.file, "meddled").unwrap();
+            }
+        }
+        self.heard.event(event);
+    }
+}
+
+#[test]
+fn a_file_that_changes_under_the_build_is_never_recorded_as_what_it_was() {
+    needs_root!();
+    let sandbox = Sandbox::with([("f", "before!")]);
+    let file = sandbox.context().join("f");
+    let dockerfile = "FROM busybox\nCOPY f /f\n";
+    let meddler = Meddler { file, heard: Heard::default() };
+    let request = sandbox.request(dockerfile);
+    let result =
+        build(request, &sandbox.store, &sandbox.host, Arc::new(meddler), &CancelToken::new());
+    let text = crate::common::explain(&result.expect_err("the file changed"));
+    assert!(text.contains("`f` changed while it was being read"), "{text}");
+    sandbox.write("f", "before!");
+    let built = sandbox.build(dockerfile);
+    assert_eq!(built.ran(), ["COPY f /f"]);
+    assert_eq!(built.text("f"), "before!");
+    sandbox.assert_clean();
+}
+
+#[test]
+fn more_layers_than_overlay_takes_are_merged() {
+    needs_root!();
+    let sandbox = Sandbox::with([("f", "x")]);
+    let copies: String = (0..455).map(|n| format!("COPY f /many/{n}\n")).collect();
+    let built = sandbox.build(&format!("FROM busybox\n{copies}RUN ls /many | wc -l > /count\n"));
+    assert_eq!(built.text("count"), "455\n");
+    assert_eq!(built.image().layers.len(), 457);
+}
+
 #[test]
 fn copying_gives_what_overlay_gives() {
     needs_root!();

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! rootfs   layers → a root filesystem, mounted or copied; and back to a layer
-//! mounts   --mount=… → what the sandbox mounts
+//! mounts   --mount=… → what the sandbox mounts; bind, cache: where the files come from
 //! network  --network=… → what the sandbox sees of it
 //! logs     what the process prints, told and stored
 //! diff     what a step changed in a plain directory (the copying fall-back)
 //! ```
 
+mod bind;
+mod cache;
 mod diff;
 mod logs;
 mod mounts;

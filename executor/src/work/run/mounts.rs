@@ -1,18 +1,21 @@
 //! `--mount` of a step: from what the Dockerfile asks to what the sandbox mounts.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use gantry_cache::{CacheMount, StoreError, WorkDir};
+use gantry_cache::{CacheMount, WorkDir};
 use gantry_sandbox::{Bind, BindSource, FileMount, Mount, Tmpfs};
-use gantry_solver::op::{self, RunOp, Selection};
-use gantry_solver::{Op, Role, Snapshot, Task, TaskInput};
-use gantry_tree::{Follow, Root, TreePath};
+use gantry_solver::op::{self, RunOp};
+use gantry_solver::{Role, Snapshot, Task, TaskInput};
+use gantry_tree::{Follow, Root};
 
 use super::super::fault::Fault;
 use super::super::stack::Stack;
-use super::super::{Executor, make_dir, merge, select};
+use super::super::{Executor, make_dir, select};
+use super::bind::bind;
+use super::cache::cache;
 use super::rootfs::RootFs;
 use crate::request::Secret;
 
@@ -145,150 +148,10 @@ impl Mounts {
     }
 }
 
-fn input_of(task: &Task, number: u32) -> Result<&TaskInput, Fault> {
+/// The input that a mount takes files from.
+pub(super) fn input_of(task: &Task, number: u32) -> Result<&TaskInput, Fault> {
     let missing = || Fault::refused(format!("The step has no mount number {number}"));
     task.input(Role::Mount(number)).ok_or_else(missing)
-}
-
-/// Finds or makes a path of the host that shows what a bind mount is to show.
-///
-/// A file or directory that lies whole in one layer is shown from there; all else is copied
-/// together first. What may be written to is always a copy, so that writes are lost (B5-03).
-fn bind(
-    executor: &Executor,
-    input: &TaskInput,
-    source: &str,
-    read_only: bool,
-    scratch: &Path,
-) -> Result<PathBuf, Fault> {
-    let not_found = || Fault::refused(format!("\"/{source}\": not found"));
-    if let Op::Context(op) = &input.op {
-        let context = executor.context(&op.name)?;
-        let selected = context.select(&op.selection)?;
-        let from = own_path(&selected.chosen, &op.selection, source).ok_or_else(not_found)?;
-        make(scratch)?;
-        let root = context.root();
-        merge::merge_context(executor, root, &selected.manifest, &from, scratch)?;
-        let is_dir = from.is_root() || selected.manifest.get(&from).is_some_and(|e| e.is_dir());
-        return Ok(shown(scratch, &from, is_dir));
-    }
-    let stack = Stack::open(&executor.store, &input.snapshot)?;
-    let from = merge::locate(&stack, source)?.ok_or_else(not_found)?;
-    if read_only && let Some(layer) = whole(&stack, &from) {
-        let root = super::super::stack::tree(&executor.store, stack.id(layer), &executor.unpack)?;
-        return Ok(root.join(from.as_path()));
-    }
-    make(scratch)?;
-    merge::merge(executor, &stack, &from, scratch)?;
-    let is_dir = from.is_root()
-        || stack.view().lookup(&from, Follow::Parents).is_some_and(|(_, e)| e.is_dir());
-    Ok(shown(scratch, &from, is_dir))
-}
-
-fn shown(scratch: &Path, from: &TreePath, is_dir: bool) -> PathBuf {
-    match from.file_name() {
-        Some(name) if !is_dir => {
-            use std::os::unix::ffi::OsStrExt;
-            scratch.join(std::ffi::OsStr::from_bytes(name))
-        }
-        _ => scratch.to_path_buf(),
-    }
-}
-
-fn own_path(chosen: &[select::Chosen], selection: &Selection, source: &str) -> Option<TreePath> {
-    let number = selection.paths.iter().position(|path| path.pattern == source)?;
-    chosen.iter().find(|one| one.source == number).map(|one| one.path.clone())
-}
-
-/// The one layer that holds all there is at and below `path`, and nothing besides.
-fn whole(stack: &Stack, path: &TreePath) -> Option<usize> {
-    let view = stack.view();
-    let found = view.walk(path);
-    let (layer, _) = *found.first()?;
-    let own = stack.manifest(layer).subtree(path);
-    let same = found.len() == own.len()
-        && found
-            .iter()
-            .zip(own)
-            .all(|((from, entry), own)| *from == layer && entry.path == own.path && is_plain(own));
-    same.then_some(layer)
-}
-
-/// Not something that only overlay would show as what it is.
-fn is_plain(entry: &gantry_tree::Entry) -> bool {
-    use gantry_tree::Node;
-    !matches!(entry.node, Node::Whiteout | Node::Dir { opaque: true })
-}
-
-fn make(dir: &Path) -> Result<(), Fault> {
-    fs_err::create_dir(dir).map_err(Fault::io("make a directory for a mount"))
-}
-
-/// Gets a cache directory, which other steps and builds keep filling.
-fn cache(
-    executor: &Executor,
-    task: &Task,
-    mount: &op::Mount,
-    sharing: gantry_cache::Sharing,
-) -> Result<CacheMount, Fault> {
-    let op::Mount::Cache { id, mode, uid, gid, seed, .. } = mount else {
-        return Err(Fault::refused("Not a cache mount"));
-    };
-    let seed = match seed {
-        Some((input, path)) => Some((input_of(task, *input)?, path)),
-        None => None,
-    };
-    let from = match seed {
-        None => String::new(),
-        Some((input, path)) => {
-            let digest = match &input.op {
-                Op::Context(op) => executor.context(&op.name)?.select(&op.selection)?.digest,
-                _ => executor.content_of(&input.snapshot, &Selection::of(path.as_str()))?,
-            };
-            gantry_cache::Key(digest).to_string()
-        }
-    };
-    // Another owner, mode or seed is another cache (B5-08).
-    let name = format!("{id}\n{mode:o} {uid}:{gid} {from}");
-    let mut failed = None;
-    let mut init = |dir: &Path| -> Result<(), StoreError> {
-        fill(executor, seed, dir, *mode, (*uid, *gid)).map_err(|fault| {
-            let what = format!("fill the cache mount `{id}`");
-            let source = std::io::Error::other(fault.to_string());
-            failed = Some(fault);
-            StoreError::Io { what, source }
-        })
-    };
-    let acquired = executor.store.mounts().acquire(&name, sharing, &mut init);
-    match (acquired, failed) {
-        (Ok(mount), _) => Ok(mount),
-        (Err(_), Some(fault)) => Err(fault),
-        (Err(error), None) => Err(error.into()),
-    }
-}
-
-fn fill(
-    executor: &Executor,
-    seed: Option<(&TaskInput, &String)>,
-    dir: &Path,
-    mode: u32,
-    owner: (u32, u32),
-) -> Result<(), Fault> {
-    if let Some((input, path)) = seed {
-        let copied = bind(executor, input, path, false, &dir.join("seed"))?;
-        // What was copied into a directory of its own comes up one step.
-        for entry in fs_err::read_dir(&copied).map_err(Fault::io("fill a cache mount"))? {
-            let entry = entry.map_err(Fault::io("fill a cache mount"))?;
-            let to = dir.join(entry.file_name());
-            fs_err::rename(entry.path(), to).map_err(Fault::io("fill a cache mount"))?;
-        }
-        let _ = fs_err::remove_dir(dir.join("seed"));
-    }
-    let root = Root::open(dir)?;
-    if !executor.single_id() {
-        root.set_owner(&TreePath::root(), owner.0, owner.1)?;
-    }
-    Ok(root.set_mode(&TreePath::root(), mode)?)
 }
 
 /// Fetches a secret. One that nobody gave is an error only if the step requires it.
@@ -310,6 +173,5 @@ fn secret(executor: &Executor, id: &str, required: bool) -> Result<Option<Vec<u8
 }
 
 fn variable(name: &str, value: &[u8]) -> OsString {
-    use std::os::unix::ffi::OsStringExt;
     OsString::from_vec([name.as_bytes(), b"=", value].concat())
 }

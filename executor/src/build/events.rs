@@ -1,0 +1,93 @@
+//! Events around the solver's: kept back while it is open whether this process can build, and the
+//! writing of outputs as one more vertex.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use gantry_solver::{Event, Observer, VertexId};
+
+use crate::request::Output;
+
+/// Keeps events back until it is known that this process can build.
+pub(super) struct Held {
+    inner: Arc<dyn Observer>,
+    events: Mutex<Option<Vec<Event>>>,
+}
+
+impl Held {
+    /// Tells `inner` everything at once, or keeps it back for now.
+    pub(super) fn new(inner: Arc<dyn Observer>, keep_back: bool) -> Self {
+        Self { inner, events: Mutex::new(keep_back.then(Vec::new)) }
+    }
+
+    /// Tells all that was kept back, and from now on everything at once.
+    pub(super) fn release(&self) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.take().into_iter().flatten().for_each(|event| self.inner.event(event));
+    }
+}
+
+impl Observer for Held {
+    fn event(&self, event: Event) {
+        let mut held = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *held {
+            Some(events) => events.push(event),
+            None => {
+                drop(held);
+                self.inner.event(event);
+            }
+        }
+    }
+}
+
+/// Tells that outputs are written, as one more vertex that belongs to no graph.
+pub(super) struct Progress<'a> {
+    observer: &'a Held,
+    started: Instant,
+    told: bool,
+}
+
+impl<'a> Progress<'a> {
+    const VERTEX: u32 = 0;
+
+    /// Tells that writing begins; without outputs there is nothing to tell.
+    pub(super) fn begin(observer: &'a Held, outputs: &[Output]) -> Self {
+        let title = match outputs {
+            [] => None,
+            [Output::Store] => Some("exporting to image"),
+            [Output::Docker { .. }] => Some("exporting to docker image format"),
+            [Output::Oci { .. }] => Some("exporting to oci image format"),
+            [Output::Local { .. }] => Some("exporting to client directory"),
+            [Output::Tar { .. }] => Some("exporting to client tarball"),
+            _ => Some("exporting"),
+        };
+        if let Some(title) = title {
+            let vertex = VertexId::internal(Self::VERTEX);
+            observer.event(Event::VertexAdded {
+                vertex,
+                kind: "export".to_owned(),
+                title: title.to_owned(),
+                inputs: Vec::new(),
+            });
+            observer.event(Event::Started { vertex });
+        }
+        Self { observer, started: Instant::now(), told: title.is_none() }
+    }
+
+    /// Tells that all is written.
+    pub(super) fn done(mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            let vertex = VertexId::internal(Self::VERTEX);
+            self.observer.event(Event::Done { vertex, took: self.started.elapsed() });
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if !self.told {
+            let vertex = VertexId::internal(Self::VERTEX);
+            self.observer.event(Event::Canceled { vertex });
+        }
+    }
+}

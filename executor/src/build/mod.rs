@@ -1,0 +1,229 @@
+//! The way of a build: contexts → Dockerfile → graph → solved → outputs.
+
+mod events;
+mod options;
+mod outputs;
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gantry_cache::{Store, WorkDir};
+use gantry_image::{ImageConfig, Platform};
+use gantry_parser::{Diagnostic, SourceFile};
+use gantry_sandbox::Host;
+use gantry_solver::lower::{HistoryItem, LowerErrors, Lowered, lower};
+use gantry_solver::scheduler::World;
+use gantry_solver::{CancelToken, Graph, Observer, Options, SolveError, Solved, VertexId, solve};
+
+use self::events::Held;
+use self::options::lower_options;
+use crate::diffs::Diffs;
+use crate::error::{BuildError, DockerfileError, StepFailure, StepFailures};
+use crate::export;
+use crate::inputs;
+use crate::outcome::{BuildOutcome, Stats};
+use crate::request::{BuildRequest, ContextSource};
+use crate::resolve::Resolver;
+use crate::store::StepStore;
+use crate::work::{Executor, LocalContext, Parts};
+
+/// Builds what `request` asks for, and tells `observer` what happens.
+///
+/// Blocks until it is over; nothing of the build runs any more then, and nothing is mounted. Several
+/// builds may use one store at once, in one process or many: each step runs once.
+///
+/// # Errors
+/// [`BuildError`]. Steps that succeeded before are in the cache; nothing else is left.
+pub fn build(
+    request: BuildRequest,
+    store: &Store,
+    host: &Arc<Host>,
+    observer: Arc<dyn Observer>,
+    cancel: &CancelToken,
+) -> Result<BuildOutcome, BuildError> {
+    if request.pull {
+        return Err(BuildError::Unsupported {
+            what: "Pulling images is not supported yet".to_owned(),
+            hint: Some("Put the image into the store with `gantry load`".to_owned()),
+        });
+    }
+    export::check(&request.outputs)?;
+    let unprivileged = host.needs_user_namespace();
+    if unprivileged && matches!(request.context, ContextSource::Tar(_)) {
+        // A stream can't be read twice: it has to be read where steps can run.
+        return Err(BuildError::NeedsUserNamespace);
+    }
+    // Without privileges this is a first look, of which nobody hears if it leads to nothing.
+    let held = Arc::new(Held::new(observer, unprivileged));
+    let outcome = Build::begin(request, store, host, Arc::clone(&held), cancel)?.run();
+    if !matches!(outcome, Err(BuildError::NeedsUserNamespace)) {
+        held.release();
+    }
+    outcome
+}
+
+struct Build<'a> {
+    request: BuildRequest,
+    store: &'a Store,
+    observer: Arc<Held>,
+    cancel: &'a CancelToken,
+    dockerfile: SourceFile,
+    executor: Arc<Executor>,
+    steps: Arc<StepStore>,
+    warnings: Vec<Diagnostic>,
+    unprivileged: bool,
+    _spool: Option<WorkDir>,
+}
+
+/// A Dockerfile that was lowered, solved, and is ready to be written out.
+struct Ready {
+    graph: Arc<Graph>,
+    target: VertexId,
+    lowered: Lowering,
+    solved: Solved,
+}
+
+/// What of a lowered Dockerfile makes up the image.
+struct Lowering {
+    config: ImageConfig,
+    history: Vec<HistoryItem>,
+    platform: Platform,
+    epoch: Option<i64>,
+}
+
+impl<'a> Build<'a> {
+    fn begin(
+        mut request: BuildRequest,
+        store: &'a Store,
+        host: &Arc<Host>,
+        observer: Arc<Held>,
+        cancel: &'a CancelToken,
+    ) -> Result<Self, BuildError> {
+        let inputs = inputs::open(store, &mut request)?;
+        let executor = Arc::new(Executor::new(Parts {
+            store: store.clone(),
+            host: Arc::clone(host),
+            contexts: inputs.contexts,
+            secrets: std::mem::take(&mut request.secrets),
+            allow: request.allow,
+            network: request.network,
+            snapshotter: request.snapshotter,
+        }));
+        let steps = Arc::new(StepStore::new(Arc::clone(&executor)));
+        Ok(Self {
+            request,
+            store,
+            observer,
+            cancel,
+            dockerfile: inputs.dockerfile,
+            executor,
+            steps,
+            warnings: Vec::new(),
+            unprivileged: host.needs_user_namespace(),
+            _spool: inputs._spool,
+        })
+    }
+
+    fn run(mut self) -> Result<BuildOutcome, BuildError> {
+        let started = Instant::now();
+        let ready = self.solve();
+        self.executor.contexts.values().for_each(LocalContext::save_index);
+        let ready = ready?;
+        self.steps.touch()?;
+        let solving = started.elapsed();
+        let outcome = self.export(&ready)?;
+        let titles = |vertex: &VertexId| ready.graph.vertex(*vertex).title.clone();
+        let is_step = |vertex: &VertexId| !ready.graph.vertex(*vertex).op.is_source();
+        Ok(BuildOutcome {
+            stats: Stats {
+                steps: ready.graph.reachable(&[ready.target]).iter().filter(|v| is_step(v)).count(),
+                ran: ready.solved.ran().iter().filter(|v| is_step(v)).map(titles).collect(),
+                solving,
+                exporting: started.elapsed().saturating_sub(solving),
+            },
+            ..outcome
+        })
+    }
+
+    /// Parses, lowers and solves.
+    fn solve(&mut self) -> Result<Ready, BuildError> {
+        let jobs = match self.request.jobs {
+            0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+            jobs => jobs,
+        };
+        // Steps block, and so have threads of their own; what decides about them needs one.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(2 * jobs + 2)
+            .thread_keep_alive(Duration::from_secs(1))
+            .build()
+            .map_err(BuildError::Runtime)?;
+        let lowered = runtime.block_on(self.lower())?;
+        let epoch = lowered.source_date_epoch;
+        let graph = Arc::new(lowered.graph);
+        self.executor.set_graph(Arc::clone(&graph));
+        self.executor.set_diffs(Diffs::new(self.store.clone(), epoch));
+        self.warnings.extend(lowered.warnings);
+        let world = World {
+            store: Arc::clone(&self.steps) as _,
+            work: Arc::clone(&self.executor) as _,
+            observer: Arc::clone(&self.observer) as _,
+        };
+        let options = Options {
+            jobs,
+            no_cache: self.request.no_cache.clone(),
+            probe_only: self.unprivileged,
+        };
+        let targets = [lowered.target];
+        let solved = solve(Arc::clone(&graph), &targets, world, &options, self.cancel);
+        let solved = runtime.block_on(solved).map_err(|error| self.failed(&graph, error))?;
+        Ok(Ready {
+            graph,
+            target: lowered.target,
+            lowered: Lowering {
+                config: lowered.config,
+                history: lowered.history,
+                platform: lowered.platform,
+                epoch,
+            },
+            solved,
+        })
+    }
+
+    async fn lower(&mut self) -> Result<Lowered, BuildError> {
+        let parsed = gantry_parser::parse(&self.dockerfile);
+        if parsed.has_errors() {
+            return Err(self.wrong(parsed.diagnostics));
+        }
+        self.warnings.extend(parsed.diagnostics);
+        let resolver = Resolver { store: self.store.clone(), steps: Arc::clone(&self.steps) };
+        let options = lower_options(&mut self.request);
+        lower(&parsed.dockerfile, &options, &resolver)
+            .await
+            .map_err(|LowerErrors(diagnostics)| self.wrong(diagnostics))
+    }
+
+    fn wrong(&mut self, mut diagnostics: Vec<Diagnostic>) -> BuildError {
+        diagnostics.append(&mut self.warnings);
+        let source = self.dockerfile.clone();
+        BuildError::Dockerfile(DockerfileError { source, diagnostics })
+    }
+
+    fn failed(&self, graph: &Graph, error: SolveError) -> BuildError {
+        match error {
+            SolveError::Canceled => BuildError::Canceled,
+            SolveError::WouldRun(_) => BuildError::NeedsUserNamespace,
+            SolveError::Failed(failures) => BuildError::Steps(StepFailures {
+                source: self.dockerfile.clone(),
+                steps: failures
+                    .into_iter()
+                    .map(|failure| StepFailure {
+                        span: graph.vertex(failure.vertex).span,
+                        title: failure.title,
+                        error: failure.error,
+                    })
+                    .collect(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! HTTP sources: one file behind an address, fetched when a build needs it, asked for anew cheaply.
+//!
+//! What was fetched is remembered by address together with its ETag and Last-Modified, so that a
+//! server can say that it is still good (B6-20). The key of whoever uses it is the content, never
+//! the address or the time. Link-local addresses, behind which clouds keep credentials, are refused.
+
+mod client;
+mod known;
+
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gantry_image::Hasher;
+use gantry_solver::op::HttpOp;
+use gantry_solver::{CancelToken, Events, SourceAnswer};
+use gantry_tree::{ContentId, Entry, Manifest, Node, Root, Time, TreePath};
+use reqwest::header::{ETAG, LAST_MODIFIED};
+use reqwest::{Response, StatusCode, Url};
+
+use self::client::{authorization, client, refuse_literal, shown};
+use self::known::Known;
+use super::Executor;
+use super::fault::Fault;
+
+/// Fetches a file, unless what was fetched before is still good.
+pub(super) fn fetch(
+    executor: &Executor,
+    op: &HttpOp,
+    events: &Events,
+    cancel: &CancelToken,
+) -> Result<SourceAnswer, Fault> {
+    let url = Url::parse(&op.url)
+        .map_err(|error| Fault::refused(format!("invalid URL `{}`: {error}", op.url)))?;
+    let known = Known::load(executor, op)?;
+    if let (Some(known), Some(wanted)) = (&known, &op.checksum)
+        && known.digest == *wanted
+    {
+        return Ok(known.answer());
+    }
+    // This thread is one of the solver's for blocking work, so it may wait here.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Fault::io("start a download"))?;
+    runtime.block_on(async {
+        tokio::select! {
+            () = cancel.canceled() => Err(Fault::Canceled),
+            answer = download(executor, op, url, known, events) => answer,
+        }
+    })
+}
+
+async fn download(
+    executor: &Executor,
+    op: &HttpOp,
+    url: Url,
+    known: Option<Known>,
+    events: &Events,
+) -> Result<SourceAnswer, Fault> {
+    let shown = shown(&url);
+    let failed = |source: reqwest::Error| Fault::Download {
+        url: shown.clone(),
+        // The address may hold a password, and it is in the message already.
+        source: Box::new(source.without_url()),
+    };
+    refuse_literal(&url)?;
+    let client = client().map_err(failed)?;
+    let mut request = client.get(url.clone()).headers(authorization(executor, &url)?);
+    if let Some(known) = &known {
+        request = request.headers(known.conditions());
+    }
+    let response = request.send().await.map_err(failed)?;
+    if response.status() == StatusCode::NOT_MODIFIED
+        && let Some(known) = known
+    {
+        return check(op, &known.digest).map(|()| known.answer());
+    }
+    if !response.status().is_success() {
+        let status = response.status();
+        return Err(Fault::refused(format!("invalid response status {status} for {shown}")));
+    }
+    let fresh = store(executor, op, response, events, &shown).await?;
+    check(op, &fresh.digest)?;
+    fresh.save(executor, op)?;
+    Ok(fresh.answer())
+}
+
+/// Writes the body into a layer of its own: mode 0600, the server's time (B6-19).
+async fn store(
+    executor: &Executor,
+    op: &HttpOp,
+    mut response: Response,
+    events: &Events,
+    shown: &str,
+) -> Result<Known, Fault> {
+    let name = TreePath::new(&op.name)
+        .ok()
+        .filter(|name| name.components().count() == 1)
+        .ok_or_else(|| Fault::refused(format!("`{}` is no file name", op.name)))?;
+    let header = |name| {
+        let value = response.headers().get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    };
+    let (etag, modified) = (header(ETAG), header(LAST_MODIFIED));
+    let mtime = httpdate::parse_http_date(&modified).unwrap_or(UNIX_EPOCH);
+    let total = response.content_length();
+    let work = executor.store.work_dir()?;
+    let upper = Root::open(work.upper())?;
+    let mut file = upper.create_file(&name, 0o600)?;
+    let (mut sha, mut blake, mut size) = (Hasher::new(), blake3::Hasher::new(), 0);
+    let interrupted = |source: reqwest::Error| Fault::Download {
+        url: shown.to_owned(),
+        source: Box::new(source.without_url()),
+    };
+    while let Some(chunk) = response.chunk().await.map_err(interrupted)? {
+        file.write_all(&chunk).map_err(Fault::io(format!("write what {shown} sent")))?;
+        sha.update(&chunk);
+        blake.update(&chunk);
+        size += chunk.len() as u64;
+        events.status(shown, size, total);
+    }
+    drop(file);
+    let mtime = time_of(mtime);
+    upper.set_mtime(&name, mtime)?;
+    let content = ContentId(*blake.finalize().as_bytes());
+    let entry =
+        Entry { node: Node::File { size, content }, mode: 0o600, mtime, ..Entry::plain_dir(name) };
+    let manifest = Manifest::new(vec![entry])?;
+    let layer = executor.store.layers().commit_tree(&work.upper(), &manifest)?;
+    Ok(Known { etag, modified, digest: sha.finish().to_string(), content, layer })
+}
+
+fn check(op: &HttpOp, actual: &str) -> Result<(), Fault> {
+    match &op.checksum {
+        Some(wanted) if wanted != actual => {
+            Err(Fault::refused(format!("digest mismatch {actual}: {wanted}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn time_of(time: SystemTime) -> Time {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time { secs: i64::try_from(since.as_secs()).unwrap_or_default(), nanos: since.subsec_nanos() }
+}
