@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mode` | `--progress` and what `auto` means here |
 //! | `model` | what is known of every step, kept up to date from the events |
+//! | `status` | what a step does bit by bit |
 //! | `lines` | bytes of a log made into lines that can't harm a terminal |
 //! | `plain` | BuildKit's plain form: blocks of `#N …` lines |
 //! | `tty` | the live tree on a terminal |
@@ -23,6 +24,7 @@ mod plain;
 mod rawjson;
 #[cfg(test)]
 mod script;
+mod status;
 mod tail;
 mod tty;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gantry_solver::{Event, Stream, VertexId};
 
 use super::lines::{Lines, harmless};
+use super::status::Status;
 
 /// How many of its last log lines a step keeps for the end.
 pub(super) const KEPT_LINES: usize = 25;
@@ -67,24 +68,6 @@ pub(super) enum State {
     Done(Duration),
     Failed { message: String, took: Duration },
     Canceled,
-}
-
-/// Something of a step that takes its time.
-#[derive(Debug)]
-pub(super) struct Status {
-    pub(super) name: String,
-    pub(super) current: u64,
-    pub(super) total: Option<u64>,
-    /// When it was first and last heard of, seen from the build's start.
-    pub(super) started: Duration,
-    pub(super) updated: Duration,
-}
-
-impl Status {
-    /// Whether all of it is done.
-    pub(super) fn is_done(&self) -> bool {
-        self.total.is_some_and(|total| self.current >= total)
-    }
 }
 
 impl Build {

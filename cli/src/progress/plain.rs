@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gantry_solver::{Event, VertexId};
 
-use super::model::{Build, Line, State, Status, Step};
+use super::model::{Build, Line, State, Step};
 use super::{Display, Heard};
 
 /// How long a step waits for the floor.
@@ -177,47 +177,6 @@ impl Plain {
         self.statuses.insert(key, Reported { at, done });
         Some(status.to_string())
     }
-}
-
-impl std::fmt::Display for Status {
-    /// As in `sha256:… 1.23MB / 4.56MB 0.3s done`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.name)?;
-        match self.total {
-            // A name that ends so asks for one number, as in `transferring context: 2.1kB`.
-            Some(total) if total > 0 && !self.name.ends_with(':') => {
-                write!(f, " {} / {}", bytes(self.current), bytes(total))?;
-            }
-            _ if self.current > 0 || self.name.ends_with(':') => {
-                write!(f, " {}", bytes(self.current))?;
-            }
-            _ => {}
-        }
-        let took = self.updated.saturating_sub(self.started).as_secs_f64();
-        if took > 0.01 {
-            write!(f, " {took:.1}s")?;
-        }
-        if self.is_done() {
-            f.write_str(" done")?;
-        }
-        Ok(())
-    }
-}
-
-/// A size with two decimals: `1.23MB`, `65B`.
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if count < 1000 {
-        return format!("{count}B");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "two decimals of it are shown")]
-    let mut value = count as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.995 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    format!("{value:.2}{}", UNITS[unit])
 }
 
 /// The line that ends a block.

@@ -3,6 +3,7 @@
 //! Everything goes through [`sandbox::Sandbox`]. `GANTRY_BIN` names the program to test; without
 //! it, it is the one that cargo built. So this binary can be copied and run by another user.
 
+mod base;
 mod sandbox;
 
 mod archives;

@@ -8,10 +8,11 @@ use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::base::busybox_tar;
 
 /// See the module.
 pub(crate) struct Sandbox {
@@ -259,41 +260,4 @@ pub(crate) fn filters() -> insta::Settings {
 pub(crate) fn required(what: &str) -> bool {
     let list = std::env::var("GANTRY_TEST_REQUIRE").unwrap_or_default();
     list.split(',').any(|word| word.trim() == what)
-}
-
-/// The tar of a small root filesystem around the host's static busybox; made once a process.
-fn busybox_tar() -> &'static [u8] {
-    static TAR: OnceLock<Vec<u8>> = OnceLock::new();
-    TAR.get_or_init(|| {
-        let busybox = fs_err::read("/bin/busybox").expect("busybox-static is needed for tests");
-        let applets = Command::new("/bin/busybox").arg("--list").output().unwrap();
-        let applets = String::from_utf8(applets.stdout).unwrap();
-        let mut tar = tar::Builder::new(Vec::new());
-        let mut add = |path: &str, kind: tar::EntryType, mode: u32, data: &[u8], link: &str| {
-            let mut header = tar::Header::new_ustar();
-            header.set_entry_type(kind);
-            header.set_mode(mode);
-            header.set_size(data.len() as u64);
-            header.set_mtime(0);
-            match link {
-                "" => tar.append_data(&mut header, path, data).unwrap(),
-                link => tar.append_link(&mut header, path, link).unwrap(),
-            }
-        };
-        for (path, mode) in
-            [("bin/", 0o755), ("etc/", 0o755), ("home/", 0o755), ("root/", 0o700), ("tmp/", 0o1777)]
-        {
-            add(path, tar::EntryType::Directory, mode, b"", "");
-        }
-        add("bin/busybox", tar::EntryType::Regular, 0o755, &busybox, "");
-        for applet in applets.lines().filter(|applet| *applet != "busybox") {
-            add(&format!("bin/{applet}"), tar::EntryType::Symlink, 0o777, b"", "busybox");
-        }
-        let passwd =
-            "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n";
-        add("etc/passwd", tar::EntryType::Regular, 0o644, passwd.as_bytes(), "");
-        let group = "root:x:0:\nstaff:x:50:nobody\nnogroup:x:65534:\n";
-        add("etc/group", tar::EntryType::Regular, 0o644, group.as_bytes(), "");
-        tar.into_inner().unwrap()
-    })
 }

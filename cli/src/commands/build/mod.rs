@@ -2,19 +2,20 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `args` | the flags |
 //! | `source` | where Dockerfile and context come from |
 //! | `output` | `--output` |
 //! | `values` | flags whose values have parts |
 //! | `request` | arguments as typed → a build as meant |
 //! | `outcome` | what is said and written when it is over |
 
+mod args;
 mod outcome;
 mod output;
 mod request;
 mod source;
 pub(crate) mod values;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,160 +24,13 @@ use gantry_executor::{BuildError, BuildOutcome, BuildRequest};
 use gantry_image::Reference;
 use gantry_sandbox::Host;
 use gantry_solver::CancelToken;
-use gantry_solver::op::Ulimit;
 
 use super::Context;
 use crate::progress::{Mode, Progress, Warnings};
-use crate::ui::{Failure, human};
+use crate::ui::Failure;
 use crate::{privilege, signals};
-use output::OutputSpec;
-use values::{ExtraHost, KeyValue, SecretSource};
 
-/// Build an image from a Dockerfile
-#[derive(Debug, clap::Args)]
-#[command(override_usage = "gantry build [OPTIONS] PATH | -")]
-pub(crate) struct BuildArgs {
-    /// Directory of the build context; `-` reads a tar, or a Dockerfile without a context
-    #[arg(value_name = "PATH | -")]
-    context: Option<String>,
-    /// Add a custom host-to-IP mapping (format: `host:ip`)
-    #[arg(long = "add-host", value_name = "strings")]
-    add_hosts: Vec<ExtraHost>,
-    /// Allow extra privileged entitlement (e.g., `network.host`, `security.insecure`)
-    #[arg(long, value_name = "strings", value_delimiter = ',')]
-    allow: Vec<String>,
-    /// Set build-time variables
-    #[arg(long = "build-arg", value_name = "stringArray")]
-    build_args: Vec<KeyValue>,
-    /// Additional build contexts (e.g., name=path)
-    #[arg(long = "build-context", value_name = "stringArray")]
-    build_contexts: Vec<String>,
-    /// Name of the Dockerfile (default: `PATH/Dockerfile`)
-    #[arg(short, long, value_name = "string")]
-    file: Option<String>,
-    /// Write the image ID to a file
-    #[arg(long, value_name = "string")]
-    iidfile: Option<PathBuf>,
-    /// Set metadata for an image
-    #[arg(long = "label", value_name = "stringArray")]
-    labels: Vec<KeyValue>,
-    /// Shorthand for `--output=type=docker`
-    #[arg(long)]
-    load: bool,
-    /// Write build result metadata to a file
-    #[arg(long, value_name = "string")]
-    metadata_file: Option<PathBuf>,
-    /// Set the networking mode for the `RUN` instructions during build
-    #[arg(long, value_name = "string", default_value = "default")]
-    network: String,
-    /// Do not use cache when building the image
-    #[arg(long)]
-    no_cache: bool,
-    /// Do not cache specified stages
-    #[arg(long, value_name = "stringArray", value_delimiter = ',')]
-    no_cache_filter: Vec<String>,
-    /// Output destination (format: `type=local,dest=path`)
-    #[arg(short, long = "output", value_name = "stringArray")]
-    outputs: Vec<OutputSpec>,
-    /// Set target platform for build
-    #[arg(long, value_name = "stringArray", value_delimiter = ',')]
-    platform: Vec<String>,
-    /// Set type of progress output. Use plain to show container output
-    #[arg(long, value_name = "string", env = "BUILDKIT_PROGRESS", hide_env_values = true)]
-    progress: Option<Mode>,
-    /// Exit with the exit code of the step that failed, instead of 1
-    #[arg(long)]
-    propagate_exit_code: bool,
-    /// Always attempt to pull all referenced images
-    #[arg(long)]
-    pull: bool,
-    /// Suppress the build output and print image ID on success
-    #[arg(short, long)]
-    quiet: bool,
-    /// Secret to expose to the build (format: `id=mysecret[,src=/local/secret]`)
-    #[arg(long = "secret", value_name = "stringArray")]
-    secrets: Vec<SecretSource>,
-    /// Shared memory size for build containers
-    #[arg(long, value_name = "bytes", value_parser = human::parse_size)]
-    shm_size: Option<u64>,
-    /// Image identifier (format: `[registry/]repository[:tag]`)
-    #[arg(short, long = "tag", value_name = "stringArray")]
-    tags: Vec<String>,
-    /// Set the target build stage to build
-    #[arg(long, value_name = "string")]
-    target: Option<String>,
-    /// Ulimit options
-    #[arg(long = "ulimit", value_name = "ulimit", value_parser = values::parse_ulimit)]
-    ulimits: Vec<Ulimit>,
-    #[command(flatten)]
-    limits: Limits,
-    #[command(flatten)]
-    legacy: Legacy,
-}
-
-/// What `RUN` steps may take of the machine.
-#[derive(Debug, clap::Args)]
-struct Limits {
-    /// Memory limit
-    #[arg(short, long, value_name = "bytes", value_parser = human::parse_size, hide = true)]
-    memory: Option<u64>,
-    /// Swap limit equal to memory plus swap: '-1' to enable unlimited swap
-    #[arg(long, value_name = "bytes", allow_hyphen_values = true, hide = true)]
-    memory_swap: Option<String>,
-    /// CPU shares (relative weight)
-    #[arg(short, long, value_name = "int", hide = true)]
-    cpu_shares: Option<u64>,
-    /// Limit the CPU CFS (Completely Fair Scheduler) period
-    #[arg(long, value_name = "int", hide = true)]
-    cpu_period: Option<u64>,
-    /// Limit the CPU CFS (Completely Fair Scheduler) quota
-    #[arg(long, value_name = "int", hide = true)]
-    cpu_quota: Option<i64>,
-    /// CPUs in which to allow execution (0-3, 0,1)
-    #[arg(long, value_name = "string", hide = true)]
-    cpuset_cpus: Option<String>,
-    /// MEMs in which to allow execution (0-3, 0,1)
-    #[arg(long, value_name = "string", hide = true)]
-    cpuset_mems: Option<String>,
-    /// Set the parent cgroup for the `RUN` instructions during build
-    #[arg(long, value_name = "string", hide = true)]
-    cgroup_parent: Option<String>,
-}
-
-/// Flags of docker's classic builder that mean nothing here, and are said to.
-#[derive(Debug, clap::Args)]
-struct Legacy {
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    rm: Option<bool>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    force_rm: Option<bool>,
-    #[arg(long, hide = true)]
-    compress: bool,
-    #[arg(long, hide = true)]
-    squash: bool,
-    #[arg(long, hide = true)]
-    isolation: Option<String>,
-    #[arg(long, hide = true)]
-    security_opt: Vec<String>,
-    /// How root filesystems are put together: `auto` or `copying`.
-    #[arg(long, hide = true, env = "GANTRY_SNAPSHOTTER", default_value = "auto")]
-    snapshotter: String,
-}
-
-impl Legacy {
-    /// The flags that were given in vain.
-    fn ignored(&self) -> Vec<&'static str> {
-        let given = [
-            (self.rm.is_some(), "--rm"),
-            (self.force_rm.is_some(), "--force-rm"),
-            (self.compress, "--compress"),
-            (self.squash, "--squash"),
-            (self.isolation.is_some(), "--isolation"),
-            (!self.security_opt.is_empty(), "--security-opt"),
-        ];
-        given.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect()
-    }
-}
+pub(crate) use args::BuildArgs;
 
 pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failure> {
     let mode = mode(args)?;

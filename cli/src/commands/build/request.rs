@@ -7,7 +7,9 @@ use gantry_image::Platform;
 use gantry_solver::NoCache;
 use gantry_solver::op;
 
-use super::{BuildArgs, Limits, output, parse_tag, source};
+use super::args::{BuildArgs, Limits};
+use super::values::KeyValue;
+use super::{output, parse_tag, source};
 use crate::settings;
 use crate::ui::{Failure, human};
 
@@ -70,7 +72,7 @@ pub(super) fn make(args: &BuildArgs, path: &str) -> Result<BuildRequest, Failure
 
 /// `--build-arg K` takes the value of the environment, and counts for nothing if there is none.
 fn build_args(args: &BuildArgs) -> BTreeMap<String, String> {
-    let value = |arg: &super::KeyValue| match &arg.value {
+    let value = |arg: &KeyValue| match &arg.value {
         Some(value) => Some(value.clone()),
         None => std::env::var(&arg.key).ok(),
     };
