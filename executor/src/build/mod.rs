@@ -1,5 +1,6 @@
 //! The way of a build: contexts → Dockerfile → graph → solved → outputs.
 
+mod checks;
 mod events;
 mod options;
 mod outputs;
@@ -16,6 +17,7 @@ use gantry_solver::lower::{HistoryItem, LowerErrors, Lowered, lower};
 use gantry_solver::scheduler::World;
 use gantry_solver::{CancelToken, Graph, Observer, Options, SolveError, Solved, VertexId, solve};
 
+use self::checks::Checks;
 use self::events::Held;
 use self::options::lower_options;
 use crate::diffs::Diffs;
@@ -163,7 +165,6 @@ impl<'a> Build<'a> {
         let graph = Arc::new(lowered.graph);
         self.executor.set_graph(Arc::clone(&graph));
         self.executor.set_diffs(Diffs::new(self.store.clone(), epoch));
-        self.warnings.extend(lowered.warnings);
         let world = World {
             store: Arc::clone(&self.steps) as _,
             work: Arc::clone(&self.executor) as _,
@@ -198,9 +199,22 @@ impl<'a> Build<'a> {
         self.warnings.extend(parsed.diagnostics);
         let resolver = Resolver { store: self.store.clone(), steps: Arc::clone(&self.steps) };
         let options = lower_options(&mut self.request);
-        lower(&parsed.dockerfile, &options, &resolver)
-            .await
-            .map_err(|LowerErrors(diagnostics)| self.wrong(diagnostics))
+        let checks = Checks::new(&options.build_args)
+            .map_err(|error| self.wrong(vec![Diagnostic::error_in_file(error)]))?;
+        let dockerfile = &parsed.dockerfile;
+        let lowered = match lower(dockerfile, &options, &resolver).await {
+            Ok(lowered) => lowered,
+            Err(LowerErrors(mut diagnostics)) => {
+                diagnostics.extend(checks.merge(dockerfile, Vec::new()));
+                return Err(self.wrong(diagnostics));
+            }
+        };
+        let Lowered { warnings, .. } = lowered;
+        self.warnings.extend(checks.merge(dockerfile, warnings));
+        if let Some(error) = checks.violation(dockerfile, &self.warnings) {
+            return Err(self.wrong(vec![error]));
+        }
+        Ok(Lowered { warnings: Vec::new(), ..lowered })
     }
 
     fn wrong(&mut self, mut diagnostics: Vec<Diagnostic>) -> BuildError {

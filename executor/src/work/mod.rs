@@ -225,6 +225,11 @@ impl Executor {
     }
 
     fn run(&self, task: &Task) -> Result<Done, Fault> {
+        if self.single_id() {
+            let message = "Only one user ID is available: all files belong to root, and steps can \
+                           run as nobody else; `gantry info` says what is missing";
+            self.warn_once(&task.events, "ids", message.to_owned());
+        }
         let done = match &task.op {
             Op::Run(op) => run::execute(self, task, op),
             Op::Copy(op) => copy::execute(self, task, op),

@@ -87,6 +87,25 @@ fn no_cache_runs_and_keeps_the_image_if_nothing_came_out_differently() {
 }
 
 #[test]
+fn what_is_unwise_is_told_and_can_fail_the_build() {
+    needs_root!();
+    let sandbox = Sandbox::new();
+    let text = "FROM busybox as one\nMAINTAINER me\nWORKDIR rel\n";
+    let codes = |built: &crate::common::Built| {
+        built.outcome.warnings.iter().filter_map(|w| w.code).collect::<Vec<_>>()
+    };
+    let built = sandbox.build(text);
+    assert_eq!(codes(&built), ["FromAsCasing", "MaintainerDeprecated", "WorkdirRelativePath"]);
+    let mut request = sandbox.request(text);
+    let options = "skip=FromAsCasing,MaintainerDeprecated,WorkdirRelativePath;error=true";
+    request.build_args.insert("BUILDKIT_DOCKERFILE_CHECK".into(), options.into());
+    assert_eq!(codes(&sandbox.run(request)), Vec::<&str>::new());
+    let error = sandbox.fail(&format!("# check=error=true\n{text}"));
+    let text = crate::common::explain(&error);
+    assert!(text.contains("lint violation found for rules: FromAsCasing"), "{text}");
+}
+
+#[test]
 fn only_what_the_target_needs_is_built() {
     needs_root!();
     let sandbox = Sandbox::new();
