@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gantry_cache::{FsckOptions, Severity};
+use gantry_cache::{FsckOptions, OpenOptions, Severity, Store, StoreError};
 
 use super::Context;
 use crate::privilege;
@@ -25,11 +25,28 @@ pub(crate) fn run(args: &FsckArgs, context: &Context) -> Result<ExitCode, Failur
     if let Some(code) = privilege::escalate(&gantry_sandbox::probe())? {
         return Ok(code);
     }
-    let Some(store) = context.existing_store()? else {
+    let root = context.root()?;
+    let check = || match Store::open_existing(&root)? {
+        Some(store) => store.fsck(FsckOptions { deep: args.deep, repair: args.repair }).map(Some),
+        None => Ok(None),
+    };
+    let report = match check() {
+        Err(StoreError::Damaged { path, .. }) if args.repair => {
+            let aside = Store::set_aside(&root)?;
+            context.ui.line(format_args!(
+                "damage: `{}` can't be read: it lies at `{}` now, and a new one takes its place",
+                path.display(),
+                aside.display()
+            ))?;
+            Store::open(&root, OpenOptions { create: true, ..OpenOptions::default() })?;
+            check()?
+        }
+        report => report?,
+    };
+    let Some(report) = report else {
         context.ui.line("There is no store yet")?;
         return Ok(ExitCode::SUCCESS);
     };
-    let report = store.fsck(FsckOptions { deep: args.deep, repair: args.repair })?;
     for problem in &report.problems {
         let severity = match problem.severity {
             Severity::Leftover => "leftover",

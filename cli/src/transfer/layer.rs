@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use gantry_cache::{LayerId, Store, WorkDir};
+use gantry_cache::{LayerId, Lease, Store, WorkDir};
 use gantry_image::archive::{Archive, ArchivedLayer};
 use gantry_image::compress::{self, Compression};
 use gantry_image::layer::{self, Limits, Unpacked};
@@ -27,9 +27,14 @@ pub(super) fn bring(
     name: &str,
     layer: &ArchivedLayer,
     store: &Store,
-    work: &WorkDir,
+    (work, lease): (&WorkDir, &Lease),
 ) -> Result<Brought, TransferError> {
-    if let Some(known) = store.layers().get(&LayerId::from_diff_id(&layer.diff_id))? {
+    let id = LayerId::from_diff_id(&layer.diff_id);
+    // Kept first and looked for then: in the other order it might be pruned in between.
+    let gone = lease.keep_layers(&[id])?;
+    if gone.is_empty()
+        && let Some(known) = store.layers().get(&id)?
+    {
         let size = match known.size {
             Some(size) => size,
             None => store.layers().ensure_manifest(&known.id)?.total_size(),

@@ -40,6 +40,7 @@ pub(crate) fn load(
     store: &Store,
 ) -> Result<Vec<Loaded>, TransferError> {
     let work = store.work_dir()?;
+    let lease = store.lease()?;
     let spool_dir = work.scratch().join("spool");
     fs_err::create_dir(&spool_dir).map_err(TransferError::io("create a spool"))?;
     let mut spool = DirectorySpool::new(&spool_dir);
@@ -59,7 +60,7 @@ pub(crate) fn load(
         let mut layers = Vec::with_capacity(image.layers.len());
         let mut size = 0;
         for layer in &image.layers {
-            let brought = bring(&archive, name, layer, store, &work)?;
+            let brought = bring(&archive, name, layer, store, (&work, &lease))?;
             layers.push(brought.id);
             size += brought.size;
         }

@@ -33,6 +33,27 @@ fn damage_is_found_and_removed() {
 }
 
 #[test]
+fn a_database_beyond_reading_is_set_aside() {
+    use std::os::unix::fs::FileExt as _;
+    let sandbox = built();
+    let path = sandbox.store().join("gantry.db");
+    for suffix in ["-wal", "-shm"] {
+        // There is none if the last process could write all back.
+        let _ = fs_err::remove_file(sandbox.store().join(format!("gantry.db{suffix}")));
+    }
+    let pages = fs_err::metadata(&path).unwrap().len().saturating_sub(4096);
+    let file = fs_err::OpenOptions::new().write(true).open(&path).unwrap();
+    file.file().write_all_at(&vec![0xaa; usize::try_from(pages).unwrap()], 4096).unwrap();
+    let error = sandbox.gantry(["build", "."]).code(1).stderr;
+    assert!(error.contains("is damaged") && error.contains("gantry fsck --repair"), "{error}");
+    let mended = sandbox.gantry(["fsck", "--repair"]).success().stdout;
+    assert!(mended.contains("gantry.db.damaged-"), "{mended}");
+    assert_eq!(sandbox.gantry(["images", "-q"]).success().stdout, "");
+    let sandbox = sandbox.with_busybox();
+    sandbox.gantry(["build", "-q", "."]).success();
+}
+
+#[test]
 fn every_byte_is_accounted_for() {
     let sandbox = built();
     let listed = sandbox.gantry(["du", "--format", "json"]).success().stdout;
