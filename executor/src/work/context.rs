@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gantry_parser::ignore::IgnoreFile;
 use gantry_solver::op::Selection;
 use gantry_tree::{
-    FileKind, Follow, KnownFn, Manifest, Root, ScanOptions, TreePath, Verdict, View, scan,
+    FileKind, Follow, KnownFn, Manifest, Root, Scan, ScanOptions, TreePath, Verdict, View, scan,
 };
 
 use super::fault::Fault;
@@ -38,12 +38,20 @@ pub(crate) struct Ignore {
 /// The files that a selection takes.
 #[derive(Debug)]
 pub(crate) struct Selected {
-    /// Everything chosen, and the directories on the way.
-    pub(crate) manifest: Manifest,
+    /// Everything chosen, and the directories on the way; all of it root's.
+    scan: Option<Scan>,
+    nothing: Manifest,
     /// What the source paths stand for.
     pub(crate) chosen: Vec<Chosen>,
     /// The digest of it all.
     pub(crate) digest: [u8; 32],
+}
+
+impl Selected {
+    /// Everything chosen, and the directories on the way; all of it root's.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        self.scan.as_ref().map_or(&self.nothing, |scan| &scan.manifest)
+    }
 }
 
 impl LocalContext {
@@ -82,9 +90,7 @@ impl LocalContext {
             _ => None,
         };
         let filter = |path: &TreePath, kind: FileKind| {
-            let chosen = whole.contains(path.as_bytes())
-                || path.ancestors().any(|above| whole.contains(above.as_bytes()));
-            if !chosen {
+            if !is_within(&whole, path.as_bytes()) {
                 return if ways.contains(path) { Verdict::Descend } else { Verdict::Skip };
             }
             if let Some(below) = pruned.and_then(|base| path.strip_prefix(base))
@@ -103,22 +109,21 @@ impl LocalContext {
             workers: index.workers(),
             ..ScanOptions::default()
         };
-        let scan = if chosen.is_empty() { None } else { Some(scan(&self.root, &options)?) };
-        let manifest = match scan {
-            Some(scan) => {
-                self.index.learn(&scan);
-                roots_own(scan.manifest)?
-            }
-            None => Manifest::default(),
-        };
-        let view = View::new(&[&manifest]);
-        let digest = picked::digest(&view, &picked::pick(&view, &chosen, &exclude));
-        Ok(Selected { manifest, chosen, digest })
+        let mut scan = if chosen.is_empty() { None } else { Some(scan(&self.root, &options)?) };
+        if let Some(scan) = &mut scan {
+            self.index.note(scan);
+            scan.manifest = roots_own(std::mem::take(&mut scan.manifest))?;
+        }
+        let mut selected = Selected { scan, nothing: Manifest::default(), chosen, digest: [0; 32] };
+        let view = View::new(&[selected.manifest()]);
+        selected.digest = picked::digest(&view, &picked::pick(&view, &selected.chosen, &exclude));
+        Ok(selected)
     }
 
     /// Writes down what was learnt of the files; a failure costs the next build some time only.
     pub(crate) fn save_index(&self) {
-        self.index.save();
+        let selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        self.index.save(selected.values().filter_map(|selected| selected.scan.as_ref()));
     }
 
     /// Says so if a path is missing only because the ignore file drops it.
@@ -162,6 +167,15 @@ impl LocalContext {
             None => error.into(),
         }
     }
+}
+
+/// Says whether a path is in a set, or something above it. Asked for every file of a context, so
+/// it allocates nothing.
+fn is_within(set: &HashSet<&[u8]>, path: &[u8]) -> bool {
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    set.contains(&b""[..])
+        || set.contains(path)
+        || slashes.map(|(at, _)| &path[..at]).any(|above| set.contains(above))
 }
 
 /// What a pattern list says of a path, in the words of a scan.

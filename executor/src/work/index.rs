@@ -1,6 +1,7 @@
 //! [`Index`]: what earlier builds know of the files of a context, loaded once and written back.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use gantry_cache::{ContextIndex, ContextIndexBuilder, Store};
@@ -16,27 +17,21 @@ pub(crate) struct Index {
     /// What tells this context from others; `None` for one that no later build can see again.
     id: Option<Vec<u8>>,
     loaded: OnceLock<Known>,
-    learnt: Mutex<Learnt>,
+    /// When the first file of this build was looked at.
+    started: SystemTime,
+    /// Some file was read, so the index is no longer what it could be.
+    stale: AtomicBool,
 }
 
 /// What was known when the build began.
 #[derive(Debug)]
 pub(crate) struct Known(Option<ContextIndex>);
 
-#[derive(Debug)]
-struct Learnt {
-    /// When the first file of this build was looked at.
-    started: SystemTime,
-    files: Vec<(TreePath, Stat, ContentId)>,
-    /// Some file was read, so the index is no longer what it could be.
-    stale: bool,
-}
-
 impl Index {
     /// Makes the index of the context `id`. Reads nothing yet.
     pub(crate) fn new(store: Store, id: Option<Vec<u8>>) -> Self {
-        let learnt = Learnt { started: SystemTime::now(), files: Vec::new(), stale: false };
-        Self { store, id, loaded: OnceLock::new(), learnt: Mutex::new(learnt) }
+        let (loaded, stale) = (OnceLock::new(), AtomicBool::new(false));
+        Self { store, id, loaded, started: SystemTime::now(), stale }
     }
 
     /// Returns what is known. An index that can't be read means that files are read.
@@ -47,28 +42,22 @@ impl Index {
         })
     }
 
-    /// Takes in what a scan of this build found.
-    pub(crate) fn learn(&self, scan: &Scan) {
-        if self.id.is_none() {
-            return;
+    /// Notes whether a scan of this build had to read a file.
+    pub(crate) fn note(&self, scan: &Scan) {
+        if scan.files_read > 0 {
+            self.stale.store(true, Ordering::Relaxed);
         }
-        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.stale |= scan.files_read > 0;
-        let files = scan.indexable().map(|(path, stat, content)| (path.clone(), *stat, content));
-        learnt.files.extend(files);
     }
 
-    /// Writes what was learnt, if it is anything new. It only saves time: failing is no error.
-    pub(crate) fn save(&self) {
+    /// Writes what the scans of this build found, if it is anything new. It only saves time:
+    /// failing is no error.
+    pub(crate) fn save<'s>(&self, scans: impl Iterator<Item = &'s Scan>) {
         let Some(id) = &self.id else { return };
-        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::take(&mut learnt.stale) {
+        if !self.stale.swap(false, Ordering::Relaxed) {
             return;
         }
-        let mut builder = ContextIndexBuilder::new(learnt.started);
-        for (path, stat, content) in learnt.files.drain(..) {
-            builder.add(&path, &stat, content);
-        }
+        let mut builder = ContextIndexBuilder::new(self.started);
+        scans.for_each(|scan| builder.add_scan(scan));
         let _ = self.store.contexts().save(id, builder);
     }
 }

@@ -267,7 +267,7 @@ impl Work for Executor {
     fn describe(&self, op: &Op) -> Option<Value> {
         let Op::Context(op) = op else { return None };
         let selected = self.context(&op.name).ok()?.select(&op.selection).ok()?;
-        Some(picked::describe(&selected.manifest))
+        Some(picked::describe(selected.manifest()))
     }
 
     fn content(&self, snapshot: &Snapshot, selection: &Selection) -> Result<[u8; 32], StepError> {

@@ -53,7 +53,7 @@ impl<'a> Sources<'a> {
         if let Op::Context(op) = &from.op {
             let context = self.executor.context(&op.name)?;
             let selected: Arc<Selected> = context.select(&op.selection)?;
-            let manifests = [&selected.manifest];
+            let manifests = [selected.manifest()];
             let view = View::new(&manifests);
             let chosen = own_choice(&selected.chosen, &op.selection, path);
             let source = Source {

@@ -30,8 +30,8 @@ pub(super) fn bind(
         let from = own_path(&selected.chosen, &op.selection, source).ok_or_else(not_found)?;
         make(scratch)?;
         let root = context.root();
-        merge::merge_context(executor, root, &selected.manifest, &from, scratch)?;
-        let is_dir = from.is_root() || selected.manifest.get(&from).is_some_and(|e| e.is_dir());
+        merge::merge_context(executor, root, selected.manifest(), &from, scratch)?;
+        let is_dir = from.is_root() || selected.manifest().get(&from).is_some_and(|e| e.is_dir());
         return Ok(shown(scratch, &from, is_dir));
     }
     let stack = Stack::open(&executor.store, &input.snapshot)?;
