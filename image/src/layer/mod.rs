@@ -7,7 +7,8 @@
 //! opaque     opaque marks ─► explicit whiteouts, given what lies below
 //!
 //! header     one ustar block and its PAX records, written
-//! members    the entry loop over a tar that isn't trusted: PAX, GNU, base-256, sparse
+//! members    the loop from header to header of a tar that isn't trusted
+//! member     a header's fields with PAX and GNU extensions applied
 //! data       the current member's data, and the holes in it
 //! fields     a header's fields: numbers, names, checksum
 //! pax        what PAX records say
@@ -24,9 +25,11 @@ mod data;
 mod error;
 mod fields;
 mod header;
+mod member;
 mod members;
 mod name;
 mod opaque;
+mod options;
 mod pax;
 mod place;
 mod sparse;
@@ -36,10 +39,12 @@ mod write;
 pub use error::LayerError;
 pub use members::Limits;
 pub use opaque::expand_opaque;
-pub use unpack::{Devices, Ids, Note, UnpackOptions, Unpacked, index, unpack};
+pub use options::{Devices, Ids, Note, UnpackOptions, Unpacked};
+pub use unpack::{index, unpack};
 pub use write::{Opener, diff_id, tar_size, write_tar};
 
 pub(crate) use data::Chunk;
 pub(crate) use header::{BLOCK, END, Header, Kind};
-pub(crate) use members::{MemberKind, Members};
+pub(crate) use member::MemberKind;
+pub(crate) use members::Members;
 pub(crate) use name::{link_target, plain};

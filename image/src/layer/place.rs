@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::LayerError;
 use super::collect::{Meta, Preparation};
-use super::unpack::{Devices, Ids, Note, Notes, UnpackOptions};
+use super::options::{Devices, Ids, Note, Notes, UnpackOptions};
 
 pub(super) struct Placer<'a> {
     root: &'a Root,
@@ -27,6 +27,7 @@ pub(super) struct Placer<'a> {
 pub(super) struct Placed {
     file: File,
     path: TreePath,
+    ends_in_hole: bool,
 }
 
 impl<'a> Placer<'a> {
@@ -77,7 +78,7 @@ impl<'a> Placer<'a> {
     /// Starts a file.
     pub(super) fn file(&mut self, path: &TreePath) -> Result<Placed, LayerError> {
         let file = self.within(path, |dir, name| dir.create_file(name, 0o600))?;
-        Ok(Placed { file, path: path.clone() })
+        Ok(Placed { file, path: path.clone(), ends_in_hole: false })
     }
 
     /// Sets what a complete file has beside its bytes.
@@ -88,14 +89,12 @@ impl<'a> Placer<'a> {
         meta: &Meta,
         notes: &mut Notes,
     ) -> Result<(), LayerError> {
-        let Placed { file, path } = placed;
+        let Placed { file, path, ends_in_hole } = placed;
         let failed = |action| {
             let path = path.clone();
             move |source: io::Error| io_error(&path, action, source)
         };
-        let end = (&file).stream_position().map_err(failed("write"))?;
-        let stored = file.metadata().map_err(failed("stat"))?.len();
-        if end != stored {
+        if ends_in_hole {
             file.set_len(size).map_err(failed("resize"))?;
         }
         if self.options.ids == Ids::Full {
@@ -255,11 +254,13 @@ impl<'a> Placer<'a> {
 impl Placed {
     /// Appends bytes.
     pub(super) fn write(&mut self, data: &[u8]) -> Result<(), LayerError> {
+        self.ends_in_hole = false;
         self.file.write_all(data).map_err(|err| io_error(&self.path, "write", err))
     }
 
     /// Leaves out zeros.
     pub(super) fn hole(&mut self, size: u64) -> Result<(), LayerError> {
+        self.ends_in_hole = true;
         let offset = i64::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge));
         let moved = offset.and_then(|offset| self.file.seek(SeekFrom::Current(offset)));
         moved.map(drop).map_err(|err| io_error(&self.path, "seek in", err))

@@ -1,107 +1,20 @@
 //! Unpacking a layer's tar, and reading its manifest alone; the tar isn't trusted.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
 
-use gantry_tree::{ContentId, Dialect, Manifest, Node, Root, TreePath};
+use gantry_tree::{ContentId, Node, Root, TreePath};
 
 use super::LayerError;
 use super::collect::{Collector, Meta};
 use super::data::Chunk;
-use super::members::{Limits, Member, MemberKind, Members};
+use super::member::{Member, MemberKind};
+use super::members::{Limits, Members};
 use super::name::{Meaning, link_target, meaning};
+use super::options::{Note, Notes, UnpackOptions, Unpacked};
 use super::place::Placer;
 use crate::digest::{DiffId, HashReader};
 
 const BUFFER: usize = 256 << 10;
-const NOTES: usize = 1000;
-
-/// How a layer is unpacked.
-#[derive(Clone, Debug)]
-pub struct UnpackOptions {
-    /// Which overlay attributes mark opaque directories.
-    pub dialect: Dialect,
-    /// Which owners this process may set.
-    pub ids: Ids,
-    /// What becomes of device nodes.
-    pub devices: Devices,
-    /// When to give up.
-    pub limits: Limits,
-}
-
-/// Which owners can be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Ids {
-    /// Any; failing to set one is an error.
-    #[default]
-    Full,
-    /// Only one's own: files keep the owner they get, and attributes that need privileges are
-    /// skipped. The manifest says what the layer says all the same.
-    Single,
-}
-
-/// What becomes of character and block devices (whiteouts are no devices here).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Devices {
-    /// They are made.
-    #[default]
-    Create,
-    /// They are skipped with a [`Note`], as in a user namespace. The manifest lists them.
-    Skip,
-}
-
-impl UnpackOptions {
-    /// As real root: everything can be made.
-    #[must_use]
-    pub fn root() -> Self {
-        Self {
-            dialect: Dialect::OverlayTrusted,
-            ids: Ids::Full,
-            devices: Devices::Create,
-            limits: Limits::default(),
-        }
-    }
-
-    /// In a user namespace, with many ids or a single one.
-    #[must_use]
-    pub fn rootless(ids: Ids) -> Self {
-        Self {
-            dialect: Dialect::OverlayUser,
-            ids,
-            devices: Devices::Skip,
-            limits: Limits::default(),
-        }
-    }
-}
-
-/// What was read.
-#[derive(Clone, Debug)]
-pub struct Unpacked {
-    /// What the layer holds.
-    pub manifest: Manifest,
-    /// The digest of the tar, all of it, also what follows its end mark.
-    pub diff_id: DiffId,
-    /// How many bytes the tar has.
-    pub size: u64,
-    /// What was done differently from what the tar says.
-    pub notes: Vec<Note>,
-}
-
-/// Something that isn't in the tree as the tar has it. Not more than 1,000 are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Note {
-    /// A device node was skipped.
-    Device(TreePath),
-    /// An extended attribute could not be set here, or is overlayfs's own and was dropped.
-    Xattr {
-        /// Of which entry.
-        path: TreePath,
-        /// Its name.
-        name: Vec<u8>,
-    },
-    /// A directory that the tar leaves out was added: root's, mode 0755, time 0.
-    Implied(TreePath),
-}
 
 /// Unpacks a (decompressed) layer tar below `dest`, an empty directory, in overlay form: whiteouts
 /// as character devices 0/0, opaque directories by the dialect's attribute. In a plain tree both are
@@ -127,24 +40,13 @@ pub fn index(tar: &mut dyn Read, limits: &Limits) -> Result<Unpacked, LayerError
     read(tar, limits, None)
 }
 
-/// The notes so far.
-#[derive(Default)]
-pub(super) struct Notes(Vec<Note>);
-
-impl Notes {
-    pub(super) fn add(&mut self, note: Note) {
-        if self.0.len() < NOTES {
-            self.0.push(note);
-        }
-    }
-}
-
 fn read(
     tar: &mut dyn Read,
     limits: &Limits,
     placer: Option<Placer<'_>>,
 ) -> Result<Unpacked, LayerError> {
-    let mut tar = HashReader::new(tar);
+    // Headers are read block by block; a file or pipe shouldn't be.
+    let mut tar = HashReader::new(BufReader::with_capacity(BUFFER, tar));
     let mut unpacking = Unpacking {
         members: Members::new(&mut tar, *limits),
         collector: Collector::default(),
