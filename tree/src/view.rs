@@ -44,6 +44,11 @@ impl<'a> View<'a> {
         Self { layers: layers.to_vec() }
     }
 
+    /// Returns the layer of that index.
+    pub fn layer(&self, index: usize) -> Option<&'a Manifest> {
+        self.layers.get(index).copied()
+    }
+
     /// Returns what lies at `path`, following links inside the root as `follow` says.
     /// Nothing there, a loop and a file in place of a directory all are `None`.
     pub fn lookup(&self, path: &TreePath, follow: Follow) -> Option<Found<'a>> {

@@ -1,7 +1,28 @@
 //! [`copy`]: a plan becomes a fresh directory and its manifest.
+//!
+//! The plan says what shall be there to the last bit, so planning ([`CopyPlan::add`] and friends)
+//! is a matter of entries and touches no file; copying then asks the source for bytes only. Files
+//! are hashed as they pass through.
+//!
+//! ```text
+//! items ─► layout ─► make: directories and files, in parallel ─► links ─► directories' own metadata
+//!            └─► donor: which files need no copy at all
+//! ```
+
+mod bytes;
+mod chmod;
+mod donor;
+mod finish;
+mod layout;
+mod make;
+mod plan;
+
+use std::os::fd::AsFd;
 
 use crate::scan::Dialect;
-use crate::{Entry, Manifest, ManifestError, Root, Time, TreeError, TreePath};
+use crate::{Entry, Manifest, Root, Time, TreeError, TreePath, error};
+
+pub use chmod::Chmod;
 
 /// One thing to make: `entry` says exactly what shall be there (path, owner, mode, time,
 /// attributes), the source only gives a regular file's bytes.
@@ -9,10 +30,13 @@ use crate::{Entry, Manifest, ManifestError, Root, Time, TreeError, TreePath};
 pub struct CopyItem {
     /// Which of the sources, by index.
     pub tree: usize,
-    /// The path there: of the file itself, never of a hard link to it. Two items of one source
-    /// are one inode, and so become hard links of each other. Ignored where the entry has no bytes.
+    /// The path there: of the file itself, never of a hard link to it. Only looked at where the
+    /// entry has bytes, or is `linked`.
     pub source: TreePath,
-    /// What shall be made. Its node is never a [`crate::Node::HardLink`]: `source` says that.
+    /// In the source this was one of several names. All items of the same source are then made one
+    /// inode, as long as their owner, mode, time and attributes agree.
+    pub linked: bool,
+    /// What shall be made. Its node is never a [`crate::Node::HardLink`]: `linked` says that.
     pub entry: Entry,
 }
 
@@ -26,10 +50,6 @@ pub struct Overrides {
     /// A fixed modification time.
     pub mtime: Option<Time>,
 }
-
-/// A parsed `--chmod`: octal, or symbolic as `u=rwX,go=rX`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chmod(Vec<()>);
 
 /// An earlier layer whose files may be linked instead of copied.
 ///
@@ -65,12 +85,12 @@ pub struct CopyPlan<'a> {
     pub dialect: Dialect,
     /// What to do with files at the destination.
     pub existing: Existing,
-    /// The sources are immutable and their contents known: large files need not be read to be
-    /// hashed again, so they may be cloned or copied inside the kernel.
+    /// The sources are immutable and their contents known: files need not be hashed again, so
+    /// large ones may be cloned or copied inside the kernel without being read.
     pub trust_contents: bool,
-    /// No owner is set, as in a user namespace of a single ID.
+    /// No owner is set, as in a user namespace of a single ID. The manifest has those planned.
     pub keep_owner: bool,
-    /// How many threads; 0 means 4.
+    /// How many threads at most; 0 means 4.
     pub workers: usize,
 }
 
@@ -83,72 +103,88 @@ pub struct Copied {
     pub linked: u64,
     /// How many bytes were copied.
     pub bytes: u64,
-}
-
-impl CopyPlan<'_> {
-    /// Plans the copy of `entries` (a subtree of one manifest, or of a view's layer) so that
-    /// `from` comes to lie at `to`, changed as `overrides` say. Hard links among them are kept.
-    pub fn add_subtree(
-        &mut self,
-        tree: usize,
-        manifest: &Manifest,
-        from: &TreePath,
-        to: &TreePath,
-        overrides: &Overrides,
-    ) {
-        let _ = (tree, manifest, from, to, overrides);
-        todo!()
-    }
-
-    /// Plans the copy of one entry of `manifest` to `to`.
-    pub fn add(
-        &mut self,
-        tree: usize,
-        manifest: &Manifest,
-        entry: &Entry,
-        to: TreePath,
-        overrides: &Overrides,
-    ) {
-        let _ = (tree, manifest, entry, to, overrides);
-        todo!()
-    }
-
-    /// Adds the parent directories that no item makes, each as `make` says.
-    pub fn add_parents(&mut self, make: impl FnMut(TreePath) -> Entry) {
-        let _ = make;
-        todo!()
-    }
-
-    /// Returns the manifest that the copy will have, without copying.
-    ///
-    /// # Errors
-    /// [`ManifestError`] if the items make up no tree.
-    pub fn manifest(&self) -> Result<Manifest, ManifestError> {
-        todo!()
-    }
-}
-
-impl Chmod {
-    /// Reads `0755`, `644`, `u=rwX,go=rX`, `+x`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let _ = text;
-        todo!()
-    }
-
-    /// Returns the mode that a file of mode `mode` gets.
-    pub fn apply(&self, mode: u32, is_dir: bool) -> u32 {
-        let _ = (mode, is_dir, &self.0);
-        todo!()
-    }
+    /// How many extended attributes the destination would not take. The manifest has them anyway.
+    pub attributes_lost: u64,
 }
 
 /// Makes what `plan` says below `dest`, taking bytes from `sources`, in one pass that hashes too.
 ///
+/// `dest` should be private to the caller while this runs, though no symbolic link put there
+/// leads anything astray. What was written before an error stays.
+///
 /// # Errors
 /// [`TreeError::Changed`] if a file's bytes aren't those that its entry names (unless that is
-/// [`crate::ContentId::UNREAD`]), [`TreeError::Io`] naming the file otherwise.
-/// What was written by then stays.
+/// [`crate::ContentId::UNREAD`]), [`TreeError::Malformed`] if the items are no tree, before
+/// anything is written; [`TreeError::Io`] naming the file otherwise.
 pub fn copy(sources: &[&Root], dest: &Root, plan: &CopyPlan<'_>) -> Result<Copied, TreeError> {
-    let _ = (sources, dest, plan);
-    todo!()
+    let layout = layout::Layout::new(&plan.items)
+        .and_then(|layout| Ok((layout.manifest()?, layout)))
+        .map_err(|source| TreeError::Malformed { path: error::display(b""), source });
+    let (manifest, layout) = layout?;
+    let donors = plan.donor.map(|donor| donor::choose(&manifest, donor.manifest));
+    let made = make::make(sources, dest, plan, &layout, donors.as_deref())?;
+    finish::link(dest, plan, &layout)?;
+    let lost = finish::directories(dest, plan, &layout)?;
+    Ok(Copied {
+        manifest: made.fill_in(manifest),
+        linked: made.linked,
+        bytes: made.bytes,
+        attributes_lost: made.attributes_lost + lost,
+    })
+}
+
+/// Whether setting an attribute failed in a way that a copy lives with: the file system has none of
+/// the kind, or the kind is for the privileged.
+fn is_tolerable(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    matches!(error, Errno::NOTSUP | Errno::PERM | Errno::ACCESS | Errno::INVAL)
+}
+
+/// Sets what attributes can be set, and counts the others.
+fn set_xattrs(on: crate::xattr::On<'_>, entry: &Entry) -> rustix::io::Result<u64> {
+    let mut lost = 0;
+    for (name, value) in &entry.xattrs {
+        match crate::xattr::set(on, name, value) {
+            Ok(()) => {}
+            Err(error) if is_tolerable(error) => lost += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(lost)
+}
+
+/// What new files get from the process and the directory that they are made in, without asking.
+#[derive(Debug, Clone, Copy)]
+struct Defaults {
+    uid: u32,
+    gid: u32,
+    umask: u32,
+}
+
+impl Defaults {
+    /// Finds out, or returns `None` if a new file's owner and mode can't be foretold: the directory
+    /// hands down its group or an access list.
+    fn below(dest: &Root) -> Option<Self> {
+        let uid = rustix::process::geteuid().as_raw();
+        let gid = rustix::process::getegid().as_raw();
+        let stat = crate::root::stat_fd(dest).ok()?;
+        if stat.mode & 0o2000 != 0 || stat.gid != gid || crate::xattr::has_default_acl(dest.as_fd())
+        {
+            return None;
+        }
+        // Asking by umask(2) would change it for a moment, for all threads.
+        let status = fs_err::read_to_string("/proc/self/status").ok()?;
+        let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+        let umask = u32::from_str_radix(umask.trim(), 8).ok()?;
+        Some(Self { uid, gid, umask })
+    }
+
+    fn owner_is(&self, entry: &Entry) -> bool {
+        (self.uid, self.gid) == (entry.uid, entry.gid)
+    }
+
+    /// Says whether a file created with this mode has it then.
+    fn mode_is(&self, mode: u32) -> bool {
+        mode & (self.umask | 0o7000) == 0
+    }
 }

@@ -36,6 +36,9 @@ pub enum ManifestError {
     /// A hard link does not name an earlier entry that may have links.
     #[error("`{0}` is a hard link to `{1}`, which is no earlier file of the list")]
     BadLink(TreePath, TreePath),
+    /// A path shall be a directory and something else at once.
+    #[error("`{0}` is a directory as well as something else")]
+    Conflict(TreePath),
     /// The root is listed as something else than a directory.
     #[error("The root of the tree is not a directory")]
     RootNotDir,

@@ -86,5 +86,7 @@ pub(crate) fn list(dir: impl AsFd) -> Result<Names> {
     }
     let Names { bytes, names: list } = &mut names;
     list.sort_unstable_by(|a, b| bytes[a.start..a.end].cmp(&bytes[b.start..b.end]));
+    // A name that is renamed away and back meanwhile may be seen twice.
+    list.dedup_by(|a, b| bytes[a.start..a.end] == bytes[b.start..b.end]);
     Ok(names)
 }

@@ -27,6 +27,7 @@ pub use opener::Opener;
 pub use remove::remove_tree;
 pub use stat::Stat;
 pub(crate) use stat::{stat_fd, stat_name};
+pub(crate) use write::{chmod, chown, special, times};
 
 /// A directory, and the only way to what lies below it. Cheap to clone.
 ///

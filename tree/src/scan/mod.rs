@@ -13,7 +13,7 @@ mod walk;
 use crate::{ContentId, FileKind, Manifest, Root, Stat, TreeError, TreePath};
 
 pub use hash::hash_reader;
-pub(crate) use hash::{BUFFER, hash_fd};
+pub(crate) use hash::{BUFFER, hash_fd, read_full};
 
 /// What a directory's special files and attributes mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

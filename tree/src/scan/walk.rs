@@ -54,6 +54,9 @@ enum Task {
     Large { path: TreePath, size: u64 },
 }
 
+/// A file system and a number in it.
+type Inode = ((u32, u32), u64);
+
 /// A file that has several names is read under one of them, while those who have the others wait.
 type Linked = Arc<Mutex<Option<(ContentId, u64)>>>;
 
@@ -61,7 +64,7 @@ struct Walk<'a> {
     root: &'a Root,
     options: &'a ScanOptions<'a>,
     next_dir: AtomicUsize,
-    linked: Mutex<HashMap<((u32, u32), u64), Linked>>,
+    linked: Mutex<HashMap<Inode, Linked>>,
 }
 
 struct Worker {
