@@ -52,13 +52,13 @@ pub(super) fn directories(
             fchown(&fd, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
                 .map_err(failed("change the owner of"))?;
         }
-        fchmod(&fd, Mode::from_raw_mode(entry.mode)).map_err(failed("change the mode of"))?;
         if let (true, Some(prefix)) = (opaque, plan.dialect.prefix()) {
             // Without the mark the layer would show what it hides, so this one may not be lost.
             xattr::set(On::Fd(fd.as_fd()), &[prefix, b"opaque"].concat(), b"y")
                 .map_err(failed("mark as opaque"))?;
         }
         lost += set_xattrs(On::Fd(fd.as_fd()), entry).map_err(failed("set an attribute of"))?;
+        fchmod(&fd, Mode::from_raw_mode(entry.mode)).map_err(failed("change the mode of"))?;
         futimens(&fd, &times(entry.mtime)).map_err(failed("change the time of"))?;
     }
     Ok(lost)

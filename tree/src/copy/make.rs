@@ -1,20 +1,15 @@
 //! The parallel part of a copy: directories, files, links and devices come into being.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{
-    AtFlags, Mode, OFlags, fchmod, fchown, futimens, linkat, mkdirat, openat, symlinkat, unlinkat,
-    utimensat,
-};
-use rustix::fs::{Gid, Uid};
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, symlinkat, unlinkat, utimensat};
 use rustix::io::{Errno, Result as SysResult};
 
-use super::bytes::{self, Failed};
 use super::layout::Layout;
 use super::{CopyPlan, Defaults, Existing, set_xattrs};
-use crate::root::{DIR, Opener, below, chmod, chown, special, stat_fd, times};
-use crate::scan::{BUFFER, read_full};
+use crate::root::{DIR, Opener, below, chmod, chown, special, times};
+use crate::scan::BUFFER;
 use crate::workers::{self, Queue};
 use crate::xattr::On;
 use crate::{ContentId, Entry, FileKind, Manifest, Node, Root, TreeError};
@@ -29,7 +24,7 @@ const LARGE: u64 = 1024 * 1024;
 #[derive(Default)]
 pub(super) struct Made {
     /// Files whose content nobody knew before, by job.
-    read: Vec<(usize, u64, ContentId)>,
+    pub(super) read: Vec<(usize, u64, ContentId)>,
     pub(super) linked: u64,
     pub(super) bytes: u64,
     pub(super) attributes_lost: u64,
@@ -55,23 +50,23 @@ enum Task {
 }
 
 /// What all workers share.
-struct Make<'a> {
+pub(super) struct Make<'a> {
     dest: &'a Root,
-    plan: &'a CopyPlan<'a>,
-    layout: &'a Layout<'a>,
-    donors: Option<&'a [Option<usize>]>,
+    pub(super) plan: &'a CopyPlan<'a>,
+    pub(super) layout: &'a Layout<'a>,
+    pub(super) donors: Option<&'a [Option<usize>]>,
     defaults: Option<Defaults>,
     /// Whether a directory was there before, about which the defaults say nothing.
     old_dirs: AtomicBool,
     /// For each source, whether it is known that nothing can be cloned from it.
-    no_clones: Vec<AtomicBool>,
+    pub(super) no_clones: Vec<AtomicBool>,
 }
 
-struct Worker<'a> {
-    sources: Vec<Opener<'a>>,
-    donor: Option<Opener<'a>>,
-    buffer: Vec<u8>,
-    made: Made,
+pub(super) struct Worker<'a> {
+    pub(super) sources: Vec<Opener<'a>>,
+    pub(super) donor: Option<Opener<'a>>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) made: Made,
 }
 
 pub(super) fn make(
@@ -217,11 +212,11 @@ impl Make<'_> {
         if !self.plan.keep_owner && !self.defaults().is_some_and(|d| d.owner_is(entry)) {
             chown(dir, name, entry.uid, entry.gid).map_err(failed("change the owner of"))?;
         }
+        worker.made.attributes_lost +=
+            set_xattrs(On::Name(dir, name), entry).map_err(failed("set an attribute of"))?;
         if !matches!(entry.node, Node::Symlink { .. }) && entry.mode != 0 {
             chmod(dir, name, entry.mode).map_err(failed("change the mode of"))?;
         }
-        worker.made.attributes_lost +=
-            set_xattrs(On::Name(dir, name), entry).map_err(failed("set an attribute of"))?;
         utimensat(dir, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(failed("change the time of"))
     }
@@ -238,147 +233,12 @@ impl Make<'_> {
             .map_err(|error| TreeError::io("make the special file", entry.path.as_bytes(), error))
     }
 
-    /// Links a donor's file if there is one. A donor that can't be linked after all (pruned, or
-    /// with too many links already) is none.
-    fn link_donor(
-        &self,
-        worker: &mut Worker<'_>,
-        job: usize,
-        dir: BorrowedFd<'_>,
-        name: &[u8],
-    ) -> Result<bool, TreeError> {
-        let (Some(donors), Some(donor), Some(opener)) =
-            (self.donors, self.plan.donor, &mut worker.donor)
-        else {
-            return Ok(false);
-        };
-        let Some(donor) = donors[job].map(|index| &donor.manifest.entries()[index].path) else {
-            return Ok(false);
-        };
-        let Ok(from) = opener.dir(donor.parent_bytes().unwrap_or_default()) else {
-            return Ok(false);
-        };
-        let old = donor.file_name().unwrap_or(b".");
-        let linked = self.creating(dir, name, || linkat(from, old, dir, name, AtFlags::empty()));
-        worker.made.linked += u64::from(linked.is_ok());
-        Ok(linked.is_ok())
-    }
-
-    fn regular(
-        &self,
-        worker: &mut Worker<'_>,
-        job: usize,
-        dir: BorrowedFd<'_>,
-        name: &[u8],
-    ) -> Result<(), TreeError> {
-        let entry = self.layout.entry(job);
-        let item = self.layout.jobs[job].item;
-        let source = item.source.as_bytes();
-        let known = entry.content().filter(ContentId::is_read);
-        let trusted = self.plan.trust_contents && known.is_some();
-        let Some(opener) = worker.sources.get_mut(item.tree) else {
-            return Err(TreeError::io("open", source, Errno::BADF));
-        };
-        let from = opener.open_unchecked(&item.source)?;
-        if known.is_none() {
-            // Nothing will tell by its content that it isn't what was meant.
-            let stat = stat_fd(&from).map_err(|error| TreeError::io("stat", source, error))?;
-            if stat.kind != FileKind::File {
-                return Err(TreeError::changed(source, None));
-            }
-        }
-        let buffer = &mut worker.buffer;
-        let create = || self.create(dir, name, entry);
-        let (to, size, content) = if entry.size() < buffer.len() as u64 {
-            let length = read_full(&from, buffer, entry.size())
-                .map_err(|error| TreeError::io("read", source, error))?;
-            if length == buffer.len() {
-                return Err(TreeError::changed(source, None));
-            }
-            let bytes = &buffer[..length];
-            let content = if trusted { known } else { Some(ContentId::of(bytes)) };
-            check(source, entry, length as u64, known, content)?;
-            let to = create()?;
-            bytes::write_all(&to, bytes)
-                .map_err(|error| TreeError::io("write", entry.path.as_bytes(), error))?;
-            (to, length as u64, content)
-        } else {
-            let to = create()?;
-            let no_clones = &self.no_clones[item.tree];
-            let cloned = !no_clones.load(Ordering::Relaxed) && bytes::clone(&from, &to);
-            if !cloned {
-                no_clones.store(true, Ordering::Relaxed);
-            }
-            let (from, fd) = (from.as_fd(), to.as_fd());
-            let moved = match (cloned, trusted) {
-                (true, true) => stat_fd(fd).map(|s| (known, s.size)).map_err(Failed::Read),
-                (true, false) => bytes::hash_clone(fd, buffer).map(|(c, size)| (Some(c), size)),
-                (false, true) => bytes::copy_unread(from, fd, buffer).map(|size| (known, size)),
-                (false, false) => {
-                    bytes::copy_hashing(from, fd, buffer).map(|(c, size)| (Some(c), size))
-                }
-            };
-            let (content, size) = moved.map_err(|failed| match failed {
-                Failed::Read(error) => TreeError::io("read", source, error),
-                Failed::Write(error) => TreeError::io("write", entry.path.as_bytes(), error),
-            })?;
-            check(source, entry, size, known, content)?;
-            (to, size, content)
-        };
-        self.describe(worker, &to, entry)?;
-        worker.made.bytes += size;
-        if let (None, Some(content)) = (known, content) {
-            worker.made.read.push((job, size, content));
-        }
-        Ok(())
-    }
-
-    fn create(
-        &self,
-        dir: BorrowedFd<'_>,
-        name: &[u8],
-        entry: &Entry,
-    ) -> Result<OwnedFd, TreeError> {
-        let flags = OFlags::RDWR
-            .union(OFlags::CREATE)
-            .union(OFlags::EXCL)
-            .union(OFlags::NOFOLLOW)
-            .union(OFlags::CLOEXEC);
-        let mode = Mode::from_raw_mode(entry.mode & 0o777);
-        self.creating(dir, name, || openat(dir, name, flags, mode))
-            .map_err(|error| TreeError::io("create", entry.path.as_bytes(), error))
-    }
-
-    /// Gives a written file its owner, mode, attributes and time, in the order in which none of
-    /// them undoes another: a change of owner clears set-user-ID bits and capabilities.
-    fn describe(
-        &self,
-        worker: &mut Worker<'_>,
-        to: &OwnedFd,
-        entry: &Entry,
-    ) -> Result<(), TreeError> {
-        let path = entry.path.as_bytes();
-        let defaults = self.defaults();
-        if !self.plan.keep_owner && !defaults.is_some_and(|d| d.owner_is(entry)) {
-            fchown(to, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
-                .map_err(|error| TreeError::io("change the owner of", path, error))?;
-        }
-        if !defaults.is_some_and(|d| d.mode_is(entry.mode)) {
-            fchmod(to, Mode::from_raw_mode(entry.mode))
-                .map_err(|error| TreeError::io("change the mode of", path, error))?;
-        }
-        worker.made.attributes_lost += set_xattrs(On::Fd(to.as_fd()), entry)
-            .map_err(|error| TreeError::io("set an attribute of", path, error))?;
-        futimens(to, &times(entry.mtime))
-            .map_err(|error| TreeError::io("change the time of", path, error))
-    }
-
-    fn defaults(&self) -> Option<&Defaults> {
+    pub(super) fn defaults(&self) -> Option<&Defaults> {
         self.defaults.as_ref().filter(|_| !self.old_dirs.load(Ordering::Relaxed))
     }
 
     /// Creates something, after removing what has its name if the plan says so.
-    fn creating<T>(
+    pub(super) fn creating<T>(
         &self,
         dir: BorrowedFd<'_>,
         name: &[u8],
@@ -391,20 +251,5 @@ impl Make<'_> {
             }
             answer => answer,
         }
-    }
-}
-
-/// Compares what was read with what was planned.
-fn check(
-    source: &[u8],
-    entry: &Entry,
-    size: u64,
-    known: Option<ContentId>,
-    content: Option<ContentId>,
-) -> Result<(), TreeError> {
-    match known {
-        Some(_) if size == entry.size() && known == content => Ok(()),
-        Some(_) => Err(TreeError::changed(source, None)),
-        None => Ok(()),
     }
 }

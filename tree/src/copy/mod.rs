@@ -12,6 +12,7 @@
 mod bytes;
 mod chmod;
 mod donor;
+mod file;
 mod finish;
 mod layout;
 mod make;

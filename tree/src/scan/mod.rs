@@ -7,6 +7,7 @@
 //! Follows no symbolic link: a directory that becomes one between listing and opening is an error.
 
 mod assemble;
+mod describe;
 mod hash;
 mod walk;
 

@@ -3,22 +3,22 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use rustix::fs::{Mode, OFlags, openat, readlinkat};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::{BUFFER, Contents, Dialect, ScanOptions, Verdict, hash_fd};
-use crate::root::{DIR, FILE, Names, below, list, stat_fd, stat_name};
+use super::{BUFFER, ScanOptions, Verdict, hash_fd};
+use crate::root::{DIR, FILE, Names, below, list, stat_fd};
 use crate::workers::{self, Queue};
-use crate::xattr::{self, On};
-use crate::{ContentId, Entry, FileKind, Node, Root, Stat, TreeError, TreePath, Xattrs};
+use crate::xattr::On;
+use crate::{ContentId, Entry, FileKind, Root, Stat, TreeError, TreePath, Xattrs};
 
 /// A directory with more names than this is split up among the workers.
 const STRETCH: usize = 512;
 
 /// A file of at least this size is a task of its own, so that several are read at once.
-const LARGE: u64 = 4 * 1024 * 1024;
+pub(super) const LARGE: u64 = 4 * 1024 * 1024;
 
 /// One line of a directory's listing, in the end an entry of the manifest.
 pub(super) struct Row {
@@ -48,7 +48,7 @@ pub(super) struct Outputs {
     pub(super) files_read: u64,
 }
 
-enum Task {
+pub(super) enum Task {
     Dir { id: usize, path: TreePath },
     Stretch { id: usize, path: Arc<TreePath>, names: Arc<Names>, first: usize },
     Large { path: TreePath, size: u64 },
@@ -58,18 +58,18 @@ enum Task {
 type Inode = ((u32, u32), u64);
 
 /// A file that has several names is read under one of them, while those who have the others wait.
-type Linked = Arc<Mutex<Option<(ContentId, u64)>>>;
+pub(super) type Linked = Arc<Mutex<Option<(ContentId, u64)>>>;
 
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     root: &'a Root,
-    options: &'a ScanOptions<'a>,
+    pub(super) options: &'a ScanOptions<'a>,
     next_dir: AtomicUsize,
-    linked: Mutex<HashMap<Inode, Linked>>,
+    pub(super) linked: Mutex<HashMap<Inode, Linked>>,
 }
 
-struct Worker {
+pub(super) struct Worker {
     outputs: Vec<Output>,
-    files_read: u64,
+    pub(super) files_read: u64,
     buffer: Vec<u8>,
 }
 
@@ -172,139 +172,10 @@ impl Walk<'_> {
         worker.outputs.push(Output::Rows { dir: id, first, rows });
         Ok(())
     }
-
-    /// Describes whatever is no directory.
-    fn file(
-        &self,
-        worker: &mut Worker,
-        path: TreePath,
-        dir: BorrowedFd<'_>,
-        name: &[u8],
-        queue: &Queue<Task>,
-    ) -> Result<Row, TreeError> {
-        let stat = stat_name(dir, name).map_err(|error| failed("stat", &path, error))?;
-        let mut xattrs = Xattrs::new();
-        let node = match stat.kind {
-            FileKind::File => self.regular(worker, &path, &stat, dir, name, &mut xattrs, queue)?,
-            FileKind::Symlink => {
-                let target = readlinkat(dir, name, Vec::new());
-                let target = target.map_err(|error| failed("read the link", &path, error))?;
-                Node::Symlink { target: target.into_bytes() }
-            }
-            FileKind::CharDevice if self.is_whiteout(&stat) => Node::Whiteout,
-            FileKind::CharDevice => Node::CharDevice { major: stat.rdev.0, minor: stat.rdev.1 },
-            FileKind::BlockDevice => Node::BlockDevice { major: stat.rdev.0, minor: stat.rdev.1 },
-            FileKind::Fifo => Node::Fifo,
-            // Neither was here when the directory was listed.
-            FileKind::Dir | FileKind::Socket => {
-                return Err(TreeError::changed(path.as_bytes(), None));
-            }
-        };
-        if !matches!(node, Node::File { .. } | Node::Whiteout)
-            && self.options.contents == Contents::Hash
-        {
-            xattrs = self.xattrs(On::Name(dir, name), &path)?.0;
-        }
-        let entry = match node {
-            // Nothing of a whiteout but its name reaches a layer.
-            Node::Whiteout => Entry { node, mode: 0, ..Entry::plain_dir(path) },
-            node => Entry {
-                path,
-                node,
-                mode: stat.mode,
-                uid: stat.uid,
-                gid: stat.gid,
-                mtime: stat.mtime,
-                xattrs,
-            },
-        };
-        Ok(Row { entry, stat, dir: None, on_demand: false })
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what is known of one file, and where to put it")]
-    fn regular(
-        &self,
-        worker: &mut Worker,
-        path: &TreePath,
-        stat: &Stat,
-        dir: BorrowedFd<'_>,
-        name: &[u8],
-        xattrs: &mut Xattrs,
-        queue: &Queue<Task>,
-    ) -> Result<Node, TreeError> {
-        let size = stat.size;
-        if self.options.contents == Contents::Skip {
-            return Ok(Node::File { size, content: ContentId::UNREAD });
-        }
-        if let Some(content) = self.options.known.and_then(|known| known(path, stat)) {
-            return Ok(Node::File { size, content });
-        }
-        let fd = openat(dir, name, FILE.union(OFlags::NOFOLLOW), Mode::empty())
-            .map_err(|error| failed("open", path, error))?;
-        *xattrs = self.xattrs(On::Fd(fd.as_fd()), path)?.0;
-        let read = |worker: &mut Worker| {
-            worker.files_read += 1;
-            hash_fd(&fd, size, worker.buffer()).map_err(|error| failed("read", path, error))
-        };
-        let (content, size) = if stat.nlink > 1 {
-            let linked = self.linked(stat);
-            let mut linked = linked.lock().unwrap_or_else(PoisonError::into_inner);
-            match *linked {
-                Some(known) => known,
-                None => *linked.insert(read(worker)?),
-            }
-        } else if size >= LARGE {
-            queue.push(Task::Large { path: path.clone(), size });
-            (ContentId::UNREAD, size)
-        } else {
-            read(worker)?
-        };
-        Ok(Node::File { size, content })
-    }
-
-    fn linked(&self, stat: &Stat) -> Linked {
-        let mut all = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry((stat.dev, stat.ino)).or_default().clone()
-    }
-
-    fn is_whiteout(&self, stat: &Stat) -> bool {
-        self.options.dialect != Dialect::Plain && stat.rdev == (0, 0)
-    }
-
-    /// Reads the attributes, and takes overlayfs's own out: says whether they mark an opaque
-    /// directory, and fails if they make the file depend on another layer.
-    fn xattrs(&self, on: On<'_>, path: &TreePath) -> Result<(Xattrs, bool), TreeError> {
-        let overlay = self.options.dialect.prefix();
-        if self.options.contents == Contents::Skip && overlay.is_none() {
-            return Ok((Xattrs::new(), false));
-        }
-        let mut xattrs =
-            xattr::read(on).map_err(|error| failed("read the attributes of", path, error))?;
-        let mut opaque = false;
-        let mut indirect = None;
-        if let Some(prefix) = overlay {
-            xattrs.retain(|(name, value)| {
-                match name.strip_prefix(prefix) {
-                    None => return true,
-                    Some(b"opaque") => opaque |= value == b"y",
-                    Some(b"redirect" | b"metacopy") => indirect = Some(name.clone()),
-                    Some(_) => {}
-                }
-                false
-            });
-        }
-        match indirect {
-            Some(name) => Err(TreeError::Indirect {
-                path: path.to_string(),
-                attribute: String::from_utf8_lossy(&name).into_owned(),
-            }),
-            None => Ok((xattrs, opaque)),
-        }
-    }
 }
 
 impl Worker {
-    fn buffer(&mut self) -> &mut [u8] {
+    pub(super) fn buffer(&mut self) -> &mut [u8] {
         if self.buffer.is_empty() {
             self.buffer.resize(BUFFER, 0);
         }
@@ -329,7 +200,7 @@ pub(super) const UNKNOWN: Stat = Stat {
 };
 
 /// What was listed and then isn't there, or has become a link, changed meanwhile.
-fn failed(action: &'static str, path: &TreePath, error: Errno) -> TreeError {
+pub(super) fn failed(action: &'static str, path: &TreePath, error: Errno) -> TreeError {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE if !path.is_root() => {
             TreeError::changed(path.as_bytes(), Some(error.into()))

@@ -67,6 +67,16 @@ pub(crate) fn file(at: &str, content: &str) -> Entry {
     Entry { node, mode: 0o644, ..Entry::plain_dir(path(at)) }
 }
 
+/// A directory of whoever runs the test, who may not be able to give files away.
+pub(crate) fn own_dir(at: TreePath) -> Entry {
+    let (uid, gid) = own_ids();
+    Entry { uid, gid, ..Entry::plain_dir(at) }
+}
+
+pub(crate) fn own_ids() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
 pub(crate) fn dir(at: &str) -> Entry {
     Entry::plain_dir(path(at))
 }

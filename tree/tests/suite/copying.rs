@@ -6,7 +6,7 @@ use gantry_tree::{
 };
 use proptest::prelude::*;
 
-use crate::common::{Place, dir, file, layer, manifest, path, skip};
+use crate::common::{Place, dir, file, layer, manifest, own_dir, own_ids, path, skip};
 
 fn whole(manifest: &Manifest) -> CopyPlan<'static> {
     let mut plan = CopyPlan::default();
@@ -110,7 +110,7 @@ fn overrides_change_what_they_say() {
     };
     let mut plan = CopyPlan::default();
     plan.add_subtree(0, &place.scan().manifest, &path("d"), &path("opt/app"), &overrides);
-    plan.add_parents(Entry::plain_dir);
+    plan.add_parents(own_dir);
     let target = place.target();
     copy(&[&root], &target, &plan).unwrap();
     let made = scan_of(&target);
@@ -297,7 +297,7 @@ fn a_missing_parent_is_refused_before_anything_is_written() {
     let target = place.target();
     assert!(copy(&[&place.root()], &target, &plan).is_err());
     assert_eq!(scan_of(&target).entries(), []);
-    plan.add_parents(|at| Entry { mode: 0o700, ..Entry::plain_dir(at) });
+    plan.add_parents(|at| Entry { mode: 0o700, ..own_dir(at) });
     copy(&[&place.root()], &target, &plan).unwrap();
     assert_eq!(scan_of(&target).get(&path("x")).unwrap().mode, 0o700);
 }
@@ -348,8 +348,9 @@ proptest! {
             // Times that a file system can store, and owners that we may give.
             item.entry.mtime.secs %= 1_000_000_000;
             if !privileged {
-                (item.entry.uid, item.entry.gid) =
-                    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+                (item.entry.uid, item.entry.gid) = own_ids();
+                // What the scan below could not read.
+                item.entry.mode |= if item.entry.is_dir() { 0o700 } else { 0o400 };
                 if matches!(item.entry.node, Node::CharDevice { .. }) {
                     item.entry.node = Node::Fifo;
                 }
