@@ -18,6 +18,10 @@ pub mod cancel;
 pub mod event;
 pub mod graph;
 pub mod key;
+#[expect(
+    clippy::result_large_err,
+    reason = "a diagnostic is made once and ends the lowering: its size costs nothing"
+)]
 pub mod lower;
 pub mod op;
 pub mod resolve;

@@ -11,6 +11,9 @@ enum Seen {
     Done,
 }
 
+/// A stage on the path, what of its needs is still to be looked at, and how the path came there.
+type OnPath = (usize, Vec<(usize, Span)>, Option<Span>);
+
 /// Looks for a cycle among all stages, whether they are needed or not.
 ///
 /// # Errors
@@ -21,10 +24,14 @@ pub(super) fn check(stages: &Stages<'_>) -> Result<(), Diagnostic> {
         if let Some(circle) = search(stages, start, &mut seen) {
             let shown = &stages.list[start].shown;
             let message = format!("circular dependency detected on stage: {shown}");
-            let mut spans = circle.into_iter();
-            let first = spans.next().unwrap_or_default();
-            let error = Diagnostic::error(message, first).with_label("this needs a stage …");
-            return Err(spans.fold(error, |error, span| error.and_label(span, "… that needs this")));
+            let Some((first, rest)) = circle.split_first() else { continue };
+            let label = match rest {
+                [] => "this needs the stage that it stands in",
+                _ => "this needs a stage …",
+            };
+            let error = Diagnostic::error(message, *first).with_label(label);
+            let labelled = |error: Diagnostic, span| error.and_label(span, "… that needs this");
+            return Err(rest.iter().copied().fold(error, labelled));
         }
     }
     Ok(())
@@ -36,9 +43,7 @@ fn search(stages: &Stages<'_>, start: usize, seen: &mut [Seen]) -> Option<Vec<Sp
         return None;
     }
     seen[start] = Seen::OnPath;
-    // Stages on the path, what of their needs is still to be looked at, and how they came here.
-    let mut path: Vec<(usize, Vec<(usize, Span)>, Option<Span>)> =
-        vec![(start, stages.needs(start), None)];
+    let mut path: Vec<OnPath> = vec![(start, stages.needs(start), None)];
     while let Some((stage, needs, _)) = path.last_mut() {
         let Some((needed, span)) = needs.pop() else {
             seen[*stage] = Seen::Done;

@@ -1,12 +1,12 @@
-//! Which sources of ADD are git repositories, and what their address says (B6-21).
+//! What the address of a git repository says: fragment and query (B6-21).
 
 use crate::op::GitOp;
 
-/// Reads the source of an ADD; `None` if it is a path or a plain download.
+/// Reads a source that [is a repository](gantry_parser::remote::source_kind).
 ///
 /// # Errors
-/// Text, in BuildKit's words, if it is a repository whose fragment or query makes no sense.
-pub(super) fn parse(source: &str) -> Option<Result<GitOp, String>> {
+/// Text, in BuildKit's words, if its fragment or query makes no sense.
+pub(super) fn parse(source: &str) -> Result<GitOp, String> {
     let (rest, fragment) = match source.split_once('#') {
         Some((rest, fragment)) => (rest, Some(fragment)),
         None => (source, None),
@@ -15,27 +15,7 @@ pub(super) fn parse(source: &str) -> Option<Result<GitOp, String>> {
         Some((remote, query)) => (remote, Some(query)),
         None => (rest, None),
     };
-    is_remote(remote).then(|| read(remote, fragment, query))
-}
-
-fn is_remote(remote: &str) -> bool {
-    if let Some(rest) = remote.strip_prefix("https://").or_else(|| remote.strip_prefix("http://")) {
-        let path = rest.split_once('/').map_or("", |(_, path)| path);
-        return path.trim_end_matches('/').ends_with(".git");
-    }
-    if remote.starts_with("ssh://") || remote.starts_with("git://") {
-        return true;
-    }
-    // `user@host:path`, as scp has it.
-    match remote.split_once(':') {
-        Some((host, path)) if !path.starts_with("//") => {
-            let word = |text: &str| {
-                !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))
-            };
-            host.split_once('@').is_some_and(|(user, host)| word(user) && word(host))
-        }
-        _ => false,
-    }
+    read(remote, fragment, query)
 }
 
 fn read(remote: &str, fragment: Option<&str>, query: Option<&str>) -> Result<GitOp, String> {
@@ -96,36 +76,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repositories_are_told_from_files_and_downloads() {
-        for git in [
-            "https://github.com/a/b.git",
-            "http://x/y.git/",
-            "https://github.com/a/b.git#v1:sub",
-            "git@github.com:a/b",
-            "ssh://git@x/y",
-            "git://x/y",
-        ] {
-            assert!(parse(git).is_some(), "{git}");
-        }
-        for other in ["https://x/y.tar.gz", "github.com/a/b", "a/b.git", "a:b", "C:/x", "https://x"]
-        {
-            assert!(parse(other).is_none(), "{other}");
-        }
-    }
-
-    #[test]
     fn fragment_and_query_say_what_to_take() {
-        let git = parse("https://x/y.git#v1:docs").unwrap().unwrap();
+        let git = parse("https://x/y.git#v1:docs").unwrap();
         assert_eq!(
             (git.remote.as_str(), git.reference.as_deref()),
             ("https://x/y.git", Some("v1"))
         );
         assert_eq!(git.subdir.as_deref(), Some("docs"));
-        let git =
-            parse("https://x/y.git?tag=v2&subdir=a&keep-git-dir&submodules=0").unwrap().unwrap();
+        let git = parse("https://x/y.git?tag=v2&subdir=a&keep-git-dir&submodules=0").unwrap();
         assert_eq!(git.reference.as_deref(), Some("refs/tags/v2"));
         assert!(git.keep_git_dir && !git.submodules);
-        let error = |text| parse(text).unwrap().unwrap_err();
+        let error = |text| parse(text).unwrap_err();
         assert_eq!(error("https://x/y.git?nope=1"), "unexpected query \"nope\"");
         assert_eq!(error("https://x/y.git?ref="), "query \"ref\" has no value");
         assert_eq!(error("https://x/y.git?ref=b#a"), "ref conflicts: \"a\" vs \"b\"");

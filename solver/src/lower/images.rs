@@ -203,7 +203,12 @@ fn add_triggers<'a>(
 
 /// Turns an error about the text of a trigger into one about the FROM that brought it.
 pub(super) fn foreign(error: Diagnostic, trigger: &str, stage: &Stage<'_>) -> Diagnostic {
-    let mut moved = Diagnostic::error(error.message, stage.base_word.span).within(stage.span);
+    // The line in it is one of the trigger's text.
+    let message = match error.message.split_once(": ") {
+        Some((line, rest)) if line.starts_with("dockerfile parse error on line") => rest,
+        _ => &error.message,
+    };
+    let mut moved = Diagnostic::error(message, stage.base_word.span).within(stage.span);
     moved.severity = error.severity;
     moved.code = error.code;
     moved.notes = error.notes;

@@ -60,12 +60,19 @@ pub(super) fn lower_reachable(
 ) -> Option<State> {
     let reachable = stages.reachable(target);
     let mut states: Vec<Option<State>> = vec![None; stages.list.len()];
-    // Implicit stages stand behind those that use them, and depend on none.
-    let implicit = |index: &usize| stages.list[*index].implicit;
-    let (first, then): (Vec<usize>, Vec<usize>) =
-        (0..stages.list.len()).filter(|index| reachable[*index]).partition(implicit);
-    for index in first.into_iter().chain(then) {
+    for index in (0..stages.list.len()).filter(|index| reachable[*index]) {
         let stage = &stages.list[index];
+        // Implicit stages stand behind those that use them, and depend on none.
+        let used = stage.commands.iter().flat_map(|command| command.sources.iter().flatten());
+        for &implicit in used.filter(|used| stages.list[**used].implicit) {
+            if states[implicit].is_none() {
+                let state = begin(lowering, stages, images, &states, implicit);
+                states[implicit] = Some(state);
+            }
+        }
+        if stage.implicit {
+            continue;
+        }
         let mut state = begin(lowering, stages, images, &states, index);
         for (position, command) in (0..).zip(&stage.commands) {
             state.position = position;

@@ -1,6 +1,7 @@
 //! How the owner hands out work: to whom the store's answer, a reader or a worker goes next.
 
 use std::{
+    collections::hash_map::Entry,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -138,14 +139,14 @@ impl Owner {
         for vertex in std::mem::take(&mut self.ready) {
             let key = self.facts.of(vertex).content_key.or(self.facts.of(vertex).recipe_key);
             let Some(key) = key else { continue };
-            if self.running.contains_key(&key) {
-                self.tell(vertex, Happened::Taken);
-            } else if left > 0 {
-                left -= 1;
-                self.running.insert(key, vertex);
-                self.tell(vertex, Happened::Picked);
-            } else {
-                self.ready.push(vertex);
+            match self.running.entry(key) {
+                Entry::Occupied(_) => self.tell(vertex, Happened::Taken),
+                Entry::Vacant(entry) if left > 0 => {
+                    left -= 1;
+                    entry.insert(vertex);
+                    self.tell(vertex, Happened::Picked);
+                }
+                Entry::Vacant(_) => self.ready.push(vertex),
             }
         }
     }

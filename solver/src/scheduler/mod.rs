@@ -174,7 +174,7 @@ impl fmt::Debug for World {
 
 /// Brings about the results of `targets`, running only what the store does not have.
 ///
-/// Must be called within a tokio runtime whose blocking pool has at least `3 * jobs + 2` threads;
+/// Must be called within a tokio runtime whose blocking pool has at least `2 * jobs + 2` threads;
 /// it needs neither tokio's clock nor its I/O.
 /// Returns when nothing of the build runs any more, also on failure and when canceled.
 ///

@@ -7,6 +7,7 @@ mod cancel;
 mod failure;
 mod keys;
 mod lookup;
+mod lower;
 mod random;
 mod schedule;
 mod sharing;

@@ -39,6 +39,9 @@ pub(crate) fn number(snapshot: &Snapshot) -> u64 {
     })
 }
 
+/// What happens in the middle of a step.
+type During = Arc<dyn Fn(&Task) + Send + Sync>;
+
 /// Carries out toy operations, and counts.
 #[derive(Default)]
 pub(crate) struct ToyWork {
@@ -50,7 +53,7 @@ pub(crate) struct ToyWork {
     pub(crate) read: Mutex<Vec<String>>,
     pub(crate) narrowed: Mutex<u32>,
     /// Called in the middle of a step.
-    pub(crate) during: Mutex<HashMap<String, Arc<dyn Fn(&Task) + Send + Sync>>>,
+    pub(crate) during: Mutex<HashMap<String, During>>,
     /// How many steps run right now, and how many did at most.
     pub(crate) now: Mutex<(usize, usize)>,
     /// Makes layers of runs differ though their numbers don't, as times would.

@@ -4,6 +4,7 @@ use gantry_image::Digest;
 use gantry_parser::{
     Diagnostic, Word,
     ast::{Add, Source},
+    remote::{SourceKind, source_kind},
 };
 
 use crate::{
@@ -100,13 +101,16 @@ fn kind(
     checksum: Option<&(&Word, String)>,
 ) -> Result<Kind, Diagnostic> {
     let text = state.expand(lowering, word)?;
-    if let Some(parsed) = git::parse(&text) {
-        let git = parsed.map_err(|message| Diagnostic::error(message, word.span))?;
-        return Ok(Kind::Remote(text, Op::Git(repository(git, add, checksum, word)?)));
-    }
-    if text.starts_with("http://") || text.starts_with("https://") {
-        let op = Op::Http(download(&text, checksum)?);
-        return Ok(Kind::Remote(text, op));
+    match source_kind(&text) {
+        SourceKind::Git => {
+            let git = git::parse(&text).map_err(|text| Diagnostic::error(text, word.span))?;
+            return Ok(Kind::Remote(text, Op::Git(repository(git, add, checksum, word)?)));
+        }
+        SourceKind::Http => {
+            let op = Op::Http(download(&text, checksum)?);
+            return Ok(Kind::Remote(text, op));
+        }
+        SourceKind::Path => {}
     }
     if let Some((flag, _)) = checksum {
         let message = "checksum requires HTTP(S) or Git sources";

@@ -3,11 +3,12 @@
 use gantry_parser::{
     Diagnostic,
     ast::{Copy, Source},
+    remote::{SourceKind, source_kind},
 };
 
 use crate::{
     lower::{
-        Lowering, git,
+        Lowering,
         instruction::transfer::{Draft, source_path},
         stage::{State, Step},
         stages::Base,
@@ -30,12 +31,14 @@ pub(super) fn lower(
         match source {
             Source::Path(word) => {
                 let text = state.expand(lowering, word)?;
-                if git::parse(&text).is_some() {
-                    let message = "source can't be a git ref for COPY";
-                    return Err(use_add(message, word.span));
-                }
-                if text.starts_with("http://") || text.starts_with("https://") {
-                    return Err(use_add("source can't be a URL for COPY", word.span));
+                match source_kind(&text) {
+                    SourceKind::Path => {}
+                    SourceKind::Git => {
+                        return Err(use_add("source can't be a git ref for COPY", word.span));
+                    }
+                    SourceKind::Http => {
+                        return Err(use_add("source can't be a URL for COPY", word.span));
+                    }
                 }
                 draft.source(&text);
                 let path = source_path(&text, parents);
