@@ -1,7 +1,7 @@
 //! Linux for gantry: a process in namespaces over a root filesystem that is not trusted.
 //!
 //! Owns namespaces, id maps, mounts, seccomp, capabilities, cgroups, bridge and NAT, terminals,
-//! and every `unsafe` of the workspace (all of it in [`sys`]). Knows paths, mounts and an argv;
+//! and every `unsafe` of the workspace (all of it in `sys`). Knows paths, mounts and an argv;
 //! nothing of Dockerfiles, images or the store.
 //!
 //! ```text
@@ -22,6 +22,8 @@
 //! Nothing stays behind, also when gantry is killed: mounts live in the child's mount namespace,
 //! the child dies with the thread that made it, and the kernel ends all others with their PID 1.
 
+#![deny(unsafe_code)]
+
 mod caps;
 mod cgroup;
 mod child;
@@ -32,6 +34,7 @@ mod plan;
 mod seccomp;
 mod spawn;
 mod spec;
+#[allow(unsafe_code, reason = "the one place for it")]
 mod sys;
 mod userns;
 

@@ -47,24 +47,17 @@ struct User {
 }
 
 /// A sandbox's place on the bridge.
+///
+/// Its interfaces go with its network namespace, a few milliseconds after the last descriptor and
+/// process; deleting them here would wait for the kernel's grace periods (25 ms).
 #[derive(Debug)]
 pub(super) struct Port {
     lease: Lease,
-    index: u32,
 }
 
 impl Port {
     pub(super) fn address(&self) -> Ipv4Addr {
         self.lease.address
-    }
-}
-
-impl Drop for Port {
-    fn drop(&mut self) {
-        // Gone with its namespace anyway, but only a while later.
-        if let Ok(mut netlink) = Netlink::open() {
-            let _ = netlink.delete(self.index);
-        }
     }
 }
 
@@ -121,6 +114,7 @@ impl Bridge {
         // Unique on this machine: there is one owner of an address on each bridge.
         let name = format!("gve{}x{:02x}{:02x}{:02x}", &self.name[6..], b, c, d);
         let mut netlink = Netlink::open().map_err(setup("open a netlink socket"))?;
+        // The address was somebody's a moment ago, whose interface has not gone yet.
         if let Ok(leftover) = netlink.index(&name) {
             let _ = netlink.delete(leftover);
         }
@@ -133,8 +127,7 @@ impl Bridge {
         netlink
             .add_pair(&name, self.index, self.mtu, &peer)
             .map_err(setup(format!("make the interfaces `{name}` and `eth0`")))?;
-        let index = netlink.index(&name).map_err(setup(format!("find `{name}`")))?;
-        let port = Port { lease, index };
+        let port = Port { lease };
         let mut inside = new.netlink.lock().unwrap_or_else(PoisonError::into_inner);
         let configure = |inside: &mut Netlink| {
             let index = inside.index("eth0")?;

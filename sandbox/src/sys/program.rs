@@ -275,7 +275,7 @@ impl Program {
         }
         for (resource, limit) in &self.rlimits {
             // Refused without CAP_SYS_RESOURCE; the step is then as limited as gantry is.
-            let _ = process::setrlimit(*resource, limit.clone());
+            let _ = process::setrlimit(*resource, *limit);
         }
         // Magic links are the way out: `/proc/self/fd/7` may be a directory of the host.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "skips are told on stderr")]
 
 mod basics;
+mod host;
 mod lifetime;
 mod mounts;
 mod network;
