@@ -2,7 +2,7 @@
 //!
 //! Three things happen here, in this order, and nothing else:
 //!
-//! 1. [`lower`] turns a parsed Dockerfile into a [`Graph`] of operations, an image config and a
+//! 1. [`lower`](mod@lower) turns a parsed Dockerfile into a [`Graph`] of operations, an image config and a
 //!    history. All Dockerfile words end there.
 //! 2. [`key`] says which two operations are the same: a [`Key`] is the hash of a [`Preimage`],
 //!    and every preimage can be stored, read back and compared ([`why`]).

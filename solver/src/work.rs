@@ -152,12 +152,9 @@ impl fmt::Debug for Events {
 
 /// Why an operation failed. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct StepError(Arc<StepErrorInner>);
-
-#[derive(Debug)]
-struct StepErrorInner {
-    error: Box<dyn Error + Send + Sync>,
-    hint: Option<String>,
+pub struct StepError {
+    error: Arc<dyn Error + Send + Sync>,
+    hint: Option<Arc<str>>,
     exit_code: Option<i32>,
     canceled: bool,
 }
@@ -166,58 +163,43 @@ impl StepError {
     /// Wraps what went wrong.
     #[must_use]
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::make(error.into(), None, None, false)
+        StepError { error: error.into().into(), hint: None, exit_code: None, canceled: false }
     }
 
     /// Says that the operation ended because it was asked to.
     #[must_use]
     pub fn canceled() -> Self {
-        Self::make("Canceled".into(), None, None, true)
+        StepError { canceled: true, ..Self::new("Canceled") }
     }
 
     /// Adds what the user can do about it.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
-        match Arc::try_unwrap(self.0) {
-            Ok(inner) => StepError(Arc::new(StepErrorInner { hint: Some(hint.into()), ..inner })),
-            Err(shared) => StepError(shared),
-        }
+        StepError { hint: Some(hint.into().into()), ..self }
     }
 
     /// Adds the exit code of the process that failed.
     #[must_use]
     pub fn with_exit_code(self, code: i32) -> Self {
-        match Arc::try_unwrap(self.0) {
-            Ok(inner) => StepError(Arc::new(StepErrorInner { exit_code: Some(code), ..inner })),
-            Err(shared) => StepError(shared),
-        }
-    }
-
-    fn make(
-        error: Box<dyn Error + Send + Sync>,
-        hint: Option<String>,
-        exit_code: Option<i32>,
-        canceled: bool,
-    ) -> Self {
-        StepError(Arc::new(StepErrorInner { error, hint, exit_code, canceled }))
+        StepError { exit_code: Some(code), ..self }
     }
 
     /// Returns the error itself, to look for a known type or print the chain of sources.
     #[must_use]
     pub fn inner(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.0.error
+        &*self.error
     }
 
     /// Returns what the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+        self.hint.as_deref()
     }
 
     /// Returns the exit code of the process that failed, if one did.
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
-        self.0.exit_code
+        self.exit_code
     }
 
     /// Returns what failed and all causes, outermost first.
@@ -235,18 +217,18 @@ impl StepError {
     /// Returns whether the operation ended because it was asked to.
     #[must_use]
     pub fn is_canceled(&self) -> bool {
-        self.0.canceled
+        self.canceled
     }
 }
 
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.error.fmt(f)
+        self.error.fmt(f)
     }
 }
 
 impl Error for StepError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.error.source()
+        self.error.source()
     }
 }

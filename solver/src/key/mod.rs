@@ -1,8 +1,8 @@
 //! Keys: what makes two operations the same.
 //!
 //! A [`Key`] is the blake3 hash of a [`Preimage`]'s canonical encoding: versioned, with every
-//! length in front, map entries sorted; never `Debug` or JSON text. [`encode`] owns the bytes,
-//! [`preimage`] decides which parts of an operation count, [`diff`](self) compares two preimages
+//! length in front, map entries sorted; never `Debug` or JSON text. `encode` owns the bytes,
+//! [`preimage`] decides which parts of an operation count, `diff` compares two preimages
 //! part by part.
 
 mod diff;

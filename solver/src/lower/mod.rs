@@ -14,8 +14,10 @@
 mod options;
 mod output;
 
+mod begin;
 mod context;
 mod cycles;
+mod from;
 mod globals;
 mod images;
 mod instruction;

@@ -7,17 +7,11 @@ use std::{borrow::Cow, collections::HashMap};
 
 use gantry_image::Platform;
 use gantry_parser::{
-    Diagnostic, Instruction, Span, Statement, Word,
-    ast::{Layout, Stage as Written},
-    did_you_mean,
-    expand::{Expanded, Lexer},
+    Diagnostic, Instruction, Span, Statement, Word, ast::Layout, expand::Lexer,
     suggest::with_suggestion,
 };
 
-use crate::lower::{
-    LowerOptions, go,
-    variables::{Globals, expand},
-};
+use crate::lower::{LowerOptions, from::From, go, variables::Globals};
 
 /// All stages: those of the file in order, then implicit ones.
 pub(super) struct Stages<'a> {
@@ -127,94 +121,6 @@ pub(super) fn plan<'a>(
     if errors.is_empty() { Ok(stages) } else { Err(errors) }
 }
 
-/// Reads FROM lines.
-struct From<'a, 'w> {
-    options: &'a LowerOptions,
-    globals: &'a Globals,
-    lexer: &'a Lexer,
-    warnings: &'w mut Vec<Diagnostic>,
-}
-
-impl From<'_, '_> {
-    fn stage<'a>(
-        &mut self,
-        written: &Written<'a>,
-        stages: &Stages<'_>,
-    ) -> Result<Stage<'a>, Diagnostic> {
-        let from = written.from;
-        let image = expand(self.lexer, &from.image, self.globals)?;
-        self.warn_undeclared(&image, &from.image);
-        if image.text.is_empty() {
-            let message = format!("base name ({}) should not be blank", from.image.text);
-            return Err(self.suggest(message, &image, from.image.span));
-        }
-        let platform = match &from.platform {
-            Some(word) => Some(self.platform(word)?),
-            None => None,
-        };
-        let name = from.stage_name();
-        let for_platform = platform.as_ref().unwrap_or(self.options.target_platform());
-        let replaced = name.as_deref().and_then(|n| self.options.named_context(n, for_platform));
-        let base = match replaced {
-            Some(key) => Base::Context(key.to_owned()),
-            None => stages.base(&image.text, self.options, for_platform),
-        };
-        Ok(Stage {
-            shown: name.clone().unwrap_or_else(|| format!("stage-{}", written.index)),
-            name,
-            span: written.statement.span,
-            base_word: Word::new(image.text, from.image.span),
-            base,
-            platform,
-            commands: Vec::new(),
-            implicit: false,
-        })
-    }
-
-    fn platform(&mut self, word: &Word) -> Result<Platform, Diagnostic> {
-        let expanded = expand(self.lexer, word, self.globals)?;
-        self.warn_undeclared(&expanded, word);
-        if expanded.text.is_empty() {
-            let message = format!("empty platform value from expression {}", word.text);
-            return Err(self.suggest(message, &expanded, word.span));
-        }
-        expanded.text.parse().map_err(|error| {
-            let message = format!("failed to parse platform {}", word.text);
-            Diagnostic::error(message, word.span).with_note(format!("{error}"))
-        })
-    }
-
-    fn suggest(&self, message: String, expanded: &Expanded, span: Span) -> Diagnostic {
-        let meant = expanded
-            .unset
-            .iter()
-            .find_map(|name| did_you_mean(name, self.globals.values.keys(), true));
-        let message = match meant {
-            Some(meant) => format!("{message} (did you mean {meant}?)"),
-            None => message,
-        };
-        let error = Diagnostic::error(message, span);
-        match expanded.unset.iter().next() {
-            Some(name) => error.with_hint(format!(
-                "Give `{name}` a value: `--build-arg {name}=…`, or `ARG {name}=…` above the first FROM"
-            )),
-            None => error,
-        }
-    }
-
-    fn warn_undeclared(&mut self, expanded: &Expanded, word: &Word) {
-        for name in &expanded.unset {
-            if self.globals.declared.contains(name) {
-                continue;
-            }
-            let message = format!("FROM argument '{name}' is not declared");
-            let known = self.globals.values.keys().chain(&self.globals.declared);
-            let message = with_suggestion(message, name, known, true);
-            self.warnings.push(Diagnostic::warning("UndefinedArgInFrom", message, word.span));
-        }
-    }
-}
-
 impl Stage<'_> {
     /// Returns whether a named context has taken the place of the whole stage.
     pub(super) fn replaced(&self, options: &LowerOptions) -> bool {
@@ -225,7 +131,8 @@ impl Stage<'_> {
 }
 
 impl<'a> Stages<'a> {
-    fn base(&self, name: &str, options: &LowerOptions, platform: &Platform) -> Base {
+    /// Returns what a name stands for: an earlier stage, a named context, else an image.
+    pub(super) fn base(&self, name: &str, options: &LowerOptions, platform: &Platform) -> Base {
         if let Some(&stage) = self.names.get(&name.to_lowercase()) {
             return Base::Stage(stage);
         }

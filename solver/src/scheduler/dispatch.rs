@@ -12,9 +12,10 @@ use crate::{
     op::Op,
     scheduler::{
         facts::is_taken_from,
-        jobs::{self, Narrow, Run},
+        jobs::{self, Narrow},
         order,
         owner::Owner,
+        run::{self, Run},
         state::{Ended, Happened, State},
     },
     work::{Events, StepError, Task, TaskInput},
@@ -193,7 +194,7 @@ impl Owner {
         };
         self.tokens.insert(vertex, job.task.cancel.clone());
         self.in_flight += 1;
-        jobs::run(&self.world, job, &self.sender);
+        run::run(&self.world, job, &self.sender);
     }
 
     /// Returns what the layers of a step lie upon, if they depend on that.

@@ -7,7 +7,7 @@ use crate::{
     graph::{Graph, Role, VertexId},
     key::{InputId, Key, preimage},
     op::Op,
-    scheduler::{NoCache, Output, jobs::InputFact, state::Start},
+    scheduler::{NoCache, Output, run::InputFact, state::Start},
     store::{Nearest, Snapshot},
 };
 

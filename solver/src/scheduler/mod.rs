@@ -1,9 +1,9 @@
 //! The scheduler: what is asked, what runs, and when.
 //!
-//! [`state`] says how far one vertex is, and moves it by a pure match. [`owner`] holds all
-//! states, on one task; it is told what happened by a closed list of [`messages`], and hands out
-//! work in [`dispatch`]. [`facts`] are keys and inputs, [`jobs`] is what runs on blocking threads,
-//! [`order`] says which of several ready steps comes first.
+//! `state` says how far one vertex is, and moves it by a pure match. `owner` holds all states, on
+//! one task; it is told what happened by a closed list of `messages`, hands out work in
+//! `dispatch`, and lets go in `endings`. `facts` are keys and inputs, `order` says which of several
+//! ready steps comes first, `jobs` and `run` are what runs on blocking threads.
 //!
 //! What a build asks and does, in this order:
 //!
@@ -16,11 +16,13 @@
 //!    both.
 
 mod dispatch;
+mod endings;
 mod facts;
 mod jobs;
 mod messages;
 mod order;
 mod owner;
+mod run;
 mod state;
 
 use std::{collections::HashMap, fmt, sync::Arc};

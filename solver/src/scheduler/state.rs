@@ -274,3 +274,6 @@ impl State {
         matches!(self, State::Done(_) | State::Failed(_) | State::Canceled)
     }
 }
+
+#[cfg(test)]
+mod tests;
