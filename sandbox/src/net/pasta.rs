@@ -20,8 +20,8 @@ use super::{find_program, setup};
 use crate::NetworkError;
 use crate::sys::clone::{self, Stack};
 use crate::sys::keeper::{Keeper, LOWEST};
-use crate::sys::program::Strings;
 use crate::sys::raw;
+use crate::sys::strings::Strings;
 
 /// A running `pasta`; ended when dropped.
 #[derive(Debug)]

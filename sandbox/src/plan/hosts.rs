@@ -18,12 +18,11 @@ pub(crate) fn network_files(spec: &Spec) -> NetworkFiles {
         Network::Private(private) => (Some(private.address()), Some(private.gateway())),
         Network::None | Network::Host => (None, None),
     };
-    let host = |path: &str| fs_err::read_to_string(path).unwrap_or_default();
     let shares_host = matches!(spec.network, Network::Host);
     NetworkFiles {
         hosts: hosts(spec, address, gateway),
         hostname: format!("{}\n", spec.hostname),
-        resolv_conf: resolv_conf(spec, &host("/etc/resolv.conf"), shares_host),
+        resolv_conf: resolv_conf(spec, &host_resolvers(shares_host), shares_host),
     }
 }
 
@@ -45,6 +44,21 @@ fn hosts(spec: &Spec, address: Option<Ipv4Addr>, gateway: Option<Ipv4Addr>) -> S
         let _ = writeln!(text, "{own}\t{}", spec.hostname);
     }
     text
+}
+
+/// The host's file. Where it names nothing but a local forwarder, as systemd-resolved has it, the
+/// file in which that keeps the servers it forwards to.
+fn host_resolvers(shares_host: bool) -> String {
+    let read = |path: &str| fs_err::read_to_string(path).unwrap_or_default();
+    let text = read("/etc/resolv.conf");
+    let mut servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    if shares_host || servers.any(|server| !is_loopback(server.trim())) {
+        return text;
+    }
+    match read("/run/systemd/resolve/resolv.conf") {
+        upstream if upstream.is_empty() => text,
+        upstream => upstream,
+    }
 }
 
 /// The host's, without resolvers that only the host's own namespace reaches.

@@ -1,8 +1,9 @@
 //! Everything that a child will do, prepared in the parent against detached mounts.
 //!
-//! - [`root`]: the root filesystem; [`place`]: mount points in it; [`detached`]: other mounts
+//! - [`root`]: the root filesystem; [`place`], [`stubs`]: mount points in it; [`detached`]: other mounts
 //! - [`user`], [`command`], [`hosts`]: what the spec says in words
-//! - [`files`], [`dev`], [`system`], [`stdio`]: what every sandbox has
+//! - [`standard`], with [`dev`], [`system`], [`files`] and [`stdio`]: what every sandbox has
+//! - [`mounts`]: what was asked for
 
 pub(crate) mod command;
 pub(crate) mod detached;
@@ -12,7 +13,9 @@ mod hosts;
 mod mounts;
 pub(crate) mod place;
 pub(crate) mod root;
+mod standard;
 pub(crate) mod stdio;
+mod stubs;
 mod system;
 pub(crate) mod user;
 
@@ -25,12 +28,14 @@ use rustix::process::{Gid, Resource as R, Rlimit as Limit, Uid};
 
 use crate::cgroup::Cgroup;
 use crate::seccomp;
-use crate::sys::program::{Joining, MountOp, Outcome, Program, Strings};
+use crate::sys::mounting::MountOp;
+use crate::sys::outcome::Outcome;
+use crate::sys::program::{Joining, Program};
 use crate::sys::raw::{self, MountAttributes};
+use crate::sys::strings::Strings;
 use crate::userns::ids;
 use crate::{Capabilities, Network, Resource, Rlimit, Security, SpawnError, Spec};
 use command::Command;
-use dev::Devices;
 use place::Places;
 use stdio::Ends;
 
@@ -105,8 +110,8 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
     let null_at = files.null().map_err(setup("mount `/dev/null`"))?;
     prepared.attach("/dev/null", null, null_at);
 
-    system_mounts(&spec, sandboxed, &mut places, &mut prepared)?;
-    let terminals = devices(&spec, &mut places, &mut prepared)?;
+    standard::system_mounts(&spec, sandboxed, &mut places, &mut prepared)?;
+    let terminals = standard::devices(&spec, &mut places, &mut prepared)?;
     if spec.network_files {
         mounts::network(&spec, &mut files, &mut places, &mut prepared)?;
     }
@@ -127,7 +132,7 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
     let (stdio, ends) = stdio::prepare(spec.stdio, terminals.as_fd())
         .map_err(setup("open standard input and output"))?;
     if let Some(name) = &stdio.terminal {
-        console(name, &terminals, &places, &mut prepared)?;
+        standard::console(name, &terminals, &places, &mut prepared)?;
     }
     if stdio.ours && account.uid != 0 {
         // So that the user can open `/dev/stdout` anew. Not of /dev/null, which is the host's.
@@ -205,80 +210,6 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
         | libc::CLONE_NEWUTS
         | new_network;
     Ok(Plan { program, namespaces, places, ends, cgroup, network: spec.network, words, fds })
-}
-
-/// `/proc` and `/sys`.
-fn system_mounts(
-    spec: &Spec,
-    sandboxed: bool,
-    places: &mut Places,
-    prepared: &mut Prepared,
-) -> Result<(), SpawnError> {
-    let at = prepared.hold(places.system("/proc")?);
-    prepared.push("/proc", MountOp::Own(system::proc(at, sandboxed)));
-    places.mounted(mounts::fixed("proc"), None);
-    let at = places.system("/sys")?;
-    // Whoever is no root of the network namespace cannot mount a sysfs of it.
-    if matches!(spec.network, Network::Host) && ids::in_user_namespace() {
-        let host = mounts::open_path(Path::new("/sys"))?;
-        let copy = detached::copy(host.as_fd(), true, system::read_only_if(sandboxed))
-            .map_err(|cause| mounts::failed("/sys", "copy the host's", cause))?;
-        prepared.attach("/sys", copy, at);
-    } else {
-        let at = prepared.hold(at);
-        prepared.push("/sys", MountOp::Own(system::sys(at, sandboxed)));
-    }
-    places.mounted(mounts::fixed("sys"), None);
-    Ok(())
-}
-
-/// `/dev` and what lies in it. Returns its devpts.
-fn devices(
-    spec: &Spec,
-    places: &mut Places,
-    prepared: &mut Prepared,
-) -> Result<OwnedFd, SpawnError> {
-    let console = matches!(spec.stdio, crate::Stdio::Terminal(_));
-    let Devices { dev, root, nodes, pts, shm } =
-        dev::devices(spec.shm_size, console).map_err(setup("prepare `/dev`"))?;
-    let terminals = pts.try_clone().map_err(setup("prepare `/dev/pts`"))?;
-    let place = |name| dev::place(&root, name).map_err(setup("prepare `/dev`"));
-    let (pts_at, shm_at, mqueue_at) = (place("pts")?, place("shm")?, place("mqueue")?);
-    let at = places.system("/dev")?;
-    prepared.attach("/dev", dev, at);
-    for (name, mount, at) in nodes {
-        prepared.attach(format!("/dev/{name}"), mount, at);
-        places.mounted(mounts::fixed(&format!("dev/{name}")), None);
-    }
-    let shm_root = shm.try_clone().map_err(setup("prepare `/dev/shm`"))?;
-    prepared.attach("/dev/pts", pts, pts_at);
-    prepared.attach("/dev/shm", shm, shm_at);
-    let mqueue_at = prepared.hold(mqueue_at);
-    prepared.push("/dev/mqueue", MountOp::Own(system::message_queues(mqueue_at)));
-    places.mounted(mounts::fixed("dev"), Some(root));
-    places.mounted(mounts::fixed("dev/shm"), Some(Root::from_fd(shm_root)));
-    places.mounted(mounts::fixed("dev/pts"), None);
-    places.mounted(mounts::fixed("dev/mqueue"), None);
-    Ok(terminals)
-}
-
-/// `/dev/console` is the terminal.
-fn console(
-    name: &str,
-    terminals: &OwnedFd,
-    places: &Places,
-    prepared: &mut Prepared,
-) -> Result<(), SpawnError> {
-    let Some(dev) = places.inside(&mounts::fixed("dev")) else { return Ok(()) };
-    let at = dev::place(&dev, "console").map_err(setup("prepare `/dev/console`"))?;
-    let op = MountOp::Copy {
-        base: terminals.as_raw_fd(),
-        name: command::c_string("The terminal", name.into())?,
-        target: prepared.hold(at),
-        attributes: 0,
-    };
-    prepared.push("/dev/console", op);
-    Ok(())
 }
 
 fn is_pipe_or_terminal(fd: &OwnedFd) -> bool {

@@ -12,7 +12,7 @@ use super::files::{Content, Files};
 use super::hosts::{NetworkFiles, network_files};
 use super::place::{Kind, Places};
 use super::{Prepared, detached};
-use crate::sys::program::MountOp;
+use crate::sys::mounting::MountOp;
 use crate::{Bind, BindSource, FileMount, Mount, Security, SpawnError, Spec, Tmpfs};
 
 /// A path that this program wrote itself.

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 
 use rustix::mount::MountAttrFlags;
 
-use crate::sys::program::OwnFilesystem;
+use crate::sys::mounting::OwnFilesystem;
 
 const MASKED_PROC: [&str; 10] = [
     "acpi",

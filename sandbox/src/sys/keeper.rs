@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, RawFd};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
 use super::clone::{ChildProgram, Stack, fork_on};
-use super::program::{Strings, has_ended};
-use super::raw::{self, lend};
+use super::raw::{self, has_ended, lend};
+use super::strings::Strings;
 
 /// Descriptors given to a [`Keeper`] have at least this number.
 pub(crate) const LOWEST: RawFd = 10;

@@ -6,24 +6,25 @@
 //!
 //! Where it ended crosses in [`Outcome`], in the shared memory: which step, which item, `errno`.
 
-use std::ffi::{CStr, CString, c_char};
+use std::convert::Infallible;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::Arc;
 
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::CWD;
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
-    fsopen, mount_change, move_mount, open_tree, unmount,
+    MountPropagationFlags, MoveMountFlags, UnmountFlags, mount_change, move_mount, unmount,
 };
-use rustix::process::{self, Resource, Rlimit, Signal};
+use rustix::process::{self, Gid, Resource, Rlimit, Signal, Uid};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
 
 use super::clone::ChildProgram;
-use super::raw::{self, MountAttributes, lend};
+use super::executable::follow_interpreters;
+use super::mounting::{MountOp, forget};
+use super::outcome::{At, Failure, Outcome};
+use super::raw::{self, lend};
+use super::strings::Strings;
 use crate::error::Step;
 use crate::seccomp::Instruction;
 
@@ -52,13 +53,13 @@ pub(crate) struct Program {
     /// Working directory, inside the new root.
     pub(crate) cwd: CString,
     /// The filter to load.
-    pub(crate) seccomp: Option<std::sync::Arc<[Instruction]>>,
+    pub(crate) seccomp: Option<Arc<[Instruction]>>,
     /// `PR_SET_NO_NEW_PRIVS`.
     pub(crate) no_new_privs: bool,
     /// User, group, supplementary groups (`None`: this user namespace cannot set them).
-    pub(crate) uid: process::Uid,
-    pub(crate) gid: process::Gid,
-    pub(crate) groups: Option<Vec<process::Gid>>,
+    pub(crate) uid: Uid,
+    pub(crate) gid: Gid,
+    pub(crate) groups: Option<Vec<Gid>>,
     /// A pidfd of the parent, if the child is to die with it.
     pub(crate) parent: Option<RawFd>,
     /// What to execute: tried in this order.
@@ -80,121 +81,15 @@ pub(crate) enum Joining {
     Parents,
 }
 
-/// One mount. `item` numbers are indexes into the parent's list of targets.
-pub(crate) enum MountOp {
-    /// A detached mount goes to an open target.
-    Attach { mount: RawFd, target: RawFd },
-    /// A copy of what `name` is below `base` (a filesystem attached before) goes to an open target.
-    Copy { base: RawFd, name: CString, target: RawFd, attributes: u64 },
-    /// A filesystem that belongs to the child's own namespaces.
-    Own(OwnFilesystem),
-}
-
-/// `proc`, `sysfs`, `mqueue` or `cgroup2`, and what of it is hidden.
-pub(crate) struct OwnFilesystem {
-    pub(crate) kind: &'static CStr,
-    pub(crate) attributes: MountAttrFlags,
-    pub(crate) target: RawFd,
-    /// Paths to cover by an empty directory or by `/dev/null`, as what is there asks for.
-    pub(crate) masked: Vec<CString>,
-    /// Paths to make read-only.
-    pub(crate) read_only: Vec<CString>,
-    /// A filesystem to mount at a path inside it, if the kernel lets us.
-    pub(crate) inner: Option<(&'static CStr, &'static CStr)>,
-    /// Whether to go on without it if the kernel refuses it.
-    pub(crate) optional: bool,
-}
-
-/// Names in the tmpfs of generated files that masks are cloned from.
-pub(crate) const EMPTY_DIRECTORY: &CStr = c"empty";
-/// `/dev/null` of the host, verified and mounted there by the parent's list.
-pub(crate) const NULL_DEVICE: &CStr = c"null";
-
-/// `argv` and `envp` as `execve` wants them, with the strings they point to.
-pub(crate) struct Strings {
-    _owned: Vec<CString>,
-    argv: Vec<*const c_char>,
-    envp: Vec<*const c_char>,
-}
-
-// SAFETY: the pointers lead into `_owned`, which is never changed after construction, so sharing
-// or moving them to another thread is as fine as sharing or moving the strings.
-unsafe impl Sync for Strings {}
-// SAFETY: as above; the heap memory of a `CString` does not move with it.
-unsafe impl Send for Strings {}
-
-impl Strings {
-    /// Lays both out.
-    pub(crate) fn new(argv: Vec<CString>, env: Vec<CString>) -> Self {
-        let pointers = |strings: &[CString]| {
-            strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
-        };
-        let (argv_pointers, envp) = (pointers(&argv), pointers(&env));
-        Self { _owned: argv.into_iter().chain(env).collect(), argv: argv_pointers, envp }
-    }
-
-    /// Executes `path`; returns only to fail.
-    pub(crate) fn execute(&self, path: &CStr) -> io::Error {
-        // SAFETY: both arrays end with a null pointer and point to strings owned by `self`.
-        unsafe { raw::execve(path, self.argv.as_ptr(), self.envp.as_ptr()) }
-    }
-}
-
-/// How the child ended, written by it into the parent's memory.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    step: AtomicU32,
-    item: AtomicU32,
-    errno: AtomicI32,
-}
-
-impl Outcome {
-    /// What went wrong, if the child reported something.
-    pub(crate) fn failure(&self) -> Option<(Step, usize, io::Error)> {
-        let step = Step::from_number(self.step.load(Ordering::Acquire))?;
-        let item = self.item.load(Ordering::Acquire) as usize;
-        Some((step, item, io::Error::from_raw_os_error(self.errno.load(Ordering::Acquire))))
-    }
-}
-
-struct Failure {
-    step: Step,
-    item: usize,
-    errno: i32,
-}
-
-/// Names the step that a call belongs to.
-trait At<T> {
-    fn at(self, step: Step) -> Result<T, Failure>;
-    fn at_item(self, step: Step, item: usize) -> Result<T, Failure>;
-}
-
-impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
-    fn at(self, step: Step) -> Result<T, Failure> {
-        self.at_item(step, 0)
-    }
-
-    fn at_item(self, step: Step, item: usize) -> Result<T, Failure> {
-        // An `io::Error` of a raw number holds no heap memory.
-        self.map_err(|error| Failure {
-            step,
-            item,
-            errno: error.into().raw_os_error().unwrap_or(0),
-        })
-    }
-}
-
 impl ChildProgram for Program {
     fn run(&self) {
-        let Err(Failure { step, item, errno }) = self.carry_out();
-        self.outcome.item.store(item as u32, Ordering::Release);
-        self.outcome.errno.store(errno, Ordering::Release);
-        self.outcome.step.store(step as u32, Ordering::Release);
+        let Err(failure) = self.carry_out();
+        self.outcome.report(&failure);
     }
 }
 
 impl Program {
-    fn carry_out(&self) -> Result<std::convert::Infallible, Failure> {
+    fn carry_out(&self) -> Result<Infallible, Failure> {
         if self.parent.is_some() {
             process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
         }
@@ -235,17 +130,7 @@ impl Program {
         move_mount(files, c"", CWD, c"/", onto_root).at(Step::AttachFiles)?;
         move_mount(root, c"", CWD, c"/", onto_root).at(Step::AttachRoot)?;
         for (item, op) in self.mounts.iter().enumerate() {
-            match op {
-                MountOp::Attach { mount, target } => attach(lend(*mount), lend(*target)),
-                MountOp::Copy { base, name, target, attributes } => {
-                    copy(lend(*base), name, lend(*target), *attributes)
-                }
-                MountOp::Own(own) => match own.mount(files) {
-                    Err(_) if own.optional => Ok(()),
-                    other => other,
-                },
-            }
-            .at_item(Step::Mount, item)?;
+            op.carry_out(files).at_item(Step::Mount, item)?;
         }
         process::fchdir(root).at(Step::PivotRoot)?;
         process::pivot_root(c".", c".").at(Step::PivotRoot)?;
@@ -321,7 +206,7 @@ impl Program {
         if let Some(parent) = self.parent {
             // Changing IDs has cleared it. If the parent died in between, nobody tells us.
             process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::DeathSignal)?;
-            if has_ended(lend(parent)) {
+            if raw::has_ended(lend(parent)) {
                 raw::exit_now(1);
             }
         }
@@ -344,7 +229,7 @@ impl Program {
         if found { Ok(()) } else { Err(rustix::io::Errno::NOENT).at(Step::FindProgram) }
     }
 
-    fn execute(&self) -> Result<std::convert::Infallible, Failure> {
+    fn execute(&self) -> Result<Infallible, Failure> {
         raw::reset_signals();
         // SAFETY: the table is this child's own copy; nothing below uses a descriptor above 2.
         unsafe { raw::close_from(3) }.at(Step::CloseFiles)?;
@@ -359,171 +244,4 @@ impl Program {
         }
         Err(refused.unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))).at(Step::Execute)
     }
-}
-
-impl OwnFilesystem {
-    /// Masks and protects the filesystem through its own descriptor, so that whatever lies at
-    /// the target's path cannot stand in for it (CVE-2025-31133, CVE-2025-52881).
-    fn mount(&self, files: BorrowedFd<'_>) -> io::Result<()> {
-        let mount = new_filesystem(self.kind, self.attributes)?;
-        attach(as_lent(&mount), lend(self.target))?;
-        if let Some((path, kind)) = self.inner
-            && let Some(target) = below(&mount, path)?
-        {
-            if let Ok(inner) = new_filesystem(kind, self.attributes) {
-                attach(as_lent(&inner), as_lent(&target))?;
-                forget(inner);
-            }
-            forget(target);
-        }
-        for path in &self.masked {
-            let Some(target) = below(&mount, path)? else { continue };
-            let directory = is_directory(&target)?;
-            let name = if directory { EMPTY_DIRECTORY } else { NULL_DEVICE };
-            let attributes = if directory { libc::MOUNT_ATTR_RDONLY } else { 0 };
-            copy(files, name, as_lent(&target), attributes)?;
-            forget(target);
-        }
-        for path in &self.read_only {
-            let Some(target) = below(&mount, path)? else { continue };
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE
-                | OpenTreeFlags::OPEN_TREE_CLOEXEC
-                | OpenTreeFlags::AT_EMPTY_PATH
-                | OpenTreeFlags::AT_RECURSIVE;
-            let copy = open_tree(&target, c"", flags)?;
-            let read_only = MountAttributes::private(libc::MOUNT_ATTR_RDONLY);
-            raw::mount_setattr(as_lent(&copy), true, read_only)?;
-            attach(as_lent(&copy), as_lent(&target))?;
-            forget(copy);
-            forget(target);
-        }
-        forget(mount);
-        Ok(())
-    }
-}
-
-fn new_filesystem(kind: &CStr, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
-    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&context, c"source", kind)?;
-    if attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
-        fsconfig_set_flag(&context, c"ro")?;
-    }
-    fsconfig_create(&context)?;
-    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    forget(context);
-    Ok(mount)
-}
-
-/// Leaves a descriptor to `close_from`: it need not be closed one by one.
-fn forget(fd: OwnedFd) {
-    std::mem::forget(fd);
-}
-
-fn as_lent(fd: &OwnedFd) -> BorrowedFd<'_> {
-    use rustix::fd::AsFd;
-    debug_assert!(fd.as_raw_fd() > 2, "0 to 2 are never free here");
-    fd.as_fd()
-}
-
-fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    Ok(move_mount(mount, c"", target, c"", flags)?)
-}
-
-/// Attaches a copy of what `name` is below `base`, an attached filesystem.
-fn copy(
-    base: BorrowedFd<'_>,
-    name: &CStr,
-    target: BorrowedFd<'_>,
-    attributes: u64,
-) -> io::Result<()> {
-    let copy =
-        open_tree(base, name, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    if attributes != 0 {
-        raw::mount_setattr(as_lent(&copy), false, MountAttributes::private(attributes))?;
-    }
-    attach(as_lent(&copy), target)?;
-    forget(copy);
-    Ok(())
-}
-
-/// Opens a path of a filesystem that was just made; `None` if there is none.
-fn below(mount: &OwnedFd, path: &CStr) -> io::Result<Option<OwnedFd>> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    match openat2(mount, path, flags, Mode::empty(), resolve) {
-        Ok(fd) => Ok(Some(fd)),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-fn is_directory(fd: &OwnedFd) -> io::Result<bool> {
-    let stat = rustix::fs::fstat(fd)?;
-    Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir())
-}
-
-/// Whether the process of a pidfd has ended. Waits for nothing.
-pub(crate) fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut fds, Some(&now)), Ok(1..))
-}
-
-/// Opens a program without magic links, and so the interpreters that `#!` lines name.
-fn follow_interpreters(path: &CStr) -> Result<(), rustix::io::Errno> {
-    /// As deep as the kernel follows, and one more.
-    const DEPTH: usize = 6;
-    let mut line = [0_u8; 258];
-    let mut name_at = None;
-    for _ in 0..DEPTH {
-        let path = match name_at {
-            None => path,
-            Some(start) => {
-                CStr::from_bytes_until_nul(&line[start..]).map_err(|_| rustix::io::Errno::NOEXEC)?
-            }
-        };
-        let resolve = ResolveFlags::NO_MAGICLINKS;
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let file = match openat2(CWD, path, flags, Mode::empty(), resolve) {
-            Ok(file) => file,
-            // The program is there; that its interpreter is not is for `execve` to say.
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) if name_at.is_some() => {
-                return Ok(());
-            }
-            Err(errno) => return Err(errno),
-        };
-        let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
-        forget(file);
-        if !kind.is_file() {
-            return Ok(()); // `execve` says what is wrong with it.
-        }
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let Ok(file) = openat2(CWD, path, flags, Mode::empty(), resolve) else {
-            return Ok(()); // Not readable even for root of this namespace.
-        };
-        line = [0; 258];
-        let length = rustix::io::read(&file, &mut line[..257]).unwrap_or(0);
-        forget(file);
-        match interpreter(&mut line, length) {
-            Some(start) => name_at = Some(start),
-            None => return Ok(()),
-        }
-    }
-    Ok(())
-}
-
-/// Finds the interpreter in a first line, ends it with a NUL, and returns where it begins.
-fn interpreter(line: &mut [u8], length: usize) -> Option<usize> {
-    if !line.starts_with(b"#!") {
-        return None;
-    }
-    let blank = |byte: u8| byte == b' ' || byte == b'\t';
-    let start = (2..length).find(|&at| !blank(line[at]))?;
-    let end = (start..length)
-        .find(|&at| blank(line[at]) || line[at] == b'\n' || line[at] == 0)
-        .unwrap_or(length);
-    line[end] = 0;
-    (end > start).then_some(start)
 }

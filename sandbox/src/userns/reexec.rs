@@ -15,8 +15,8 @@ use rustix::process::{Gid, PidfdFlags, Signal, Uid, getpid, pidfd_open};
 
 use super::USERNS_MARKER;
 use crate::sys::clone::ChildProgram;
-use crate::sys::program::{Strings, has_ended};
-use crate::sys::raw::{self, lend};
+use crate::sys::raw::{self, has_ended, lend};
+use crate::sys::strings::Strings;
 
 /// What the child does: wait for its maps, become root of them, execute this program again.
 pub(super) struct Reexec {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use gantry_sandbox::{Limits, Network, Networks, probe, spawn};
 
-use crate::support::World;
+use crate::support::{World, interface};
 
 /// Runs one test of this binary in a process of its own, with a word that makes it act.
 fn victim(test: &str) -> Command {
@@ -107,7 +107,8 @@ fn killing_gantry_leaves_no_interface() {
     let bridge = bridge.split(' ').next().unwrap();
     let pair = format!("gve{}{}", &bridge["gantry".len()..], words[1]);
     let there = |name: &str| std::path::Path::new("/sys/class/net").join(name).exists();
-    assert!(there(&pair) && there(bridge));
+    let index = interface(bridge);
+    assert!(there(&pair) && index.is_some());
     gantry.kill().unwrap();
     gantry.wait().unwrap();
     let begun = Instant::now();
@@ -119,8 +120,46 @@ fn killing_gantry_leaves_no_interface() {
     let networks = Networks::new(&host, &state);
     drop(networks.private().unwrap());
     drop(networks);
-    assert!(!there(bridge));
+    assert_ne!(interface(bridge), index);
     gantry_tree::remove_tree(words[2]).unwrap();
+}
+
+#[test]
+fn killing_gantry_ends_pasta() {
+    let host = probe();
+    if !host.in_user_namespace() || host.pasta().is_err() {
+        return; // Run again in a user namespace by `userns`; `network` says what is missing.
+    }
+    if is_victim() {
+        let world = World::new().unwrap();
+        let networks = Networks::new(&host, world.path("net"));
+        // By a thread that ends at once, as those of a pool do some time.
+        let _private = std::thread::spawn(move || networks.private().unwrap()).join().unwrap();
+        tell(&format!("VICTIM {}", world.path("").display()));
+        std::thread::sleep(Duration::from_secs(60));
+    }
+    if World::new().is_none() {
+        return;
+    }
+    let mut gantry = victim("lifetime::killing_gantry_ends_pasta").spawn().unwrap();
+    let said = wait_for("VICTIM ", gantry.stdout.take().unwrap());
+    let directory = said.trim_start_matches("VICTIM ");
+    let pasta = || {
+        let processes = fs_err::read_dir("/proc").unwrap().flatten();
+        let lines = processes.filter_map(|entry| fs_err::read(entry.path().join("cmdline")).ok());
+        let text = lines.map(|line| String::from_utf8_lossy(&line).into_owned());
+        text.filter(|line| line.contains("pasta") && line.contains(directory)).count()
+    };
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(pasta(), 1, "it outlives the thread that asked for it");
+    gantry.kill().unwrap();
+    gantry.wait().unwrap();
+    let begun = Instant::now();
+    while pasta() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "pasta still runs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    gantry_tree::remove_tree(directory).unwrap();
 }
 
 #[test]

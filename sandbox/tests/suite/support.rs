@@ -173,3 +173,9 @@ impl Elsewhere for Spec {
         self.rootfs.work = make("work2");
     }
 }
+
+/// What an interface is to the kernel; its name may be another's a moment later.
+pub(crate) fn interface(name: &str) -> Option<u32> {
+    let path = format!("/sys/class/net/{name}/ifindex");
+    fs_err::read_to_string(path).ok()?.trim().parse().ok()
+}

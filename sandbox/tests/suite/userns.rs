@@ -60,8 +60,8 @@ fn check(output: &Output) {
 
 const REQUIRE: &str = "root,overlay";
 
-const EVERYTHING: [&str; 6] =
-    ["basics::", "mounts::", "walls::", "users::", "terminal::", "network::"];
+const EVERYTHING: [&str; 7] =
+    ["basics::", "lifetime::", "mounts::", "walls::", "users::", "terminal::", "network::"];
 
 #[test]
 fn everything_works_with_one_id_and_no_mount_namespace() {
