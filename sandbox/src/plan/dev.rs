@@ -105,3 +105,16 @@ fn terminals() -> io::Result<OwnedFd> {
 fn name(name: &str) -> io::Result<TreePath> {
     TreePath::new(name).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_another_is_refused() {
+        for (name, major, minor) in [("zero", 1, 3), ("null", 1, 5), ("stdin", 1, 3)] {
+            let error = host_device(name, major, minor).unwrap_err();
+            assert!(error.to_string().contains("is not the device"), "{name}: {error}");
+        }
+    }
+}

@@ -61,8 +61,9 @@ pub struct Spec {
     pub dns_options: Vec<String>,
     /// Writes `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf` (as mounts over those files).
     pub network_files: bool,
-    /// Ends the child with this thread's process. On by default: for builds and foreground runs
-    /// nothing may outlive gantry.
+    /// Ends the child with this process, however that ends. On by default: for builds and
+    /// foreground runs nothing may outlive gantry. One gap is the kernel's: if PID 1 itself is a
+    /// set-user-ID program run by an ordinary user, a `kill -9` of gantry does not end it.
     pub die_with_parent: bool,
 }
 
