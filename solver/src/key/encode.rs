@@ -7,7 +7,7 @@
 //!        | 2 i64                            number
 //!        | 3 len:u32 bytes                  text, UTF-8
 //!        | 4 count:u32 value*               list
-//!        | 5 count:u32 (len:u32 name value)*  tree, names strictly ascending
+//!        | 5 count:u32 (len:u32 name value)*  tree: names strictly ascending, nothing absent
 //!        | 6 [u8; 32]                       digest
 //!        | 7 [u8; 32] value                 digest with detail; never hashed
 //! ```
@@ -65,9 +65,12 @@ fn put(value: &Value, details: Details, out: &mut Vec<u8>) {
             values.iter().for_each(|value| put(value, details, out));
         }
         Value::Tree(parts) => {
+            // A part that is absent is as one that nobody has heard of: a new optional field of an
+            // operation changes no key that does without it.
+            let there = || parts.iter().filter(|(_, value)| **value != Value::Absent);
             out.push(5);
-            put_length(parts.len(), out);
-            for (name, value) in parts {
+            put_length(there().count(), out);
+            for (name, value) in there() {
                 put_text(name, out);
                 put(value, details, out);
             }
@@ -173,8 +176,10 @@ impl<'a> Reader<'a> {
                     if parts.last_key_value().is_some_and(|(last, _)| *last >= name) {
                         return Err(self.damaged());
                     }
-                    let value = self.value(depth)?;
-                    parts.insert(name, value);
+                    match self.value(depth)? {
+                        Value::Absent => return Err(self.damaged()),
+                        value => drop(parts.insert(name, value)),
+                    }
                 }
                 Value::Tree(parts)
             }

@@ -3,8 +3,6 @@
 //! Every operation is taken apart field by field, so that a new field stops compiling here until
 //! somebody has decided about it.
 
-use std::collections::BTreeMap;
-
 use crate::{
     graph::Role,
     key::{Key, Preimage, Value},
@@ -109,10 +107,9 @@ pub fn selection(op: &Op, role: Role) -> Option<Selection> {
     }
 }
 
-fn whole(op: &Op, parts: Vec<(&'static str, Value)>) -> Preimage {
-    let mut tree: BTreeMap<_, _> = parts.into_iter().map(|(k, v)| (k.into(), v)).collect();
-    tree.insert("op".into(), op.kind().into());
-    Preimage(Value::Tree(tree))
+fn whole(op: &Op, mut parts: Vec<(&'static str, Value)>) -> Preimage {
+    parts.push(("op", op.kind().into()));
+    Preimage(Value::tree(parts))
 }
 
 fn of_input(id: InputId) -> Value {

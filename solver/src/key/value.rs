@@ -17,7 +17,7 @@ pub enum Value {
     Text(Arc<str>),
     /// Several parts whose order counts.
     List(Vec<Value>),
-    /// Named parts.
+    /// Named parts. One that is [absent](Value::Absent) is as good as not named.
     Tree(BTreeMap<Arc<str>, Value>),
     /// A digest that stands for something large. What it was made of may be kept beside it, to
     /// explain it: the detail is stored, but not part of the key.
@@ -35,9 +35,10 @@ impl Value {
         Value::List(texts.into_iter().map(|text| Value::from(text.as_ref())).collect())
     }
 
-    /// Makes a tree.
+    /// Makes a tree of the parts that are not absent.
     pub fn tree<K: Into<Arc<str>>>(parts: impl IntoIterator<Item = (K, Value)>) -> Value {
-        Value::Tree(parts.into_iter().map(|(name, value)| (name.into(), value)).collect())
+        let there = parts.into_iter().filter(|(_, value)| *value != Value::Absent);
+        Value::Tree(there.map(|(name, value)| (name.into(), value)).collect())
     }
 }
 
