@@ -22,7 +22,7 @@ impl Workspace {
         let dir = tempfile::Builder::new().prefix("gantry-bench.").tempdir_in("/var/tmp")?;
         let workspace = Self { dir, gantry: gantry.to_owned() };
         let base = fs_err::canonicalize("target/bases/busybox.tar")?;
-        run(workspace.gantry(["import", "-c", "CMD [\"sh\"]"]).arg(base).arg("busybox"))?;
+        run(workspace.gantry(["import"]).arg(base).arg("busybox"))?;
         Ok(workspace)
     }
 
