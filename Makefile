@@ -8,7 +8,7 @@ test: ## every test: as root, and as an unprivileged user
 	@scripts/test
 
 bench: ## gantry against plain tools, in one run
-	@scripts/bench
+	@scripts/bench $(ARGS)
 
 lint: ## formatting, clippy, docs
 	cargo fmt --all -- --check

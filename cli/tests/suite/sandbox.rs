@@ -261,3 +261,9 @@ pub(crate) fn required(what: &str) -> bool {
     let list = std::env::var("GANTRY_TEST_REQUIRE").unwrap_or_default();
     list.split(',').any(|word| word.trim() == what)
 }
+
+/// The project's own files: those of the checkout, or the copies that go with a copied suite.
+pub(crate) fn files() -> PathBuf {
+    let checkout = || Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::env::var_os("GANTRY_TEST_FILES").map_or_else(checkout, PathBuf::from)
+}
