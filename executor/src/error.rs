@@ -97,6 +97,8 @@ pub struct StepFailure {
     pub title: String,
     /// The instruction.
     pub span: Option<Span>,
+    /// What of it is at fault, where that is known.
+    pub place: Option<Span>,
     /// Why.
     pub error: StepError,
 }

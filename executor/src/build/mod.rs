@@ -1,5 +1,6 @@
 //! The way of a build: contexts → Dockerfile → graph → solved → outputs.
 
+mod blame;
 mod checks;
 mod events;
 mod options;
@@ -14,14 +15,15 @@ use gantry_image::{ImageConfig, Platform};
 use gantry_parser::{Diagnostic, SourceFile};
 use gantry_sandbox::Host;
 use gantry_solver::lower::{HistoryItem, LowerErrors, Lowered, lower};
-use gantry_solver::scheduler::World;
+use gantry_solver::scheduler::{Failure, World};
 use gantry_solver::{CancelToken, Graph, Observer, Options, SolveError, Solved, VertexId, solve};
 
+use self::blame::Blame;
 use self::checks::Checks;
 use self::events::Held;
 use self::options::lower_options;
 use crate::diffs::Diffs;
-use crate::error::{BuildError, DockerfileError, StepFailure, StepFailures};
+use crate::error::{BuildError, DockerfileError, StepFailures};
 use crate::export;
 use crate::inputs;
 use crate::outcome::{BuildOutcome, Stats};
@@ -165,19 +167,21 @@ impl<'a> Build<'a> {
         let graph = Arc::new(lowered.graph);
         self.executor.set_graph(Arc::clone(&graph));
         self.executor.set_diffs(Diffs::new(self.store.clone(), epoch));
+        let targets = [lowered.target];
+        let (observer, executor) = (Arc::clone(&self.observer), Arc::clone(&self.executor));
+        let blame = Arc::new(Blame::new(observer, executor, Arc::clone(&graph), &targets));
         let world = World {
             store: Arc::clone(&self.steps) as _,
             work: Arc::clone(&self.executor) as _,
-            observer: Arc::clone(&self.observer) as _,
+            observer: Arc::clone(&blame) as _,
         };
         let options = Options {
             jobs,
             no_cache: self.request.no_cache.clone(),
             probe_only: self.unprivileged,
         };
-        let targets = [lowered.target];
         let solved = solve(Arc::clone(&graph), &targets, world, &options, self.cancel);
-        let solved = runtime.block_on(solved).map_err(|error| self.failed(&graph, error))?;
+        let solved = runtime.block_on(solved).map_err(|error| self.failed(&blame, error))?;
         Ok(Ready {
             graph,
             target: lowered.target,
@@ -223,7 +227,7 @@ impl<'a> Build<'a> {
         BuildError::Dockerfile(DockerfileError { source, diagnostics })
     }
 
-    fn failed(&self, graph: &Graph, error: SolveError) -> BuildError {
+    fn failed(&self, blame: &Blame, error: SolveError) -> BuildError {
         match error {
             SolveError::Canceled => BuildError::Canceled,
             SolveError::WouldRun(_) => BuildError::NeedsUserNamespace,
@@ -231,10 +235,8 @@ impl<'a> Build<'a> {
                 source: self.dockerfile.clone(),
                 steps: failures
                     .into_iter()
-                    .map(|failure| StepFailure {
-                        span: graph.vertex(failure.vertex).span,
-                        title: failure.title,
-                        error: failure.error,
+                    .map(|Failure { vertex, title, error }| {
+                        blame.failure(vertex, title, error, &self.dockerfile)
                     })
                     .collect(),
             }),

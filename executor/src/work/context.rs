@@ -12,11 +12,11 @@ use gantry_tree::{
     FileKind, Follow, KnownFn, Manifest, Root, Scan, ScanOptions, TreePath, Verdict, View, scan,
 };
 
-use super::fault::Fault;
+use super::fault::{Because, Fault};
 use super::files::{Files, FilesError, Place, names};
 use super::index::Index;
 use super::picked::{self, excludes};
-use super::select::{Chosen, SelectError, select};
+use super::select::{Chosen, SelectError, select, shown};
 
 /// A directory that files are copied from.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ impl LocalContext {
     /// Says so if a path is missing only because the ignore file drops it.
     fn explain(&self, error: SelectError) -> Fault {
         let SelectError::NotFound { path } = &error else { return error.into() };
-        let Ok(written) = TreePath::clamp(path.as_bytes()) else { return error.into() };
+        let Ok(written) = TreePath::clamp(shown(path).as_bytes()) else { return error.into() };
         let there = self.root.resolve(&written, Follow::Last);
         let there = there.ok().filter(|path| self.root.stat(path, Follow::Parents).is_ok());
         let Some(real) = there else { return self.similar(error, &written) };
@@ -139,14 +139,15 @@ impl LocalContext {
             verdict.line.filter(|_| verdict.excluded)
         });
         match line {
-            Some(line) => Fault::refused_with(
-                format!(
-                    "{error} (line {line} of `{}`, `{}`, excludes it)",
+            Some(line) => Fault::Missing {
+                missing: error,
+                cause: Some(Because(format!(
+                    "line {line} of `{}`, `{}`, excludes `{written}`",
                     self.ignore.name,
                     rules.pattern(line).unwrap_or_default(),
-                ),
-                format!("To let it in, add `!{written}` below line {line}"),
-            ),
+                ))),
+                hint: Some(format!("To let it in, add `!{written}` below line {line}")),
+            },
             None => error.into(),
         }
     }
@@ -163,7 +164,11 @@ impl LocalContext {
             Some(parent.join(near).ok()?.to_string())
         };
         match near() {
-            Some(near) => Fault::refused_with(error.to_string(), format!("Did you mean `{near}`?")),
+            Some(near) => Fault::Missing {
+                missing: error,
+                cause: None,
+                hint: Some(format!("Did you mean `{near}`?")),
+            },
             None => error.into(),
         }
     }

@@ -7,6 +7,7 @@ use gantry_cache::StoreError;
 use gantry_image::layer::LayerError;
 use gantry_sandbox::{NetworkError, SpawnError};
 use gantry_solver::StepError;
+use gantry_solver::op::SourcePath;
 use gantry_tree::{ManifestError, ResolveError, TreeError};
 
 use super::files::FilesError;
@@ -26,7 +27,15 @@ pub(crate) enum Fault {
     #[error(transparent)]
     Layer(#[from] LayerError),
     #[error(transparent)]
-    Select(#[from] SelectError),
+    Select(SelectError),
+    /// A source path is not there, or an ignore file makes it so.
+    #[error("failed to compute cache key: {missing}")]
+    Missing {
+        missing: SelectError,
+        #[source]
+        cause: Option<Because>,
+        hint: Option<String>,
+    },
     #[error(transparent)]
     Files(#[from] FilesError),
     #[error(transparent)]
@@ -55,6 +64,30 @@ pub(crate) enum Fault {
     Canceled,
 }
 
+/// A reason that is known by its words alone.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Because(pub(crate) String);
+
+impl From<SelectError> for Fault {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::NotFound { .. } => {
+                Self::Missing { missing: error, cause: None, hint: None }
+            }
+            error => Self::Select(error),
+        }
+    }
+}
+
+/// Returns the source path that a step failed for, if it is not there.
+pub(crate) fn missing_source(error: &StepError) -> Option<&SourcePath> {
+    match error.inner().downcast_ref()? {
+        Fault::Missing { missing: SelectError::NotFound { path }, .. } => Some(path),
+        _ => None,
+    }
+}
+
 impl Fault {
     /// Says that the operation can't be done as asked.
     pub(crate) fn refused(message: impl Into<String>) -> Self {
@@ -77,7 +110,7 @@ impl From<Fault> for StepError {
     fn from(fault: Fault) -> StepError {
         match &fault {
             Fault::Canceled => StepError::canceled(),
-            Fault::Refused { hint: Some(hint), .. } => {
+            Fault::Refused { hint: Some(hint), .. } | Fault::Missing { hint: Some(hint), .. } => {
                 let hint = hint.clone();
                 StepError::new(fault).with_hint(hint)
             }

@@ -31,13 +31,13 @@ mod select;
 mod stack;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gantry_cache::{LayerId, Lease, LogId, Store};
 use gantry_image::layer::{Ids, UnpackOptions};
 use gantry_sandbox::{Host, IdMap, Networks, Overlay};
 use gantry_solver::key::Value;
-use gantry_solver::op::Selection;
+use gantry_solver::op::{ContextOp, Selection};
 use gantry_solver::{
     CancelToken, Done, Events, Graph, LayerRef, Op, Snapshot, SourceAnswer, StepError, Task,
     VertexId, Work,
@@ -45,6 +45,7 @@ use gantry_solver::{
 use gantry_tree::{Dialect, Manifest, Root};
 
 pub(crate) use self::context::{Ignore, LocalContext};
+pub(crate) use self::fault::missing_source;
 pub(crate) use self::index::Index;
 pub(crate) use self::stack::{Stack, layer_id, layer_ref, tree};
 
@@ -76,6 +77,8 @@ struct Shared {
     logs: Mutex<HashMap<Vec<LayerRef>, LogId>>,
     diffs: OnceLock<crate::diffs::Diffs>,
     lease: OnceLock<Lease>,
+    /// What was asked of contexts that they do not have.
+    lacking: Mutex<HashSet<ContextOp>>,
 }
 
 /// How root filesystems are put together here.
@@ -129,6 +132,15 @@ impl Executor {
     fn context(&self, name: &str) -> Result<&LocalContext, Fault> {
         let missing = || Fault::refused(format!("There is no build context `{name}`"));
         self.contexts.get(name).ok_or_else(missing)
+    }
+
+    fn lacking(&self) -> MutexGuard<'_, HashSet<ContextOp>> {
+        self.shared.lacking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether something was asked of a context that it does not have.
+    pub(crate) fn lacks(&self, op: &ContextOp) -> bool {
+        self.lacking().contains(op)
     }
 
     /// How marks are written into trees here.
@@ -255,7 +267,11 @@ impl Work for Executor {
     ) -> Result<SourceAnswer, StepError> {
         match op {
             Op::Context(op) => {
-                let selected = self.context(&op.name)?.select(&op.selection)?;
+                let selected = self.context(&op.name)?.select(&op.selection);
+                if let Err(Fault::Missing { .. }) = &selected {
+                    self.lacking().insert(op.clone());
+                }
+                let selected = selected?;
                 Ok(SourceAnswer { digest: selected.digest, own: Vec::new() })
             }
             Op::Http(op) => Ok(http::fetch(self, op, events, cancel)?),

@@ -29,8 +29,8 @@ pub(crate) struct Chosen {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SelectError {
     /// A path without wildcards is not there.
-    #[error("\"/{path}\": not found")]
-    NotFound { path: String },
+    #[error("\"/{}\": not found", shown(.path))]
+    NotFound { path: SourcePath },
     #[error("Invalid pattern `{pattern}`: syntax error in pattern")]
     BadPattern { pattern: String },
     #[error("`{path}` is no path")]
@@ -54,14 +54,18 @@ pub(crate) fn select(files: &dyn Files, paths: &[SourcePath]) -> Result<Vec<Chos
             None => glob(files, path, source, &mut chosen)?,
         }
         if path.literal && chosen.len() == before {
-            let shown = match &path.base {
-                Some(base) if !base.is_empty() => format!("{base}/{}", path.pattern),
-                _ => path.pattern.clone(),
-            };
-            return Err(SelectError::NotFound { path: shown });
+            return Err(SelectError::NotFound { path: path.clone() });
         }
     }
     Ok(chosen)
+}
+
+/// A source path from the root of its tree.
+pub(crate) fn shown(path: &SourcePath) -> String {
+    match &path.base {
+        Some(base) if !base.is_empty() => format!("{base}/{}", path.pattern),
+        _ => path.pattern.clone(),
+    }
 }
 
 /// Reads a path of an instruction; `..` stops at the root.
