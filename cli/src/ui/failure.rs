@@ -10,7 +10,8 @@ use std::io;
 use gantry_cache::StoreError;
 use gantry_parser::{Diagnostic, SourceFile};
 
-use super::{Ui, excerpt};
+use super::Ui;
+use super::excerpt::Place;
 
 /// Why a command failed. As large as a pointer, since it is rare and passes through everything.
 #[derive(Debug)]
@@ -21,10 +22,11 @@ struct Inner {
     error: anyhow::Error,
     hints: Vec<String>,
     code: u8,
-    /// What is said about places in a file, before the error itself.
-    diagnostics: Option<(Vec<Diagnostic>, SourceFile)>,
-    /// The lines of the file that the error is about.
-    lines: Option<(SourceFile, usize, usize)>,
+    notes: Vec<String>,
+    /// What else is wrong in the same file; said before the error itself.
+    others: String,
+    /// The lines of a file that the error is about.
+    excerpt: String,
 }
 
 impl Failure {
@@ -55,7 +57,14 @@ impl Failure {
     }
 
     fn from_anyhow(error: anyhow::Error) -> Self {
-        Self(Box::new(Inner { error, hints: Vec::new(), code: 1, diagnostics: None, lines: None }))
+        Self(Box::new(Inner {
+            error,
+            hints: Vec::new(),
+            code: 1,
+            notes: Vec::new(),
+            others: String::new(),
+            excerpt: String::new(),
+        }))
     }
 
     /// Puts what was being done in front; the error so far becomes its cause.
@@ -83,15 +92,33 @@ impl Failure {
         self
     }
 
-    /// Adds what is said about places of a file.
-    pub(crate) fn with_diagnostics(mut self, all: Vec<Diagnostic>, source: SourceFile) -> Self {
-        self.0.diagnostics = Some((all, source));
+    /// Says that the error is the first of these, and that the others are wrong as well.
+    pub(crate) fn with_diagnostics(mut self, all: &[Diagnostic], source: &SourceFile) -> Self {
+        let Some((first, others)) = all.split_first() else { return self };
+        for other in others {
+            let mut failure = Failure::text(&other.message);
+            failure.explain(other, source);
+            self.0.others.push_str(&format!("{}\n", failure.render()));
+        }
+        self.explain(first, source);
         self
     }
 
-    /// Says which lines (from 1) of a file the error is about.
-    pub(crate) fn at_lines(mut self, source: SourceFile, first: usize, last: usize) -> Self {
-        self.0.lines = Some((source, first, last));
+    fn explain(&mut self, diagnostic: &Diagnostic, source: &SourceFile) {
+        if let Some(place) = Place::of(diagnostic, source) {
+            self.0.excerpt = place.show(source);
+        }
+        for label in diagnostic.labels.iter().skip(1) {
+            let line = source.line_of(label.span.start);
+            self.0.notes.push(format!("{}:{line}: {}", source.name(), label.text));
+        }
+        self.0.notes.extend_from_slice(&diagnostic.notes);
+        self.0.hints.extend(diagnostic.hint.clone());
+    }
+
+    /// Says which part of a file the error is about.
+    pub(crate) fn at(mut self, place: &Place, source: &SourceFile) -> Self {
+        self.0.excerpt = place.show(source);
         self
     }
 
@@ -111,20 +138,11 @@ impl Failure {
 
     /// Prints all of it to stderr.
     pub(crate) fn print(&self, ui: &Ui) {
-        ui.note(self.render(console::colors_enabled_stderr()).trim_end_matches('\n'));
+        ui.note(self.render().trim_end_matches('\n'));
     }
 
-    fn render(&self, coloured: bool) -> String {
-        let mut text = String::new();
-        if let Some((diagnostics, source)) = &self.0.diagnostics {
-            for diagnostic in diagnostics {
-                text.push_str(&excerpt::annotated(diagnostic, source, coloured));
-                text.push_str("\n\n");
-            }
-        }
-        if let Some((source, first, last)) = &self.0.lines {
-            text.push_str(&excerpt::buildkit(source, *first, *last));
-        }
+    fn render(&self) -> String {
+        let mut text = format!("{}{}", self.0.others, self.0.excerpt);
         let mut said = self.0.error.to_string();
         text.push_str(&format!("ERROR: {said}\n"));
         for cause in self.0.error.chain().skip(1) {
@@ -134,6 +152,9 @@ impl Failure {
                 text.push_str(&format!("  caused by: {cause}\n"));
                 said = cause;
             }
+        }
+        for note in &self.0.notes {
+            text.push_str(&format!("  note: {note}\n"));
         }
         for hint in &self.0.hints {
             text.push_str(&format!("hint: {hint}\n"));
@@ -202,12 +223,12 @@ mod tests {
     fn causes_are_walked_and_not_repeated() {
         let failure = Failure::new(outer()).with_hint("Make room");
         assert_eq!(
-            failure.render(false),
+            failure.render(),
             "ERROR: Failed to mount `/proc`\n  caused by: The kernel refused: no space\nhint: Make room\n"
         );
         let failure = Failure::new(outer()).prefixed("failed to solve: ").with_code(3);
         assert_eq!(
-            failure.render(false),
+            failure.render(),
             "ERROR: failed to solve: Failed to mount `/proc`\n  caused by: The kernel refused: no space\n"
         );
         assert_eq!(failure.code(), 3);
@@ -222,25 +243,34 @@ mod tests {
 
     #[test]
     fn places_come_before_the_error() {
-        let source = SourceFile::new("Dockerfile", "FORM x\n");
+        let source = SourceFile::new("Dockerfile", "FORM x\nRUN y\n");
         let failure = Failure::text("unknown instruction: FORM")
             .prefixed("failed to solve: ")
             .with_diagnostics(
-                vec![Diagnostic::error("unknown instruction: FORM", Span::new(0, 4))],
-                source.clone(),
-            )
-            .at_lines(source, 1, 1);
-        insta::assert_snapshot!(failure.render(false), @"
-        error: unknown instruction: FORM
-         --> Dockerfile:1:1
-          |
-        1 | FORM x
-          | ^^^^
+                &[
+                    Diagnostic::error("unknown instruction: FORM", Span::new(0, 4)),
+                    Diagnostic::error("a second one", Span::new(7, 10))
+                        .and_label(Span::new(0, 6), "because of this")
+                        .with_hint("Do better"),
+                ],
+                &source,
+            );
+        insta::assert_snapshot!(failure.render(), @"
+        Dockerfile:2
+        --------------------
+           1 |     FORM x
+           2 | >>> RUN y
+             |     ^^^
+        --------------------
+        ERROR: a second one
+          note: Dockerfile:1: because of this
+        hint: Do better
 
         Dockerfile:1
         --------------------
            1 | >>> FORM x
-           2 |     
+             |     ^^^^
+           2 |     RUN y
         --------------------
         ERROR: failed to solve: unknown instruction: FORM
         ");

@@ -29,7 +29,6 @@ fn a_failing_step_shows_its_last_output_and_its_place() {
        2 |     
        3 | >>> RUN echo working; exit 3
        4 |     RUN true
-       5 |     
     --------------------
     ERROR: failed to solve: process "/bin/sh -c echo working; exit 3" did not complete successfully: exit code: 3
     "#);
@@ -50,27 +49,26 @@ fn every_mistake_is_underlined_and_the_first_is_last() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    error: dockerfile parse error on line 1: unknown instruction: FORM (did you mean FROM?)
-     --> Dockerfile:1:1
-      |
-    1 | FORM busybox
-      | ^^^^
+    Dockerfile:2
+    --------------------
+       1 |     FORM busybox
+       2 | >>> RUN true
+       3 |     COPY
+    --------------------
+    ERROR: no build stage in current context
 
-    error: no build stage in current context
-     --> Dockerfile:2:1
-      |
-    2 | RUN true
-      | ^^^^^^^^
-
-    error: dockerfile parse error on line 3: COPY requires at least two arguments, but only one was provided. Destination could not be determined
-     --> Dockerfile:3:1
-      |
-    3 | COPY
-      | ^^^^
+    Dockerfile:3
+    --------------------
+       1 |     FORM busybox
+       2 |     RUN true
+       3 | >>> COPY
+    --------------------
+    ERROR: dockerfile parse error on line 3: COPY requires at least two arguments, but only one was provided. Destination could not be determined
 
     Dockerfile:1
     --------------------
        1 | >>> FORM busybox
+         |     ^^^^
        2 |     RUN true
        3 |     COPY
     --------------------
@@ -84,32 +82,101 @@ fn a_base_image_that_is_not_there() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    error: nosuch: there is no such image in the store
-     --> Dockerfile:1:6
-      |
-    1 | FROM nosuch
-      |      ^^^^^^
-      |
-      = hint: Put it there with `gantry load` or `gantry import`: pulling from registries is not supported yet
-
     Dockerfile:1
     --------------------
        1 | >>> FROM nosuch
-       2 |     
+         |          ^^^^^^
     --------------------
     ERROR: failed to solve: nosuch: there is no such image in the store
+    hint: Put it there with `gantry load` or `gantry import`: pulling from registries is not supported yet
     ");
 }
 
 #[test]
 fn a_source_that_is_not_there() {
-    let sandbox = with("FROM busybox\nCOPY nothere /x\n");
-    let error = sandbox.gantry(["build", "."]).code(1).stderr;
-    assert!(error.contains("\"/nothere\": not found"), "{error}");
-    sandbox.write(".dockerignore", "# none\nnot*\n");
-    sandbox.write("nothere", "");
-    let error = sandbox.gantry(["build", "."]).code(1).stderr;
-    assert!(error.contains(".dockerignore") && error.contains("not*"), "{error}");
+    let sandbox = with("FROM busybox\n# what we ship\nCOPY nope /x\nRUN true\n");
+    snapshot!(sandbox.gantry(["build", "."]), @r#"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    #1 [internal] load build context
+    #1 DONE [TIME]
+
+    #2 [2/3] COPY nope /x
+    #2 ERROR: failed to compute cache key: "/nope": not found
+    ------
+     > [2/3] COPY nope /x:
+    ------
+    Dockerfile:3
+    --------------------
+       1 |     FROM busybox
+       2 |     # what we ship
+       3 | >>> COPY nope /x
+         |          ^^^^
+       4 |     RUN true
+    --------------------
+    ERROR: failed to solve: failed to compute cache key: "/nope": not found
+    "#);
+    sandbox.write(
+        "Dockerfile",
+        "FROM busybox\nARG WHAT=target/app\nCOPY --chmod=755 Dockerfile $WHAT /bin/\n",
+    );
+    sandbox.write(".dockerignore", "# none\n*.md\ntarget\n");
+    sandbox.write("target/app", "");
+    snapshot!(sandbox.gantry(["build", "."]), @r#"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    #1 [internal] load build context
+    #1 DONE [TIME]
+
+    #2 [2/2] COPY --chmod=755 Dockerfile target/app /bin/
+    #2 ERROR: failed to compute cache key: "/target/app": not found: line 3 of `.dockerignore`, `target`, excludes `target/app`
+    ------
+     > [2/2] COPY --chmod=755 Dockerfile target/app /bin/:
+    ------
+    Dockerfile:3
+    --------------------
+       1 |     FROM busybox
+       2 |     ARG WHAT=target/app
+       3 | >>> COPY --chmod=755 Dockerfile $WHAT /bin/
+         |                                 ^^^^^
+    --------------------
+    ERROR: failed to solve: failed to compute cache key: "/target/app": not found
+      caused by: line 3 of `.dockerignore`, `target`, excludes `target/app`
+    hint: To let it in, add `!target/app` below line 3
+    "#);
+    sandbox.write(".dockerignore", "# none\n*.md\ntarget\n!target/app\n");
+    let _ = sandbox.gantry(["build", "."]).success();
+}
+
+#[test]
+fn a_source_that_a_stage_does_not_have() {
+    let sandbox = with("FROM busybox AS a\nFROM scratch\nCOPY --from=a /etc/none /x\n");
+    snapshot!(sandbox.gantry(["build", "."]), @r#"
+    exit: 1
+    ----- stdout -----
+    ----- stderr -----
+    #1 FROM scratch
+    #1 CACHED
+
+    #2 [a 1/1] FROM docker.io/library/busybox:latest
+    #2 CACHED
+
+    #3 [stage-1 1/1] COPY --from=a /etc/none /x
+    #3 ERROR: failed to compute cache key: "/etc/none": not found
+    ------
+     > [stage-1 1/1] COPY --from=a /etc/none /x:
+    ------
+    Dockerfile:3
+    --------------------
+       1 |     FROM busybox AS a
+       2 |     FROM scratch
+       3 | >>> COPY --from=a /etc/none /x
+         |                   ^^^^^^^^^
+    --------------------
+    ERROR: failed to solve: failed to compute cache key: "/etc/none": not found
+    "#);
 }
 
 #[test]

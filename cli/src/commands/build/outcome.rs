@@ -9,7 +9,8 @@ use gantry_parser::Diagnostic;
 use serde_json::{Map, json};
 
 use super::{BuildArgs, Context};
-use crate::ui::{Failure, excerpt};
+use crate::ui::Failure;
+use crate::ui::excerpt::{self, Place};
 
 /// What a canceled build exits with: as if killed by SIGINT, as shells tell it.
 pub(super) const CANCELED: u8 = 130;
@@ -104,13 +105,7 @@ pub(super) fn failed(error: BuildError, propagate_exit_code: bool) -> Failure {
 fn dockerfile(error: DockerfileError) -> Failure {
     let text = error.to_string();
     let errors: Vec<_> = error.diagnostics.into_iter().filter(Diagnostic::is_error).collect();
-    let lines = errors.first().and_then(|first| first.lines(&error.source));
-    let failure = Failure::text(format_args!("failed to solve: {text}"));
-    let failure = match lines {
-        Some((first, last)) => failure.at_lines(error.source.clone(), first, last),
-        None => failure,
-    };
-    failure.with_diagnostics(errors, error.source)
+    Failure::text(format_args!("failed to solve: {text}")).with_diagnostics(&errors, &error.source)
 }
 
 fn steps(failures: StepFailures, propagate_exit_code: bool) -> Failure {
@@ -118,8 +113,9 @@ fn steps(failures: StepFailures, propagate_exit_code: bool) -> Failure {
         return Failure::text("failed to solve");
     };
     let failure = Failure::chain(step.error.messages()).prefixed("failed to solve: ");
-    let failure = match step.span.map(|span| failures.source.line_range(span)) {
-        Some((first, last)) => failure.at_lines(failures.source.clone(), first, last),
+    let source = &failures.source;
+    let failure = match step.span {
+        Some(span) => failure.at(&Place::instruction(source, span, step.place), source),
         None => failure,
     };
     let failure = match step.error.hint() {
