@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! <state>/lock            held for every change
-//! <state>/bridge          name and subnet, written before the bridge is made
+//! <state>/bridge          name, subnet and hardware address, written before the bridge is made
 //! <state>/users/<n>       locked by each process that uses the bridge
 //! <state>/leases/<ip>     see `pool`
 //! ```
 //!
-//! Whoever was killed has left a file that nobody locks: it does not count as a user.
+//! Whoever was killed has left a file that nobody locks: it does not count as a user. If that was
+//! between writing `bridge` and making it (or between the two at the end), another store may have
+//! the name by now: a bridge is ours only if it has the hardware address that is written there.
 
 use std::net::Ipv4Addr;
 use std::os::linux::net::SocketAddrExt;
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::known::{Known, unique_address};
 use super::namespace::New;
 use super::netlink::{Netlink, Peer};
 use super::pool::{self, Lease, Route, Subnet};
@@ -68,20 +71,19 @@ impl Bridge {
         let alone = sweep_users(state)?;
         let mut netlink = Netlink::open().map_err(setup("open a netlink socket"))?;
         let mtu = uplink_mtu();
-        let known = read_state(state);
+        let known = Known::read(state);
         let user = User::new(state)?;
-        if let Some((name, subnet)) = known {
-            match netlink.index(&name) {
-                Ok(index) if !alone => {
-                    return Ok(Self { state: state.to_owned(), name, index, subnet, mtu, user });
-                }
-                // A leftover: of whom it is known that he is dead, so its state may be anything.
-                Ok(index) => {
-                    netlink.delete(index).map_err(setup(format!("remove `{name}`")))?;
-                    nat::remove(&name)?;
-                }
-                Err(_) => {}
+        if let Some(Known { name, subnet, hardware_address }) = known
+            && let Ok(link) = netlink.link(&name)
+            && link.hardware_address == hardware_address
+        {
+            let index = link.index;
+            if !alone {
+                return Ok(Self { state: state.to_owned(), name, index, subnet, mtu, user });
             }
+            // A leftover: of whom it is known that he is dead, so its state may be anything.
+            netlink.delete(index).map_err(setup(format!("remove `{name}`")))?;
+            nat::remove(&name)?;
         }
         let host = HostLock::take()?;
         let subnet = pool::free_subnet()?;
@@ -178,28 +180,20 @@ fn make(
     subnet: Subnet,
     mtu: u32,
 ) -> Result<String, NetworkError> {
+    let hardware_address = unique_address();
     for number in 0..MOST_BRIDGES {
         let name = format!("gantry{number}");
         if netlink.index(&name).is_ok() {
             continue;
         }
-        fs_err::write(state.join("bridge"), format!("{name} {subnet}\n"))
-            .map_err(setup("remember the bridge"))?;
-        match netlink.add_bridge(&name, mtu) {
+        let known = Known { name: name.clone(), subnet, hardware_address };
+        known.write(state).map_err(setup("remember the bridge"))?;
+        match netlink.add_bridge(&name, mtu, hardware_address) {
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
             other => return other.map(|()| name.clone()).map_err(setup(format!("make `{name}`"))),
         }
     }
     Err(NetworkError::Unavailable { reason: "all bridge names are taken".to_owned() })
-}
-
-fn read_state(state: &Path) -> Option<(String, Subnet)> {
-    let text = fs_err::read_to_string(state.join("bridge")).ok()?;
-    let (name, subnet) = text.trim().split_once(' ')?;
-    // The file says which interface may be removed; nothing but ours may be.
-    let number = name.strip_prefix("gantry")?;
-    number.parse::<u32>().ok()?;
-    Some((name.to_owned(), Subnet::parse(subnet)?))
 }
 
 fn lock(state: &Path) -> Result<fs_err::File, NetworkError> {

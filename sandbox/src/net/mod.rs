@@ -8,6 +8,7 @@
 //! against a crate that brings an async runtime of its own.
 
 mod bridge;
+mod known;
 mod namespace;
 mod nat;
 mod netlink;

@@ -55,6 +55,13 @@ pub(super) struct Netlink {
     sequence: u32,
 }
 
+/// What tells an interface from others that had or will have its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) index: u32,
+    pub(super) hardware_address: [u8; 6],
+}
+
 /// One end of a pair of interfaces.
 pub(super) struct Peer<'a> {
     pub(super) name: &'a str,
@@ -80,11 +87,17 @@ impl Netlink {
     }
 
     /// Makes a bridge. `EEXIST` if there is such an interface.
-    pub(super) fn add_bridge(&mut self, name: &str, mtu: u32) -> io::Result<()> {
+    pub(super) fn add_bridge(
+        &mut self,
+        name: &str,
+        mtu: u32,
+        hardware_address: [u8; 6],
+    ) -> io::Result<()> {
         let mut message = Message::new(NEW_LINK, CREATE | EXCLUSIVE);
         message.link(0, IFF_UP);
         message.text(NAME, name);
         message.attribute(MTU, &mtu.to_ne_bytes());
+        message.attribute(ADDRESS, &hardware_address);
         message.nested(LINK_INFO, |info| info.text(KIND, "bridge"));
         self.ask(message).map(drop)
     }
@@ -127,12 +140,27 @@ impl Netlink {
 
     /// Finds an interface by name.
     pub(super) fn index(&mut self, name: &str) -> io::Result<u32> {
+        let answer = self.get(name)?;
+        let index = answer.get(4..8).and_then(|bytes| bytes.try_into().ok());
+        index.map(u32::from_ne_bytes).ok_or_else(malformed)
+    }
+
+    /// The same with the hardware address; only for interfaces that have one, as bridges do.
+    pub(super) fn link(&mut self, name: &str) -> io::Result<Link> {
+        let answer = self.get(name)?;
+        let index = answer.get(4..8).and_then(|bytes| bytes.try_into().ok());
+        let index = index.map(u32::from_ne_bytes).ok_or_else(malformed)?;
+        let hardware_address = attribute(answer.get(16..).unwrap_or_default(), ADDRESS)
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(malformed)?;
+        Ok(Link { index, hardware_address })
+    }
+
+    fn get(&mut self, name: &str) -> io::Result<Vec<u8>> {
         let mut message = Message::new(GET_LINK, 0);
         message.link(0, 0);
         message.text(NAME, name);
-        let answer = self.ask(message)?;
-        let index = answer.get(4..8).and_then(|bytes| bytes.try_into().ok());
-        index.map(u32::from_ne_bytes).ok_or_else(|| io::Error::other("a malformed answer"))
+        self.ask(message)
     }
 
     /// Brings an interface up.
@@ -195,10 +223,27 @@ impl Netlink {
                 return match code.map(i32::from_ne_bytes) {
                     Some(0) => Ok(body),
                     Some(errno) => Err(io::Error::from_raw_os_error(-errno)),
-                    None => Err(io::Error::other("a malformed answer")),
+                    None => Err(malformed()),
                 };
             }
         }
+    }
+}
+
+fn malformed() -> io::Error {
+    io::Error::other("a malformed answer")
+}
+
+/// Finds an attribute in what follows the fixed part of an answer.
+fn attribute(mut bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    loop {
+        let length = usize::from(u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(bytes.get(2..4)?.try_into().ok()?);
+        let value = bytes.get(4..length)?;
+        if kind == wanted {
+            return Some(value);
+        }
+        bytes = bytes.get(length.next_multiple_of(4)..)?;
     }
 }
 

@@ -146,6 +146,28 @@ fn two_stores_on_one_host_do_not_meet() {
 }
 
 #[test]
+fn a_bridge_that_has_a_dead_ones_name_is_left_alone() {
+    let Some((world, networks)) = bridged() else { return };
+    let private = networks.private().unwrap();
+    let bridge = bridge_of(&world.path("net"));
+    let index = interface(&bridge);
+    // As after `kill -9` between choosing a name and making the bridge: meanwhile it is another's.
+    let dead = world.path("dead");
+    fs_err::create_dir(&dead).unwrap();
+    let text = fs_err::read_to_string(world.path("net").join("bridge")).unwrap();
+    let (rest, address) = text.trim().rsplit_once(' ').unwrap();
+    let other = format!("{rest} {:012x}\n", u64::from_str_radix(address, 16).unwrap() ^ 1);
+    fs_err::write(dead.join("bridge"), other).unwrap();
+    let others = Networks::new(&probe(), &dead);
+    drop(others.private().unwrap());
+    drop(others);
+    assert_eq!(interface(&bridge), index);
+    let mut spec = world.spec(["ping", "-c1", "-W2", &private.gateway().to_string()]);
+    spec.network = Network::Private(private);
+    assert!(run(spec).unwrap().ok().contains("1 packets received"));
+}
+
+#[test]
 fn the_hosts_network_is_the_hosts() {
     let Some(world) = World::new() else { return };
     let mut spec = world.spec(["sh", "-c", "ls /sys/class/net; mkdir /sys/x || echo ro"]);
