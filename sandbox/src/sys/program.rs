@@ -158,10 +158,6 @@ impl Program {
         if self.terminal {
             process::ioctl_tiocsctty(lend(0)).at(Step::Terminal)?;
         }
-        for (resource, limit) in &self.rlimits {
-            // Refused without CAP_SYS_RESOURCE; the step is then as limited as gantry is.
-            let _ = process::setrlimit(*resource, *limit);
-        }
         // Magic links are the way out: `/proc/self/fd/7` may be a directory of the host.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let cwd = openat2(CWD, &*self.cwd, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
@@ -169,6 +165,12 @@ impl Program {
         process::fchdir(&cwd).at(Step::Cwd)?;
         forget(cwd);
         self.check_candidates()?;
+        // Last: until `close_from` the child has gantry's descriptors, and with a small limit it
+        // could open no more.
+        for (resource, limit) in &self.rlimits {
+            // Refused without CAP_SYS_RESOURCE; the step is then as limited as gantry is.
+            let _ = process::setrlimit(*resource, *limit);
+        }
         process::umask(Mode::from_raw_mode(0o022));
         Ok(())
     }

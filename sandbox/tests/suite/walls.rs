@@ -152,3 +152,14 @@ fn signals_are_as_a_fresh_process_has_them() {
     let status = run(world.spec(["grep", "-E", "^Sig(Blk|Ign)", "/proc/1/status"])).unwrap().ok();
     assert_eq!(status, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
+
+/// The limit is the step's: gantry may have more files open than that when it starts one.
+#[test]
+fn a_limit_on_files_does_not_count_what_gantry_has_open() {
+    let Some(world) = World::new() else { return };
+    let open: Vec<_> = (0..64).map(|_| fs_err::File::open("/dev/null")).collect();
+    assert!(open.iter().all(Result::is_ok));
+    let mut spec = world.spec(["sh", "-c", "ulimit -n"]);
+    spec.rlimits = vec![Rlimit { resource: Resource::Nofile, soft: 16, hard: 16 }];
+    assert_eq!(run(spec).unwrap().ok(), "16\n");
+}
