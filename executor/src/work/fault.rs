@@ -64,6 +64,9 @@ pub(crate) enum Fault {
     Canceled,
 }
 
+/// What to do about a full disk, in the store's own words.
+const MAKE_SPACE: &str = "Run `gantry prune` to free space";
+
 /// A reason that is known by its words alone.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -129,8 +132,15 @@ impl From<Fault> for StepError {
             Fault::Tree(TreeError::Changed { .. }) => StepError::new(fault)
                 .with_hint("Build again once nothing writes into the build context"),
             Fault::Tree(error) if error.is_no_space() => {
-                StepError::new(fault).with_hint("Free some space with `gantry prune`")
+                StepError::new(fault).with_hint(MAKE_SPACE)
             }
+            Fault::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                StepError::new(fault).with_hint(MAKE_SPACE)
+            }
+            Fault::Store(error) => match error.hint() {
+                Some(hint) => StepError::new(fault).with_hint(hint),
+                None => StepError::new(fault),
+            },
             _ => StepError::new(fault),
         }
     }

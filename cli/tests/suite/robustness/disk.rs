@@ -73,6 +73,7 @@ fn check(dockerfile: &str) {
     let Some(printed) = on_a_small_disk(&sandbox, FAILS_THEN_BUILDS) else { return };
     assert!(printed.contains("No space left on device"), "{printed}");
     assert!(printed.contains("ERROR: failed to solve: "), "{printed}");
+    assert!(printed.contains("hint: Run `gantry prune` to free space\n"), "{printed}");
 }
 
 /// Bytes that do not compress.

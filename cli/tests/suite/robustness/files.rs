@@ -66,7 +66,7 @@ fn a_file_that_cannot_be_read_is_named() {
     sandbox.write("dir/open", "open");
     sandbox.write("dir/closed", "closed");
     let path = sandbox.project().join("dir/closed");
-    fs_err::set_permissions(&path, PermissionsExt::from_mode(0)).unwrap();
+    fs_err::set_permissions(&path, PermissionsExt::from_mode(0o000)).unwrap();
     if fs_err::File::open(&path).is_ok() {
         return crate::eprintln_skip("root reads everything; the other user's run shows this");
     }
