@@ -69,15 +69,35 @@ pub fn parse(source: &SourceFile) -> Parsed {
 /// a FROM, MAINTAINER or ONBUILD.
 #[must_use]
 pub fn parse_trigger(source: &SourceFile, escape: char) -> Parsed {
+    let several = "onbuild trigger should be a single expression";
+    single(source, escape, several, instruction::refused_as_trigger)
+}
+
+/// Parses one `--change` of an import: a single instruction that sets something in the config.
+#[must_use]
+pub fn parse_change(source: &SourceFile) -> Parsed {
+    single(source, '\\', "a change should be a single instruction", |keyword| {
+        let known = instruction::CONFIG_KEYWORDS.contains(&keyword);
+        (!known).then(|| format!("{} is not a valid change command", keyword.to_lowercase()))
+    })
+}
+
+/// Parses a text of one instruction that stands for itself.
+fn single(
+    source: &SourceFile,
+    escape: char,
+    several: &str,
+    refused: impl Fn(&str) -> Option<String>,
+) -> Parsed {
     let mut errors = Errors::new(source);
     let mut dockerfile = Dockerfile::default();
     dockerfile.directives.escape = escape;
     let found = statement::read_all(&mut Lines::new(source), escape, &mut errors);
     if found.len() != 1 {
-        errors.file("onbuild trigger should be a single expression");
+        errors.file(several);
     }
     for read in &found {
-        if let Some(message) = instruction::refused_as_trigger(&read.keyword) {
+        if let Some(message) = refused(&read.keyword) {
             errors.syntax(message, read.span);
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Read};
 use std::process::ExitCode;
 
-use gantry_image::{Config, Platform};
+use gantry_image::Platform;
 
 use super::{Context, now, tag};
 use crate::settings;
@@ -19,6 +19,9 @@ pub(crate) struct ImportArgs {
     source: String,
     #[arg(value_name = "REPOSITORY[:TAG]")]
     name: Option<String>,
+    /// Apply Dockerfile instruction to the created image
+    #[arg(short, long = "change", value_name = "list")]
+    changes: Vec<String>,
     /// Set commit message for imported image
     #[arg(short, long, value_name = "string")]
     message: Option<String>,
@@ -29,6 +32,8 @@ pub(crate) struct ImportArgs {
 
 pub(crate) fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode, Failure> {
     let name = args.name.as_deref().map(tag::parse_target).transpose()?;
+    let platform = args.platform.clone().unwrap_or_else(Platform::host);
+    let config = transfer::changes(&args.changes, &platform)?;
     let tar: Box<dyn Read + Send> = match args.source.as_str() {
         "-" if io::stdin().is_terminal() => {
             return Err(Failure::text("There is nothing on stdin to import")
@@ -44,9 +49,9 @@ pub(crate) fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode, Fail
     let message = args.message.clone().unwrap_or_else(|| format!("Imported from {}", args.source));
     let store = context.store()?;
     let import = Import {
-        config: Config::default(),
+        config,
         message: &message,
-        platform: args.platform.clone().unwrap_or_else(Platform::host),
+        platform,
         name: name.as_ref(),
         created: settings::source_date_epoch()?.unwrap_or_else(now),
     };

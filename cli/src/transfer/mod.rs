@@ -3,11 +3,13 @@
 //! Speaks to no terminal. What comes in isn't trusted: every layer is read and held against its
 //! digests before the store knows of it, so a broken archive leaves nothing behind.
 
+mod change;
 mod import;
 mod layer;
 mod load;
 mod save;
 
+pub(crate) use change::changes;
 pub(crate) use import::{Import, import};
 pub(crate) use load::{Source, load};
 pub(crate) use save::{Saved, save};
@@ -69,6 +71,14 @@ pub(crate) enum TransferError {
         name: String,
         /// What was asked for.
         platform: Box<Platform>,
+    },
+    /// A change of the config can't be understood.
+    #[error("Failed to apply the change `{change}`: {message}")]
+    Change {
+        /// The instruction.
+        change: String,
+        /// What is wrong with it.
+        message: String,
     },
     /// The store failed.
     #[error(transparent)]

@@ -217,3 +217,21 @@ fn the_same_tar_at_the_same_time_is_the_same_image() {
     });
     assert_eq!(one, two);
 }
+
+#[test]
+fn an_import_takes_changes_of_the_config() {
+    let sandbox = Sandbox::new();
+    let import = |change: &str| {
+        let args = ["import", "-c", "ENV A=b", "--change", change, "-", "made:1"];
+        sandbox.gantry_with_input(args, &[0; 1024])
+    };
+    import("CMD [\"sh\"]").success();
+    let format = "{{json .Config.Cmd}} {{json .Config.Env}}";
+    let shown = sandbox.gantry(["inspect", "--format", format, "made:1"]).success().stdout;
+    assert_eq!(shown, "[\"sh\"] [\"A=b\"]\n");
+    assert_eq!(
+        import("RUN true").code(1).stderr,
+        "ERROR: Failed to apply the change `RUN true`: run is not a valid change command\n"
+    );
+    assert_eq!(sandbox.gantry(["images", "-q"]).success().stdout.lines().count(), 1);
+}

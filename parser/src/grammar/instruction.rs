@@ -18,6 +18,21 @@ use crate::{Span, Word};
 
 pub(super) use onbuild::refused_as_trigger;
 
+/// Keywords of instructions that change the config and nothing else, as `docker import` has them.
+pub(super) const CONFIG_KEYWORDS: [&str; 11] = [
+    "CMD",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "HEALTHCHECK",
+    "LABEL",
+    "ONBUILD",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
 /// All keywords, for suggestions.
 const KEYWORDS: [&str; 18] = [
     "ADD",

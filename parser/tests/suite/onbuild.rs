@@ -1,6 +1,6 @@
-//! Triggers of a base image, read on their own (B8-12, B8-14).
+//! Single instructions read on their own: triggers of a base image (B8-12, B8-14), and changes.
 
-use gantry_parser::{Instruction, SourceFile, parse, parse_trigger};
+use gantry_parser::{Instruction, SourceFile, parse, parse_change, parse_trigger};
 
 fn trigger(text: &str) -> Result<String, String> {
     let parsed = parse_trigger(&SourceFile::new("trigger", text), '\\');
@@ -37,4 +37,22 @@ fn what_is_stored_reads_back_as_the_same_trigger() {
             assert_eq!(a.script(), b.script());
         }
     }
+}
+
+#[test]
+fn a_change_is_one_instruction_of_the_config() {
+    let change = |text: &str| {
+        let parsed = parse_change(&SourceFile::new("change", text));
+        match parsed.diagnostics.first() {
+            Some(error) => Err(error.message.clone()),
+            None => Ok(parsed.dockerfile.statements[0].instruction.name()),
+        }
+    };
+    assert_eq!(change("CMD [\"sh\"]").unwrap(), "CMD");
+    assert_eq!(change("onbuild RUN make").unwrap(), "ONBUILD");
+    assert_eq!(change("RUN true").unwrap_err(), "run is not a valid change command");
+    let single = "a change should be a single instruction";
+    assert_eq!(change("USER a\nUSER b").unwrap_err(), single);
+    assert_eq!(change("").unwrap_err(), single);
+    assert!(change("EXPOSE").unwrap_err().contains("EXPOSE requires"));
 }
