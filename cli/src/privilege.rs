@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitCode;
 
-use gantry_sandbox::{Host, reexec_in_user_namespace};
+use gantry_sandbox::{Host, USERNS_MARKER, reexec_in_user_namespace};
 
 use crate::ui::Failure;
 
@@ -18,6 +18,12 @@ pub(crate) fn escalate(host: &Host) -> Result<Option<ExitCode>, Failure> {
         return Ok(None);
     }
     Ok(Some(again()?))
+}
+
+/// Whether this process is the one that was run again, so that all it has to say before it starts
+/// was said by the first.
+pub(crate) fn is_second_run() -> bool {
+    std::env::var_os(USERNS_MARKER).is_some()
 }
 
 /// Runs the whole program again in a user namespace.

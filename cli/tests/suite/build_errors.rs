@@ -248,6 +248,18 @@ fn flags_that_contradict_each_other() {
 }
 
 #[test]
+fn what_is_ignored_is_said_once() {
+    let sandbox = with("FROM busybox\n");
+    let ignored = |sandbox: &Sandbox| {
+        let error = sandbox.gantry(["build", "--isolation", "default", "."]).success().stderr;
+        error.matches("WARNING: --isolation has no effect and is ignored\n").count()
+    };
+    assert_eq!(ignored(&sandbox), 1);
+    // As the process that an unprivileged one starts in its user namespace.
+    assert_eq!(ignored(&sandbox.env("GANTRY_USERNS", "1")), 0);
+}
+
+#[test]
 fn a_newer_store_is_left_alone() {
     let sandbox = with("FROM busybox\n");
     let database = sandbox.store().join("gantry.db");

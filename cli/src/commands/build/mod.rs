@@ -38,15 +38,17 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
     let path = args.context.as_deref().ok_or_else(|| {
         Failure::text("please specify build context (e.g. \".\" for the current directory)")
     })?;
+    if !privilege::is_second_run() {
+        for flag in args.legacy.ignored() {
+            context.ui.note(format_args!("WARNING: {flag} has no effect and is ignored"));
+        }
+    }
     let reads_stdin = source::uses_stdin(path, args.file.as_deref());
     // Stdin can be read once only: by the process in which steps can run.
     if reads_stdin && let Some(code) = privilege::escalate(&host)? {
         return Ok(code);
     }
     let request = request::make(args, path)?;
-    for flag in args.legacy.ignored() {
-        context.ui.note(format_args!("WARNING: {flag} has no effect and is ignored"));
-    }
     outcome::prepare(args)?;
     let tags = request.tags.clone();
     let progress = Progress::start(mode);
