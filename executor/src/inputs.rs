@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use gantry_cache::{Store, WorkDir};
 use gantry_image::compress;
@@ -24,34 +25,63 @@ const TEXT_LIMIT: u64 = 16 << 20;
 pub(crate) struct Inputs {
     pub(crate) dockerfile: SourceFile,
     pub(crate) contexts: BTreeMap<String, LocalContext>,
+    /// What was read for it, in this order.
+    pub(crate) loaded: [Loaded; 2],
     /// Holds what was spooled for as long as the build lives.
     pub(crate) _spool: Option<WorkDir>,
+}
+
+/// A file that says how to build, and was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What people know it as, such as `load .dockerignore`.
+    pub(crate) title: String,
+    /// What its bytes are called.
+    pub(crate) what: &'static str,
+    /// How many there were; `None` without such a file.
+    pub(crate) size: Option<u64>,
+    /// How long it took.
+    pub(crate) took: Duration,
 }
 
 /// Opens all contexts and reads the Dockerfile.
 pub(crate) fn open(store: &Store, request: &mut BuildRequest) -> Result<Inputs, BuildError> {
     let context = std::mem::replace(&mut request.context, ContextSource::Empty);
     let (root, index, spool) = open_main(store, context)?;
+    let started = Instant::now();
     let (dockerfile, beside) = match &request.dockerfile {
         DockerfileSource::Text(source) => (source.clone(), None),
         DockerfileSource::InContext(path) => {
             (read_dockerfile(&root, path)?, Some(format!("{path}.dockerignore")))
         }
     };
-    let ignore = match &request.ignore {
-        Some((name, text)) => parse_ignore(name, text)?,
+    let definition = Loaded {
+        title: format!("load build definition from {}", dockerfile.name()),
+        what: "transferring dockerfile:",
+        size: Some(dockerfile.text().len() as u64),
+        took: started.elapsed(),
+    };
+    let started = Instant::now();
+    let (ignore, size) = match &request.ignore {
+        Some((name, text)) => (parse_ignore(name, text)?, Some(text.len() as u64)),
         None => read_ignore(&root, beside.as_deref())?,
+    };
+    let ignored = Loaded {
+        title: "load .dockerignore".to_owned(),
+        what: "transferring context:",
+        size,
+        took: started.elapsed(),
     };
     let mut contexts = BTreeMap::new();
     contexts.insert(ContextOp::MAIN.to_owned(), LocalContext::new(root, ignore, index));
     for (name, context) in &request.named_contexts {
         if let NamedContext::Directory(path) = context {
             let (root, index) = open_directory(store, path)?;
-            let ignore = read_ignore(&root, None)?;
+            let (ignore, _) = read_ignore(&root, None)?;
             contexts.insert(name.clone(), LocalContext::new(root, ignore, index));
         }
     }
-    Ok(Inputs { dockerfile, contexts, _spool: spool })
+    Ok(Inputs { dockerfile, contexts, loaded: [definition, ignored], _spool: spool })
 }
 
 fn open_main(
@@ -114,18 +144,22 @@ fn similar(root: &Root, path: &TreePath) -> Option<String> {
     gantry_parser::did_you_mean(wanted, &names, false)
 }
 
-/// Reads the ignore file that belongs to the Dockerfile, else the context's own.
-fn read_ignore(root: &Root, beside: Option<&str>) -> Result<Ignore, ContextError> {
+/// Reads the ignore file that belongs to the Dockerfile, else the context's own; also says how
+/// long it is.
+fn read_ignore(root: &Root, beside: Option<&str>) -> Result<(Ignore, Option<u64>), ContextError> {
     for name in beside.into_iter().chain([".dockerignore"]) {
         let Ok(place) = TreePath::clamp(name) else { continue };
         match root.read(&place, TEXT_LIMIT) {
-            Ok(Some(bytes)) => return parse_ignore(name, &String::from_utf8_lossy(&bytes)),
+            Ok(Some(bytes)) => {
+                let ignore = parse_ignore(name, &String::from_utf8_lossy(&bytes))?;
+                return Ok((ignore, Some(bytes.len() as u64)));
+            }
             Ok(None) => return Err(ContextError::TooLarge { path: name.to_owned() }),
             Err(error) if error.is_not_found() => {}
             Err(source) => return Err(ContextError::Read { path: name.to_owned(), source }),
         }
     }
-    Ok(Ignore::default())
+    Ok((Ignore::default(), None))
 }
 
 fn parse_ignore(name: &str, text: &str) -> Result<Ignore, ContextError> {

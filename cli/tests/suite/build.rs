@@ -17,18 +17,25 @@ fn a_build_shows_its_steps_and_tags_its_image() {
     exit: 0
     ----- stdout -----
     ----- stderr -----
-    #1 [1/3] FROM docker.io/library/busybox:latest
-    #1 CACHED
+    #1 [internal] load build definition from Dockerfile
+    #1 transferring dockerfile: 68B done
+    #1 DONE [TIME]
 
-    #2 [2/3] RUN echo one | tee /one
-    #2 [TIME] one
+    #2 [internal] load .dockerignore
     #2 DONE [TIME]
 
-    #3 [3/3] WORKDIR /w
-    #3 DONE [TIME]
+    #3 [1/3] FROM docker.io/library/busybox:latest
+    #3 CACHED
 
-    #4 exporting to image
+    #4 [2/3] RUN echo one | tee /one
+    #4 [TIME] one
     #4 DONE [TIME]
+
+    #5 [3/3] WORKDIR /w
+    #5 DONE [TIME]
+
+    #6 exporting to image
+    #6 DONE [TIME]
     ");
     let names = sandbox.gantry(["images", "--format", "{{.Repository}}:{{.Tag}}", "app"]);
     assert_eq!(names.success().stdout, "app:2\napp:latest\n");

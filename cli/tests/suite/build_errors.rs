@@ -13,12 +13,19 @@ fn a_failing_step_shows_its_last_output_and_its_place() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    #1 [1/3] FROM docker.io/library/busybox:latest
-    #1 CACHED
+    #1 [internal] load build definition from Dockerfile
+    #1 transferring dockerfile: 48B done
+    #1 DONE [TIME]
 
-    #2 [2/3] RUN echo working; exit 3
-    #2 [TIME] working
-    #2 ERROR: process "/bin/sh -c echo working; exit 3" did not complete successfully: exit code: 3
+    #2 [internal] load .dockerignore
+    #2 DONE [TIME]
+
+    #3 [1/3] FROM docker.io/library/busybox:latest
+    #3 CACHED
+
+    #4 [2/3] RUN echo working; exit 3
+    #4 [TIME] working
+    #4 ERROR: process "/bin/sh -c echo working; exit 3" did not complete successfully: exit code: 3
     ------
      > [2/3] RUN echo working; exit 3:
     [TIME] working
@@ -49,6 +56,12 @@ fn every_mistake_is_underlined_and_the_first_is_last() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
+    #1 [internal] load build definition from Dockerfile
+    #1 transferring dockerfile: 27B done
+    #1 DONE [TIME]
+
+    #2 [internal] load .dockerignore
+    #2 DONE [TIME]
     Dockerfile:2
     --------------------
        1 |     FORM busybox
@@ -82,6 +95,12 @@ fn a_base_image_that_is_not_there() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
+    #1 [internal] load build definition from Dockerfile
+    #1 transferring dockerfile: 12B done
+    #1 DONE [TIME]
+
+    #2 [internal] load .dockerignore
+    #2 DONE [TIME]
     Dockerfile:1
     --------------------
        1 | >>> FROM nosuch
@@ -99,11 +118,18 @@ fn a_source_that_is_not_there() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    #1 [internal] load build context
+    #1 [internal] load build definition from Dockerfile
+    #1 transferring dockerfile: 50B done
     #1 DONE [TIME]
 
-    #2 [2/3] COPY nope /x
-    #2 ERROR: failed to compute cache key: "/nope": not found
+    #2 [internal] load .dockerignore
+    #2 DONE [TIME]
+
+    #3 [internal] load build context
+    #3 DONE [TIME]
+
+    #4 [2/3] COPY nope /x
+    #4 ERROR: failed to compute cache key: "/nope": not found
     ------
      > [2/3] COPY nope /x:
     ------
@@ -127,11 +153,19 @@ fn a_source_that_is_not_there() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    #1 [internal] load build context
+    #1 [internal] load build definition from Dockerfile
+    #1 transferring dockerfile: 73B done
     #1 DONE [TIME]
 
-    #2 [2/2] COPY --chmod=755 Dockerfile target/app /bin/
-    #2 ERROR: failed to compute cache key: "/target/app": not found: line 3 of `.dockerignore`, `target`, excludes `target/app`
+    #2 [internal] load .dockerignore
+    #2 transferring context: 19B done
+    #2 DONE [TIME]
+
+    #3 [internal] load build context
+    #3 DONE [TIME]
+
+    #4 [2/2] COPY --chmod=755 Dockerfile target/app /bin/
+    #4 ERROR: failed to compute cache key: "/target/app": not found: line 3 of `.dockerignore`, `target`, excludes `target/app`
     ------
      > [2/2] COPY --chmod=755 Dockerfile target/app /bin/:
     ------
@@ -157,14 +191,21 @@ fn a_source_that_a_stage_does_not_have() {
     exit: 1
     ----- stdout -----
     ----- stderr -----
-    #1 FROM scratch
-    #1 CACHED
+    #1 [internal] load build definition from Dockerfile
+    #1 transferring dockerfile: 58B done
+    #1 DONE [TIME]
 
-    #2 [a 1/1] FROM docker.io/library/busybox:latest
-    #2 CACHED
+    #2 [internal] load .dockerignore
+    #2 DONE [TIME]
 
-    #3 [stage-1 1/1] COPY --from=a /etc/none /x
-    #3 ERROR: failed to compute cache key: "/etc/none": not found
+    #3 FROM scratch
+    #3 CACHED
+
+    #4 [a 1/1] FROM docker.io/library/busybox:latest
+    #4 CACHED
+
+    #5 [stage-1 1/1] COPY --from=a /etc/none /x
+    #5 ERROR: failed to compute cache key: "/etc/none": not found
     ------
      > [stage-1 1/1] COPY --from=a /etc/none /x:
     ------

@@ -1,11 +1,12 @@
-//! Events around the solver's: kept back while it is open whether this process can build, and the
-//! writing of outputs as one more vertex.
+//! Events around the solver's: kept back while it is open whether this process can build, and what
+//! happens outside of the graph (reading the Dockerfile, writing outputs) as vertices of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use gantry_solver::{Event, Observer, VertexId};
 
+use crate::inputs::Loaded;
 use crate::request::Output;
 
 /// Keeps events back until it is known that this process can build.
@@ -37,6 +38,25 @@ impl Observer for Held {
                 self.inner.event(event);
             }
         }
+    }
+}
+
+/// Tells of the files that were read before there was a graph.
+pub(super) fn tell_loaded(observer: &Held, loaded: &[Loaded]) {
+    for (loaded, number) in loaded.iter().zip(1..) {
+        let vertex = VertexId::internal(number);
+        observer.event(Event::VertexAdded {
+            vertex,
+            kind: "internal".to_owned(),
+            title: format!("[internal] {}", loaded.title),
+            inputs: Vec::new(),
+        });
+        observer.event(Event::Started { vertex });
+        if let Some(size) = loaded.size {
+            let name = loaded.what.to_owned();
+            observer.event(Event::Status { vertex, name, current: size, total: Some(size) });
+        }
+        observer.event(Event::Done { vertex, took: loaded.took });
     }
 }
 

@@ -105,6 +105,7 @@ impl<'a> Build<'a> {
         cancel: &'a CancelToken,
     ) -> Result<Self, BuildError> {
         let inputs = inputs::open(store, &mut request)?;
+        events::tell_loaded(&observer, &inputs.loaded);
         let executor = Arc::new(Executor::new(Parts {
             store: store.clone(),
             host: Arc::clone(host),
