@@ -11,7 +11,10 @@ pub(super) fn plan(before: &Manifest, after: &Manifest, plan: &mut CopyPlan<'_>)
     let mut wanted: BTreeSet<TreePath> = BTreeSet::new();
     for entry in after.entries() {
         let same = before.get(&entry.path).is_some_and(|old| {
-            is_same(before.real(old), after.real(entry)) && is_link(old) == is_link(entry)
+            // Of files that were one, a name may be gone, so that another is the first now.
+            let first = before.get(first_name(entry));
+            let linked = first.is_some_and(|first| first_name(first) == first_name(old));
+            is_same(before.real(old), after.real(entry)) && linked
         });
         if !same {
             wanted.extend(entry.path.ancestors().filter(|path| !path.is_root()));
@@ -43,10 +46,11 @@ pub(super) fn plan(before: &Manifest, after: &Manifest, plan: &mut CopyPlan<'_>)
     }
 }
 
-fn is_link(entry: &Entry) -> Option<&TreePath> {
+/// Returns which of the names of a file the others are said to be links to.
+fn first_name(entry: &Entry) -> &TreePath {
     match &entry.node {
-        Node::HardLink { target } => Some(target),
-        _ => None,
+        Node::HardLink { target } => target,
+        _ => &entry.path,
     }
 }
 

@@ -6,6 +6,7 @@
 //! network  --network=… → what the sandbox sees of it
 //! logs     what the process prints, told and stored
 //! diff     what a step changed in a plain directory (the copying fall-back)
+//! opaque   directories that were made anew, in the form that all readers know
 //! ```
 
 mod bind;
@@ -14,6 +15,7 @@ mod diff;
 mod logs;
 mod mounts;
 mod network;
+mod opaque;
 mod rootfs;
 
 use std::ffi::OsString;
@@ -65,7 +67,7 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &RunOp) -> Result<Do
     if !status.success() {
         return Err(failed(op, &status));
     }
-    let id = root.commit(executor, &work)?;
+    let id = root.commit(executor, &task.base(), &work)?;
     let own = vec![layer_ref(&id)];
     if let Some(log) = log {
         executor.keep_log(&own, log);

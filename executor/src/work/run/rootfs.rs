@@ -13,6 +13,7 @@ use super::super::fault::Fault;
 use super::super::stack::{Stack, layer_id, tree};
 use super::super::{Executor, Mounting, merge, root_dir};
 use super::diff;
+use super::opaque::spell_out;
 
 /// Overlay takes 500 lowers; beyond this many the lowest are merged into one.
 const DEEPEST: usize = 450;
@@ -91,12 +92,18 @@ impl RootFs {
         Ok(Self { spec: RootfsSpec::plain(work.merged()), before, copied: Some(manifest) })
     }
 
-    /// Makes a layer of what the step changed.
-    pub(super) fn commit(self, executor: &Executor, work: &WorkDir) -> Result<LayerId, Fault> {
+    /// Makes a layer of what the step changed on top of `base`.
+    pub(super) fn commit(
+        self,
+        executor: &Executor,
+        base: &Snapshot,
+        work: &WorkDir,
+    ) -> Result<LayerId, Fault> {
         let manifest = match &self.copied {
             None => {
                 let upper = Root::open(work.upper())?;
-                self.scan(&upper, executor.dialect())?
+                let changes = self.scan(&upper, executor.dialect())?;
+                spell_out(executor, base, &upper, changes)?
             }
             Some(before) => {
                 let merged = Root::open(work.merged())?;
