@@ -8,6 +8,7 @@ use gantry_sandbox::{CgroupVersion, Finding, Host, Overlay, State};
 use serde_json::{Value, json};
 
 use super::Context;
+use crate::privilege;
 use crate::ui::{Failure, human, listing};
 
 /// Display system-wide information
@@ -22,6 +23,11 @@ pub(crate) struct InfoArgs {
 pub(crate) fn run(args: &InfoArgs, context: &Context) -> Result<ExitCode, Failure> {
     let root = context.root()?;
     let host = gantry_sandbox::probe();
+    // What a build would find: an ordinary user's is the host as seen from the user namespace. If
+    // none can be made, that is what has to be told.
+    if let Ok(Some(code)) = privilege::escalate(&host) {
+        return Ok(code);
+    }
     let counts = match context.existing_store()? {
         Some(store) => Counts {
             images: store.images().list()?.len(),

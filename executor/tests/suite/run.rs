@@ -52,6 +52,17 @@ fn three_steps_make_three_layers_each_of_what_it_changed() {
     assert_eq!(paths, ["d", "d/c"]);
 }
 
+/// Equal layers have one name, and overlay refuses to mount one directory twice.
+#[test]
+fn equal_layers_may_lie_in_one_stack() {
+    needs_root!();
+    let sandbox = Sandbox::new();
+    let many = "RUN true\n".repeat(6);
+    let built = line(&sandbox, &format!("{many}RUN echo 1 > /one\nRUN true\nRUN cat /one > /two"));
+    assert_eq!(built.image().layers.len(), 10);
+    assert_eq!(built.text("two"), "1\n");
+}
+
 #[test]
 fn a_step_that_changes_nothing_is_an_empty_layer() {
     needs_root!();

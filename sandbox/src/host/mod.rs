@@ -123,11 +123,14 @@ impl Host {
 
     /// Whether overlay can be mounted over directories on the filesystem of `directory`, found
     /// by mounting one there (in a scratch directory that is removed). Remembered per filesystem.
+    /// A directory that is not there yet is looked for where it would be made.
     pub fn overlay(&self, directory: &Path) -> Overlay {
         if self.needs_user_namespace() {
             let reason = "this process may not mount before it is root of a user namespace";
             return Overlay::Unavailable { reason: reason.to_owned() };
         }
+        let there = directory.ancestors().find(|path| path.is_dir());
+        let directory = there.unwrap_or(directory);
         let filesystem = match rustix::fs::stat(directory) {
             Ok(stat) => stat.st_dev,
             Err(errno) => {

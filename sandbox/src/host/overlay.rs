@@ -14,7 +14,7 @@ use crate::plan::root::mount_root;
 use crate::spawn::own_mount_namespace;
 use crate::{HostError, RootfsSpec, Security};
 
-/// Tries it below `directory`.
+/// Tries it below `directory`, or where that would be made.
 pub(super) fn attempt(directory: &Path, in_user_namespace: bool) -> Overlay {
     // Without user.* marks wherever the trusted.* ones work: older images of the store have those.
     let ways: &[bool] = if in_user_namespace { &[true] } else { &[false] };

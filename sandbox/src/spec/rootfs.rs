@@ -28,12 +28,19 @@ pub struct RootfsSpec {
 
 impl RootfsSpec {
     /// A stack of layers (lowest first) with an upper directory and its work directory.
+    ///
+    /// Of a layer that is in the stack several times, the uppermost counts: it hides all that the
+    /// lower ones hold, and overlay refuses to mount one directory twice (`ELOOP`).
     pub fn overlay(
-        lowers: Vec<PathBuf>,
+        mut lowers: Vec<PathBuf>,
         upper: impl Into<PathBuf>,
         work: impl Into<PathBuf>,
         userxattr: bool,
     ) -> Self {
+        let mut seen = std::collections::HashSet::new();
+        let mut keep: Vec<bool> =
+            lowers.iter().rev().map(|layer| seen.insert(layer.clone())).collect();
+        lowers.retain(|_| keep.pop().unwrap_or(true));
         Self {
             lowers,
             upper: Some(upper.into()),
@@ -46,5 +53,17 @@ impl RootfsSpec {
     /// One ready directory, written to directly.
     pub fn plain(directory: impl Into<PathBuf>) -> Self {
         Self { plain: Some(directory.into()), ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_layer_that_comes_twice_the_uppermost_counts() {
+        let lowers = ["base", "empty", "more", "empty"].map(PathBuf::from).to_vec();
+        let spec = RootfsSpec::overlay(lowers, "upper", "work", false);
+        assert_eq!(spec.lowers, ["base", "more", "empty"].map(PathBuf::from));
     }
 }

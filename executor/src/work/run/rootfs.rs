@@ -1,10 +1,11 @@
 //! The root filesystem of a step: layers under an upper directory, or all of them copied together.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use gantry_cache::{LayerId, WorkDir};
 use gantry_sandbox::RootfsSpec;
-use gantry_solver::Snapshot;
+use gantry_solver::{LayerRef, Snapshot};
 use gantry_tree::{
     CopyPlan, Dialect, Follow, Manifest, Root, ScanOptions, Stat, TreePath, copy, scan,
 };
@@ -56,7 +57,7 @@ impl RootFs {
         work: &WorkDir,
         userxattr: bool,
     ) -> Result<Self, Fault> {
-        let layers = base.layers();
+        let layers = &*topmost(base.layers());
         let merged = layers.len().saturating_sub(DEEPEST);
         let mut lowers: Vec<PathBuf> = Vec::with_capacity(layers.len());
         if merged > 0 {
@@ -153,4 +154,14 @@ impl RootFs {
         entries.push(root.clone());
         Ok(Manifest::new(entries)?)
     }
+}
+
+/// Leaves out layers that come again further up, where they hide all of themselves: steps that
+/// change nothing all make the same empty layer.
+fn topmost(layers: &[LayerRef]) -> Vec<LayerRef> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<_> =
+        layers.iter().rev().filter(|layer| seen.insert(**layer)).copied().collect();
+    kept.reverse();
+    kept
 }
