@@ -50,27 +50,27 @@ pub(crate) fn walk(root: &Path) -> Result<Duration, Problem> {
     Ok(start.elapsed())
 }
 
-/// Copies the tree below `from` with `cp -a`.
+/// Copies the tree below `from` with `cp -a` into the new directory `to`.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<Duration, Problem> {
     fresh(to)?;
     run(Command::new("cp").arg("-a").arg(from).arg(to.join("copy")))
 }
 
-/// Hard-links the tree below `from` with `cp -al`.
+/// Hard-links the tree below `from` with `cp -al` into the new directory `to`.
 pub(crate) fn hard_link(from: &Path, to: &Path) -> Result<Duration, Problem> {
     fresh(to)?;
     run(Command::new("cp").arg("-al").arg(from).arg(to.join("copy")))
 }
 
 /// One RUN step at its barest: namespaces, overlay, `/proc`, `pivot_root`, exec of `true`.
-pub(crate) fn step(workspace: &Workspace, count: usize) -> Result<Duration, Problem> {
+pub(crate) fn step(workspace: &Workspace, turn: usize, count: usize) -> Result<Duration, Problem> {
     let program = workspace.path("step");
     run(Command::new("cc").args(["-O2", "-o"]).arg(&program).arg("benches/floors/step.c"))?;
-    let lower = workspace.path("lower");
+    let lower = workspace.path(&format!("lower{turn}"));
     fresh(&lower)?;
     let base = fs_err::canonicalize("target/bases/busybox.tar")?;
     run(Command::new("tar").arg("-xf").arg(base).arg("-C").arg(&lower))?;
-    let space = workspace.path("steps");
+    let space = workspace.path(&format!("steps{turn}"));
     fresh(&space)?;
     let output = Command::new(&program)
         .args([&lower, &space])

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Options;
 use crate::floors;
-use crate::workspace::{Problem, Workspace, fresh, median, run};
+use crate::workspace::{Problem, Workspace, paired, run, settle};
 
 /// One line of the table; times are medians.
 pub(crate) struct Row {
@@ -44,8 +44,8 @@ fn cached(workspace: &Workspace, options: &Options) -> Result<Row, Problem> {
     std::thread::sleep(Duration::from_millis(50));
     run(&mut build)?;
     let runs = options.runs * 4;
-    let gantry = median(runs, |_| run(&mut build))?;
-    let floor = median(runs, |_| run(&mut workspace.gantry(["version"])))?;
+    let (gantry, floor) =
+        paired(runs, |_| run(&mut build), |_| run(&mut workspace.gantry(["version"])))?;
     Ok(Row {
         work: "cached rebuild, 300 context files".to_owned(),
         gantry,
@@ -62,19 +62,22 @@ fn large_context(workspace: &Workspace, options: &Options) -> Result<Vec<Row>, P
     let dockerfile = "FROM busybox\nCOPY src /src\nRUN true\n";
     let context = workspace.context("large", dockerfile, files)?;
     let source = context.join("src");
-    let copies = workspace.path("copies");
+    let place = |kind: &str, turn: usize| workspace.path(&format!("{kind}{turn}"));
     let build = || {
         let mut build = workspace.gantry(["build", "-q", "-t", "large"]);
         build.arg(&context);
         build
     };
 
-    // Each run copies anew: without the cache, after the last run's files have gone to disk.
-    let gantry = median(options.runs, |_| {
-        fresh(&workspace.path("scratch"))?;
-        run(build().arg("--no-cache"))
-    })?;
-    let floor = median(options.runs, |_| floors::copy(&source, &copies))?;
+    // Each run copies anew, without the cache.
+    let (gantry, floor) = paired(
+        options.runs,
+        |_| {
+            settle()?;
+            run(build().arg("--no-cache"))
+        },
+        |turn| floors::copy(&source, &place("copy", turn)),
+    )?;
     let copy = Row {
         work: format!("COPY of {files} files, and a RUN on top"),
         gantry,
@@ -84,8 +87,8 @@ fn large_context(workspace: &Workspace, options: &Options) -> Result<Vec<Row>, P
     };
 
     run(&mut build())?;
-    let gantry = median(options.runs * 2, |_| run(&mut build()))?;
-    let floor = median(options.runs * 2, |_| floors::walk(&context))?;
+    let (gantry, floor) =
+        paired(options.runs * 2, |_| run(&mut build()), |_| floors::walk(&context))?;
     let cached = Row {
         work: format!("cached rebuild, {files} context files"),
         gantry,
@@ -94,13 +97,16 @@ fn large_context(workspace: &Workspace, options: &Options) -> Result<Vec<Row>, P
         floor_is: "walk + lstat on 2 threads",
     };
 
-    let gantry = median(options.runs, |turn| {
-        let text = format!("changed in turn {turn} at {:?}\n", std::time::SystemTime::now());
-        fs_err::write(source.join("d0000/f000007.txt"), text)?;
-        fresh(&workspace.path("scratch"))?;
-        run(&mut build())
-    })?;
-    let floor = median(options.runs, |_| floors::hard_link(&source, &copies))?;
+    let (gantry, floor) = paired(
+        options.runs,
+        |turn| {
+            let text = format!("changed in turn {turn} at {:?}\n", std::time::SystemTime::now());
+            fs_err::write(source.join("d0000/f000007.txt"), text)?;
+            settle()?;
+            run(&mut build())
+        },
+        |turn| floors::hard_link(&source, &place("links", turn)),
+    )?;
     let changed = Row {
         work: format!("one of {files} files changed, rebuild"),
         gantry,
@@ -123,11 +129,14 @@ fn step(workspace: &Workspace, options: &Options) -> Result<Row, Problem> {
         build.arg(context);
         run(&mut build)
     };
-    let gantry = median(options.runs, |_| {
-        let (few, all) = (build(&one)?, build(&many)?);
-        Ok(all.saturating_sub(few) / u32::try_from(STEPS)?)
-    })?;
-    let floor = median(options.runs, |_| floors::step(workspace, STEPS))?;
+    let (gantry, floor) = paired(
+        options.runs,
+        |_| {
+            let (few, all) = (build(&one)?, build(&many)?);
+            Ok(all.saturating_sub(few) / u32::try_from(STEPS)?)
+        },
+        |turn| floors::step(workspace, turn, STEPS),
+    )?;
     Ok(Row {
         work: format!("one RUN step, mean of {STEPS}"),
         gantry,

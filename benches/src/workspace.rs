@@ -81,21 +81,34 @@ pub(crate) fn run(command: &mut Command) -> Result<Duration, Problem> {
     Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// Runs `work` `runs` times and returns the median of the durations that it reports.
-pub(crate) fn median(
+/// Runs both sides `runs` times in turns, so that whatever else the machine does meets both, and
+/// returns the medians of the durations that they report.
+pub(crate) fn paired(
     runs: usize,
-    mut work: impl FnMut(usize) -> Result<Duration, Problem>,
-) -> Result<Duration, Problem> {
-    let mut times = (0..runs).map(&mut work).collect::<Result<Vec<_>, _>>()?;
-    times.sort();
-    Ok(times[times.len() / 2])
+    mut gantry: impl FnMut(usize) -> Result<Duration, Problem>,
+    mut floor: impl FnMut(usize) -> Result<Duration, Problem>,
+) -> Result<(Duration, Duration), Problem> {
+    let (mut ours, mut least) = (Vec::new(), Vec::new());
+    for turn in 0..runs {
+        ours.push(gantry(turn)?);
+        least.push(floor(turn)?);
+    }
+    Ok((middle(ours), middle(least)))
 }
 
-/// Empties `dir` and waits until the disk is quiet, so that one row doesn't pay for another.
-pub(crate) fn fresh(dir: &Path) -> Result<(), Problem> {
-    if dir.exists() {
-        fs_err::remove_dir_all(dir)?;
-    }
-    fs_err::create_dir_all(dir)?;
+fn middle(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// Waits until what was written has gone to disk, so that one run doesn't pay for another.
+pub(crate) fn settle() -> Result<(), Problem> {
     run(&mut Command::new("sync")).map(drop)
+}
+
+/// Makes a directory that is not there yet. Nothing is deleted while measuring: where many files
+/// were just deleted, some file systems make new ones several times more slowly for minutes.
+pub(crate) fn fresh(dir: &Path) -> Result<(), Problem> {
+    fs_err::create_dir_all(dir)?;
+    settle()
 }
