@@ -1,8 +1,9 @@
 //! Variables: which are set where, and the expansion of words with errors that have a place.
 //!
 //! A global ARG is seen by FROM lines and later global ARGs, and is the default of a bare ARG of
-//! the same name in a stage. In a stage, ENV wins over ARG of the same name wherever the two
-//! stand, also an ENV that the base image brought.
+//! the same name in a stage. In a stage, ENV and ARG of one name are one variable, which the later
+//! of the two sets, also over an ENV that the base image brought. An ARG without a value sets
+//! nothing, and no ARG ever changes the ENV of the image.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,29 +33,23 @@ impl Lookup for Globals {
 /// The variables of a stage.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
-    set: BTreeMap<Arc<str>, (Arc<str>, Origin)>,
+    set: BTreeMap<Arc<str>, Arc<str>>,
     /// ARGs in the order of their first declaration, with or without a value.
     args: Vec<(Arc<str>, Option<Arc<str>>)>,
     /// All of `set`, made when it is needed.
     env: Option<Arc<[EnvVar]>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Env,
-    Arg,
-}
-
 impl Lookup for Variables {
     fn get(&self, name: &str) -> Option<&str> {
-        self.set.get(name).map(|(value, _)| &**value)
+        self.set.get(name).map(|value| &**value)
     }
 }
 
 impl Variables {
     /// Sets an ENV.
     pub(super) fn set_env(&mut self, name: &str, value: &str) {
-        self.set.insert(name.into(), (value.into(), Origin::Env));
+        self.set.insert(name.into(), value.into());
         self.env = None;
     }
 
@@ -65,9 +60,8 @@ impl Variables {
             Some(known) => known.1.clone_from(&value),
             None => self.args.push((name.into(), value.clone())),
         }
-        let from_env = self.set.get(name).is_some_and(|(_, origin)| *origin == Origin::Env);
-        if let Some(value) = value.filter(|_| !from_env) {
-            self.set.insert(name.into(), (value, Origin::Arg));
+        if let Some(value) = value.filter(|_| !NOT_EXPORTED.contains(&name)) {
+            self.set.insert(name.into(), value);
             self.env = None;
         }
     }
@@ -77,8 +71,7 @@ impl Variables {
         let set = &self.set;
         let vars = || {
             set.iter()
-                .filter(|(name, _)| !NOT_EXPORTED.contains(&&***name))
-                .map(|(name, (value, _))| EnvVar { name: name.clone(), value: value.clone() })
+                .map(|(name, value)| EnvVar { name: name.clone(), value: value.clone() })
                 .collect()
         };
         self.env.get_or_insert_with(vars).clone()
@@ -116,7 +109,7 @@ impl Variables {
     }
 }
 
-/// ARGs that configure the builder and never become variables of a process.
+/// ARGs that configure the builder and never become variables.
 const NOT_EXPORTED: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
 /// Names that need no ARG to be given by `--build-arg` (B7-10, B7-11, B7-13).

@@ -80,7 +80,9 @@ impl One<'_, '_, '_> {
                     None => None,
                 };
                 let namespace = self.lowering.options.build_args.get("BUILDKIT_CACHE_MOUNT_NS");
-                let id = spec.id.unwrap_or_else(|| target.clone());
+                // As it is written: relative targets share one cache, whatever WORKDIR is.
+                let written = spec.target.as_deref().unwrap_or_default();
+                let id = spec.id.unwrap_or_else(|| paths::clean(written));
                 let mount = Mount::Cache {
                     target,
                     id: format!("{}/{id}", namespace.map_or("", String::as_str)),
