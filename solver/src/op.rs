@@ -143,6 +143,20 @@ pub struct GitOp {
     pub checksum: Option<String>,
     /// Whether submodules are fetched.
     pub submodules: bool,
+    /// Whether files get the time of the commit, and not that of the checkout.
+    pub commit_time: bool,
+    /// Whether [`checksum`](Self::checksum) is fetched whatever the reference leads to by now.
+    pub fetch_by_commit: bool,
+}
+
+impl GitOp {
+    /// Reads the address of a repository with its fragment and query, as `ADD` and contexts take it.
+    ///
+    /// # Errors
+    /// Text, in BuildKit's words, if the fragment or the query makes no sense.
+    pub fn parse(source: &str) -> Result<GitOp, String> {
+        crate::lower::git::parse(source).map(|(git, _)| git)
+    }
 }
 
 /// An environment variable.

@@ -129,6 +129,11 @@ impl Executor {
         }
     }
 
+    /// Returns the socket of a forwarded SSH agent.
+    fn agent(&self, _id: &str) -> Result<Option<std::path::PathBuf>, Fault> {
+        Ok(None)
+    }
+
     fn context(&self, name: &str) -> Result<&LocalContext, Fault> {
         let missing = || Fault::refused(format!("There is no build context `{name}`"));
         self.contexts.get(name).ok_or_else(missing)
@@ -275,7 +280,7 @@ impl Work for Executor {
                 Ok(SourceAnswer { digest: selected.digest, own: Vec::new() })
             }
             Op::Http(op) => Ok(http::fetch(self, op, events, cancel)?),
-            Op::Git(_) => Err(git::unsupported().into()),
+            Op::Git(op) => Ok(git::fetch(self, op, cancel)?),
             _ => Err(Fault::refused("Only sources can be read").into()),
         }
     }

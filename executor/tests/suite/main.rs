@@ -11,6 +11,8 @@ mod common;
 mod cache;
 mod copy;
 mod export;
+mod git;
 mod http;
+mod repositories;
 mod run;
 mod together;

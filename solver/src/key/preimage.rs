@@ -46,11 +46,14 @@ pub fn of_source(op: &Op, content: Option<([u8; 32], Option<Value>)>) -> Option<
             keep_git_dir,
             checksum: _,
             submodules,
+            commit_time,
+            fetch_by_commit: _,
         }) => vec![
             ("content", content),
             ("subdir", Value::optional(subdir.as_deref())),
             ("keep git dir", (*keep_git_dir).into()),
             ("submodules", (*submodules).into()),
+            ("commit time", (*commit_time).into()),
         ],
         Op::Run(_) | Op::Copy(_) | Op::MakeDir(_) => return None,
     };

@@ -26,7 +26,7 @@ mod stages;
 mod title;
 mod variables;
 
-mod git;
+pub(crate) mod git;
 mod go;
 mod paths;
 

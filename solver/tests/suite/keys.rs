@@ -266,6 +266,8 @@ fn a_source_is_what_it_holds() {
             keep_git_dir: false,
             checksum: None,
             submodules: true,
+            commit_time: false,
+            fetch_by_commit: false,
         })
     };
     assert_eq!(of(&git("https://x/y.git", None), 1), of(&git("https://t@z/y.git", None), 1));

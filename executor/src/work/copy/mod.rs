@@ -37,7 +37,9 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &CopyOp) -> Result<D
         }
         match item {
             CopyItem::Inline(file) => sources.inline(file, &mut placer, &dest)?,
-            CopyItem::Git { .. } => return Err(super::git::unsupported()),
+            CopyItem::Git { input } => {
+                sources.repository(*input, &op.exclude, &mut placer, &dest)?
+            }
             CopyItem::Tree { input, path, unpack } => {
                 sources.tree(*input, path, *unpack, &op.exclude, &mut placer, &dest)?;
             }

@@ -83,6 +83,18 @@ impl<'a> Sources<'a> {
         self.tree(input, &path, unpack, &[], placer, dest)
     }
 
+    /// Places what a git repository holds.
+    pub(super) fn repository(
+        &mut self,
+        input: u32,
+        exclude: &[String],
+        placer: &mut Placer<'_>,
+        dest: &Dest,
+    ) -> Result<(), Fault> {
+        let path = SourcePath { base: None, pattern: String::new(), literal: true };
+        self.tree(input, &path, false, exclude, placer, dest)
+    }
+
     /// Places a heredoc.
     pub(super) fn inline(
         &mut self,

@@ -61,7 +61,8 @@ pub(super) fn shown(url: &Url) -> String {
     url.to_string()
 }
 
-pub(super) fn refuse_literal(url: &Url) -> Result<(), Fault> {
+/// Refuses addresses behind which clouds keep credentials.
+pub(in super::super) fn refuse_literal(url: &Url) -> Result<(), Fault> {
     let host = url.host_str().unwrap_or_default();
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     match literal {

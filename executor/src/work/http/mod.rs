@@ -17,7 +17,8 @@ use gantry_tree::{ContentId, Entry, Manifest, Node, Root, Time, TreePath};
 use reqwest::header::{ETAG, LAST_MODIFIED};
 use reqwest::{Response, StatusCode, Url};
 
-use self::client::{authorization, client, refuse_literal, shown};
+pub(super) use self::client::refuse_literal;
+use self::client::{authorization, client, shown};
 use self::known::Known;
 use super::Executor;
 use super::fault::Fault;

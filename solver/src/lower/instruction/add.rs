@@ -103,8 +103,9 @@ fn kind(
     let text = state.expand(lowering, word)?;
     match source_kind(&text) {
         SourceKind::Git => {
-            let git = git::parse(&text).map_err(|text| Diagnostic::error(text, word.span))?;
-            return Ok(Kind::Remote(text, Op::Git(repository(git, add, checksum, word)?)));
+            let (git, keep) =
+                git::parse(&text).map_err(|text| Diagnostic::error(text, word.span))?;
+            return Ok(Kind::Remote(text, Op::Git(repository(git, keep, add, checksum, word)?)));
         }
         SourceKind::Http => {
             let op = Op::Http(download(&text, checksum)?);
@@ -122,12 +123,13 @@ fn kind(
 
 fn repository(
     mut git: GitOp,
+    asked_to_keep: Option<bool>,
     add: &Add,
     checksum: Option<&(&Word, String)>,
     word: &Word,
 ) -> Result<GitOp, Diagnostic> {
     if let Some(keep) = add.keep_git_dir {
-        if git.keep_git_dir && !keep.value {
+        if asked_to_keep.is_some_and(|asked| asked != keep.value) {
             let message = "inconsistent keep-git-dir configuration";
             return Err(Diagnostic::error(message, keep.span));
         }
