@@ -11,6 +11,7 @@
 mod directive;
 mod errors;
 mod flags;
+pub mod format;
 mod instruction;
 mod json;
 mod lines;

@@ -30,6 +30,7 @@ pub mod suggest;
 
 pub use ast::{Dockerfile, Instruction, Statement};
 pub use diagnostic::{Diagnostic, Label, Severity};
+pub use grammar::format;
 pub use grammar::{Parsed, detect_syntax, parse, parse_change, parse_check, parse_trigger};
 pub use source::{Position, SourceFile};
 pub use span::{Span, Spanned, Word};

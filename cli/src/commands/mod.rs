@@ -3,6 +3,7 @@
 mod build;
 mod completion;
 mod du;
+mod fmt;
 mod fsck;
 mod groups;
 mod history;
@@ -11,6 +12,7 @@ mod import;
 mod info;
 mod inspect;
 mod load;
+mod parse;
 mod prune;
 mod ps;
 mod rm;
@@ -34,6 +36,8 @@ use crate::ui::{Failure, Ui};
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Build(Box<build::BuildArgs>),
+    Fmt(fmt::FmtArgs),
+    Parse(parse::ParseArgs),
     Run(Box<run::RunArgs>),
     Images(images::ImagesArgs),
     History(history::HistoryArgs),
@@ -67,6 +71,8 @@ impl Command {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         match self {
             Self::Build(args) => build::run(args, context),
+            Self::Fmt(args) => fmt::run(args, context),
+            Self::Parse(args) => parse::run(args, context),
             Self::Run(args) => run::run(args, context),
             Self::Images(args) => images::run(args, context),
             Self::History(args) => history::run(args, context),

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `failure` | what a command ends with when it fails, and how it is printed |
+//! | `diff` | what differs between two texts |
 //! | `excerpt` | pieces of a Dockerfile beside what is said about them |
 //! | `listing` | lists: `--format`, `-q`, tables, JSON lines |
 //! | `template` | the Go templates that `--format` takes |
@@ -10,6 +11,7 @@
 //! | `filter` | `--filter key=value` |
 //! | `human` | sizes and times as people read and write them |
 
+pub(crate) mod diff;
 pub(crate) mod excerpt;
 mod failure;
 pub(crate) mod filter;

@@ -13,6 +13,8 @@ fn the_manual() {
 
     Commands:
       build       Build an image from a Dockerfile
+      fmt         Format Dockerfiles
+      parse       Show what a Dockerfile says, without building it
       run         Create and run a new container from an image
       images      List images
       history     Show the history of an image

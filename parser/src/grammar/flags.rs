@@ -46,6 +46,20 @@ pub(super) fn skip(text: &str) -> &str {
     rest
 }
 
+/// All flags as written, with the `--` that ends them if it is there, and what follows them.
+pub(super) fn raw(text: &str) -> (Vec<&str>, &str) {
+    let mut flags = Vec::new();
+    let mut rest = text;
+    while let Some((raw, cooked, after)) = next(rest) {
+        flags.push(raw);
+        rest = after;
+        if cooked == "--" {
+            break;
+        }
+    }
+    (flags, rest)
+}
+
 /// The next flag as written and without quotes, and what follows it.
 fn next(text: &str) -> Option<(&str, String, &str)> {
     let text = text.trim_start();

@@ -2,7 +2,7 @@
 //! comments are gone (B1-04..08), with the way back to the file.
 
 use super::lines::Lines;
-use crate::{Span, Word};
+use crate::{SourceFile, Span, Word};
 
 /// One instruction's text on one line.
 #[derive(Debug, Default)]
@@ -60,6 +60,24 @@ impl Logical {
         Span::new(self.start, self.end)
     }
 
+    /// Where lines of the file were joined, up to the end of the file's lines at byte `end`.
+    pub(super) fn joints<'s>(&self, source: &'s SourceFile, end: usize) -> Vec<Joint<'s>> {
+        let mut joints = Vec::new();
+        let mut before = (0, self.start);
+        let ends = [(self.text.len(), end)];
+        for (at, start) in self.pieces.iter().chain(&ends).copied() {
+            let last = before.1 + (at - before.0);
+            let skipped = source.slice(Span::new(last, start));
+            let mut lines = skipped.split('\n').skip(1).map(str::trim).peekable();
+            if lines.peek().is_some() {
+                let comments = lines.filter(|line| line.starts_with('#')).collect();
+                joints.push(Joint { at, comments });
+            }
+            before = (at, start);
+        }
+        joints
+    }
+
     /// Where `part`, a slice of [`text`](Self::text), stands in the file.
     ///
     /// A string from elsewhere has the place of the whole line.
@@ -89,6 +107,15 @@ impl Logical {
     }
 }
 
+/// A place where lines were joined.
+#[derive(Debug)]
+pub(super) struct Joint<'s> {
+    /// Offset in [`Logical::text`].
+    pub(super) at: usize,
+    /// The comments between the lines, without outer space.
+    pub(super) comments: Vec<&'s str>,
+}
+
 /// The content of a line, and whether it goes on in the next: an escape character at its end,
 /// maybe with blanks behind, that is not escaped itself.
 fn split_continuation(line: &str, escape: char) -> (&str, bool) {
@@ -102,7 +129,6 @@ fn split_continuation(line: &str, escape: char) -> (&str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SourceFile;
 
     #[test]
     fn spans_lead_back_over_continuations() {

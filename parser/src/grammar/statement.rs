@@ -110,6 +110,15 @@ fn takes_heredocs(text: &str) -> bool {
         && !is_json(flags::skip(rest).trim())
 }
 
+/// Takes the here-documents of a line from the lines that follow, and says whether it has any.
+pub(super) fn has_heredocs(
+    logical: &Logical,
+    lines: &mut Lines<'_>,
+    errors: &mut Errors<'_>,
+) -> bool {
+    takes_heredocs(&logical.text) && !bodies(logical, lines, errors).is_empty()
+}
+
 /// Takes the bodies of a line's here-documents from the lines that follow.
 fn bodies(logical: &Logical, lines: &mut Lines<'_>, errors: &mut Errors<'_>) -> Vec<Heredoc> {
     let mut found = Vec::new();

@@ -3,6 +3,7 @@
 mod adversarial;
 mod dump;
 mod expansion;
+mod format;
 mod glob;
 mod golden;
 mod ignore;
