@@ -23,7 +23,6 @@ mod processes;
 mod readme;
 mod reproducible;
 mod robustness;
-mod rows;
 mod run;
 mod steps;
 mod store;

@@ -113,6 +113,19 @@ fn a_file_with_errors_is_left_alone() {
     assert!(errors.len() > 1);
 }
 
+#[test]
+fn odd_ends_of_lines_stay_what_they_are() {
+    for text in [
+        "FROM a\nEXPOSE 8\\\r\t\n",
+        "FROM a\nARG a=:c\"\u{a0}:`#\t\\\r\t\n",
+        "FROM a\nHEALTHCHECK CMD \u{a0}':'\\-,}\\\r\n",
+        "FROM a\nRUN a\\ \\",
+        "FROM a\nRUN a\\\u{a0}  \nRUN b\n",
+    ] {
+        assert!(formatted(text).is_some(), "{text:?}");
+    }
+}
+
 /// Every Dockerfile below `dir`.
 fn dockerfiles(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs_err::read_dir(dir).unwrap() {
