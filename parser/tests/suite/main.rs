@@ -9,3 +9,4 @@ mod golden;
 mod ignore;
 mod layout;
 mod onbuild;
+mod rows;
