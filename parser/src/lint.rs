@@ -1,26 +1,37 @@
 //! Checks of what is legal and still unwise: BuildKit's rules, one file a rule (D1).
 //!
-//! The rules here need nothing but the text of one file. Those that need variables, images or the
-//! build context are the business of whoever has these. Messages are BuildKit's.
+//! Most rules need nothing but the text of one file. What others need of the outside, such as what
+//! base images set, comes by a [`World`]; where that does not know, they hold back. Messages are
+//! BuildKit's.
 
 mod consistent_instruction_casing;
+mod copy_ignored_file;
 mod duplicate_stage_name;
 mod expose_invalid_format;
 mod expose_proto_casing;
 mod from_as_casing;
+mod from_platform_flag_const_disallowed;
+mod invalid_base_image_platform;
+mod invalid_default_arg_in_from;
+mod invalid_definition_description;
 mod json_args_recommended;
 mod legacy_key_value_format;
 mod maintainer_deprecated;
 mod multiple_instructions_disallowed;
 mod no_empty_continuation;
+mod redundant_target_platform;
 mod reserved_stage_name;
 mod secrets_used_in_arg_or_env;
 mod stage_name_casing;
+pub mod undefined_arg_in_from;
+pub mod undefined_var;
 mod workdir_relative_path;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ast::{CheckOptions, Dockerfile, Instruction, Layout, Stage, Statement};
+use crate::expand::{Lexer, Lookup};
+use crate::ignore::IgnoreFile;
 use crate::{Diagnostic, Span};
 
 /// A rule, as it is listed.
@@ -32,6 +43,8 @@ pub struct Rule {
     pub description: &'static str,
     /// Off unless `experimental=` names it.
     pub experimental: bool,
+    /// A page about it, in Markdown: why, an example, and what to write instead.
+    pub page: &'static str,
     check: fn(&File<'_>, &mut Findings),
 }
 
@@ -53,7 +66,7 @@ impl Rule {
     }
 }
 
-/// All rules that look at text alone, in BuildKit's order.
+/// All rules, in BuildKit's order.
 pub const RULES: &[Rule] = &[
     stage_name_casing::RULE,
     from_as_casing::RULE,
@@ -63,18 +76,77 @@ pub const RULES: &[Rule] = &[
     reserved_stage_name::RULE,
     json_args_recommended::RULE,
     maintainer_deprecated::RULE,
+    undefined_arg_in_from::RULE,
     workdir_relative_path::RULE,
+    undefined_var::RULE,
     multiple_instructions_disallowed::RULE,
     legacy_key_value_format::RULE,
+    invalid_base_image_platform::RULE,
+    redundant_target_platform::RULE,
     secrets_used_in_arg_or_env::RULE,
+    invalid_default_arg_in_from::RULE,
+    from_platform_flag_const_disallowed::RULE,
+    copy_ignored_file::RULE,
+    invalid_definition_description::RULE,
     expose_proto_casing::RULE,
     expose_invalid_format::RULE,
+];
+
+/// What rules may want to know that the file does not say.
+pub struct World<'a> {
+    /// Values of `--build-arg`.
+    pub build_args: &'a dyn Lookup,
+    /// The ignore file of the context, if there is one.
+    pub ignore: Option<&'a IgnoreFile>,
+    /// The platform that is built for, such as `linux/amd64`; empty if that is not known.
+    pub platform: &'a str,
+    /// What is known of an image, without fetching it.
+    pub base: &'a dyn Fn(&str) -> Option<Base>,
+}
+
+impl World<'static> {
+    /// Nothing but the file is known.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { build_args: &(), ignore: None, platform: "", base: &|_| None }
+    }
+}
+
+impl std::fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("platform", &self.platform).finish_non_exhaustive()
+    }
+}
+
+/// What rules want to know of a base image.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Base {
+    /// The variables that it sets.
+    pub env: Vec<(String, String)>,
+    /// The platform that it is for.
+    pub platform: String,
+}
+
+/// ARGs that every FROM may use without declaring them (B7-11).
+const PLATFORM_ARGS: [&str; 11] = [
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETOSVERSION",
+    "TARGETARCH",
+    "TARGETVARIANT",
+    "TARGETSTAGE",
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDOSVERSION",
+    "BUILDARCH",
+    "BUILDVARIANT",
 ];
 
 /// What a rule looks at.
 struct File<'a> {
     dockerfile: &'a Dockerfile,
     layout: Layout<'a>,
+    world: &'a World<'a>,
 }
 
 impl<'a> File<'a> {
@@ -93,6 +165,58 @@ impl<'a> File<'a> {
     fn parent(&self, stage: &Stage<'a>) -> Option<Stage<'a>> {
         self.layout.find(&stage.from.image.text, stage.index).copied()
     }
+
+    /// The names that ARGs above the first FROM declare.
+    fn declared(&self) -> Vec<&'a str> {
+        let mut names = Vec::new();
+        for statement in &self.layout.globals {
+            if let Instruction::Arg(arg) = &statement.instruction {
+                names.extend(arg.definitions.iter().map(|definition| definition.name.as_str()));
+            }
+        }
+        names
+    }
+
+    /// The variables that FROM sees, if these values are given.
+    fn globals(&self, given: &dyn Lookup) -> BTreeMap<String, String> {
+        let (os, rest) = self.world.platform.split_once('/').unwrap_or(("linux", "amd64"));
+        let (arch, variant) = rest.split_once('/').unwrap_or((rest, ""));
+        let mut globals: BTreeMap<String, String> = BTreeMap::new();
+        for name in PLATFORM_ARGS {
+            let value = match name.trim_start_matches("TARGET").trim_start_matches("BUILD") {
+                "PLATFORM" => format!("{os}/{rest}"),
+                "OS" => os.to_owned(),
+                "ARCH" => arch.to_owned(),
+                "VARIANT" => variant.to_owned(),
+                "STAGE" => "default".to_owned(),
+                _ => String::new(),
+            };
+            globals.insert(name.to_owned(), value);
+        }
+        let lexer = Lexer::new(self.dockerfile.directives.escape);
+        for statement in &self.layout.globals {
+            let Instruction::Arg(arg) = &statement.instruction else { continue };
+            for definition in &arg.definitions {
+                let name = &definition.name.text;
+                let default = definition.default.as_ref();
+                let default = || default.and_then(|word| lexer.text(word, &globals).ok());
+                if let Some(value) = given.get(name).map(str::to_owned).or_else(default) {
+                    globals.insert(name.clone(), value);
+                }
+            }
+        }
+        globals
+    }
+
+    /// What is known of the image that `stage` is built from; nothing if it is a stage.
+    fn base(&self, stage: &Stage<'a>, globals: &BTreeMap<String, String>) -> Option<Base> {
+        let lexer = Lexer::new(self.dockerfile.directives.escape);
+        let name = lexer.text(&stage.from.image, globals).ok()?;
+        if name.is_empty() || name == "scratch" || self.layout.find(&name, stage.index).is_some() {
+            return None;
+        }
+        (self.world.base)(&name)
+    }
 }
 
 /// Where rules put what they find.
@@ -107,15 +231,25 @@ impl Findings {
     }
 }
 
-/// Runs all rules that need nothing but the text; findings in the order of the file.
+/// Runs all rules as far as the text alone tells; findings in the order of the file.
 ///
 /// `options`, which come from the build (`BUILDKIT_DOCKERFILE_CHECK`), take the place of those of
 /// the file's `check` directive. Comments `# check=skip=…` above an instruction come on top.
 #[must_use]
 pub fn check(dockerfile: &Dockerfile, options: Option<&CheckOptions>) -> Vec<Diagnostic> {
+    check_in(dockerfile, options, &World::unknown())
+}
+
+/// Runs all rules; otherwise as [`check`].
+#[must_use]
+pub fn check_in(
+    dockerfile: &Dockerfile,
+    options: Option<&CheckOptions>,
+    world: &World<'_>,
+) -> Vec<Diagnostic> {
     let defaults = CheckOptions::default();
     let options = effective(dockerfile, options).unwrap_or(&defaults);
-    let file = File { dockerfile, layout: dockerfile.layout() };
+    let file = File { dockerfile, layout: dockerfile.layout(), world };
     let mut findings = Findings { found: Vec::new() };
     for rule in RULES {
         let off = rule.experimental && !options.experimental.contains(rule.name);

@@ -25,15 +25,20 @@ impl Checks {
     }
 
     /// Puts the findings of all rules together: of those that need the text alone, and of those
-    /// that lowering looked at. In the order of the file, each once.
+    /// that lowering looked at, if it came that far. In the order of the file, each once.
     pub(super) fn merge(
         &self,
         dockerfile: &Dockerfile,
-        lowered: Vec<Diagnostic>,
+        lowered: Option<Vec<Diagnostic>>,
     ) -> Vec<Diagnostic> {
         let mut found = lint::check(dockerfile, self.options.as_ref());
+        if lowered.is_some() {
+            // Who lowered it knew all variables, and these rules' text is the same.
+            let variables = [Some("UndefinedVar"), Some("UndefinedArgInFrom")];
+            found.retain(|finding| !variables.contains(&finding.code));
+        }
         let skips = lint::effective(dockerfile, self.options.as_ref());
-        for finding in lowered {
+        for finding in lowered.unwrap_or_default() {
             let skipped = skips.zip(finding.code).is_some_and(|(o, code)| o.skip.contains(code))
                 || lint::is_skipped_at(dockerfile, &finding);
             let place = |other: &Diagnostic| (other.code, other.span(), other.message.clone());

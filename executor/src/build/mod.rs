@@ -210,12 +210,12 @@ impl<'a> Build<'a> {
         let lowered = match lower(dockerfile, &options, &resolver).await {
             Ok(lowered) => lowered,
             Err(LowerErrors(mut diagnostics)) => {
-                diagnostics.extend(checks.merge(dockerfile, Vec::new()));
+                diagnostics.extend(checks.merge(dockerfile, None));
                 return Err(self.wrong(diagnostics));
             }
         };
         let Lowered { warnings, .. } = lowered;
-        self.warnings.extend(checks.merge(dockerfile, warnings));
+        self.warnings.extend(checks.merge(dockerfile, Some(warnings)));
         if let Some(error) = checks.violation(dockerfile, &self.warnings) {
             return Err(self.wrong(vec![error]));
         }

@@ -7,6 +7,7 @@ pub(super) const RULE: Rule = Rule {
     name: "ConsistentInstructionCasing",
     description: "All commands within the Dockerfile should use the same casing (either upper or lower)",
     experimental: false,
+    page: include_str!("consistent_instruction_casing.md"),
     check,
 };
 

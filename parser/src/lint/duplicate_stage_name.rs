@@ -7,6 +7,7 @@ pub(super) const RULE: Rule = Rule {
     name: "DuplicateStageName",
     description: "Stage names should be unique",
     experimental: false,
+    page: include_str!("duplicate_stage_name.md"),
     check,
 };
 

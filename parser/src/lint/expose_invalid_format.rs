@@ -7,6 +7,7 @@ pub(super) const RULE: Rule = Rule {
     name: "ExposeInvalidFormat",
     description: "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future release",
     experimental: false,
+    page: include_str!("expose_invalid_format.md"),
     check,
 };
 

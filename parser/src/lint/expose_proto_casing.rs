@@ -7,6 +7,7 @@ pub(super) const RULE: Rule = Rule {
     name: "ExposeProtoCasing",
     description: "Protocol in EXPOSE instruction should be lowercase",
     experimental: false,
+    page: include_str!("expose_proto_casing.md"),
     check,
 };
 

@@ -6,6 +6,7 @@ pub(super) const RULE: Rule = Rule {
     name: "FromAsCasing",
     description: "The 'as' keyword should match the case of the 'from' keyword",
     experimental: false,
+    page: include_str!("from_as_casing.md"),
     check,
 };
 

@@ -7,6 +7,7 @@ pub(super) const RULE: Rule = Rule {
     name: "JSONArgsRecommended",
     description: "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals",
     experimental: false,
+    page: include_str!("json_args_recommended.md"),
     check,
 };
 

@@ -7,6 +7,7 @@ pub(super) const RULE: Rule = Rule {
     name: "LegacyKeyValueFormat",
     description: "Legacy key/value format with whitespace separator should not be used",
     experimental: false,
+    page: include_str!("legacy_key_value_format.md"),
     check,
 };
 

@@ -7,6 +7,7 @@ pub(super) const RULE: Rule = Rule {
     name: "MaintainerDeprecated",
     description: "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
     experimental: false,
+    page: include_str!("maintainer_deprecated.md"),
     check,
 };
 

@@ -7,6 +7,7 @@ pub(super) const RULE: Rule = Rule {
     name: "MultipleInstructionsDisallowed",
     description: "Multiple instructions of the same type should not be used in the same stage",
     experimental: false,
+    page: include_str!("multiple_instructions_disallowed.md"),
     check,
 };
 

@@ -6,6 +6,7 @@ pub(super) const RULE: Rule = Rule {
     name: "NoEmptyContinuation",
     description: "Empty continuation lines will become errors in a future release",
     experimental: false,
+    page: include_str!("no_empty_continuation.md"),
     check,
 };
 

@@ -7,6 +7,7 @@ pub(super) const RULE: Rule = Rule {
     name: "ReservedStageName",
     description: "Reserved words should not be used as stage names",
     experimental: false,
+    page: include_str!("reserved_stage_name.md"),
     check,
 };
 

@@ -9,6 +9,7 @@ pub(super) const RULE: Rule = Rule {
     name: "SecretsUsedInArgOrEnv",
     description: "Sensitive data should not be used in the ARG or ENV commands",
     experimental: false,
+    page: include_str!("secrets_used_in_arg_or_env.md"),
     check,
 };
 

@@ -6,6 +6,7 @@ pub(super) const RULE: Rule = Rule {
     name: "StageNameCasing",
     description: "Stage names should be lowercase",
     experimental: false,
+    page: include_str!("stage_name_casing.md"),
     check,
 };
 

@@ -8,6 +8,7 @@ pub(super) const RULE: Rule = Rule {
     name: "WorkdirRelativePath",
     description: "Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes",
     experimental: false,
+    page: include_str!("workdir_relative_path.md"),
     check,
 };
 

@@ -6,7 +6,7 @@ use gantry_parser::{
     ast::Stage as Written,
     did_you_mean,
     expand::{Expanded, Lexer},
-    suggest::with_suggestion,
+    lint,
 };
 
 use crate::lower::{
@@ -96,9 +96,8 @@ impl From<'_, '_> {
             if self.globals.declared.contains(name) {
                 continue;
             }
-            let message = format!("FROM argument '{name}' is not declared");
             let known = self.globals.values.keys().chain(&self.globals.declared);
-            let message = with_suggestion(message, name, known, true);
+            let message = lint::undefined_arg_in_from::message(name, known);
             self.warnings.push(Diagnostic::warning("UndefinedArgInFrom", message, word.span));
         }
     }

@@ -11,8 +11,9 @@ use std::{
 };
 
 use gantry_parser::{
-    Diagnostic, Word, did_you_mean,
+    Diagnostic, Word,
     expand::{Expanded, Lexer, Lookup},
+    lint,
 };
 
 use crate::op::EnvVar;
@@ -99,10 +100,7 @@ impl Variables {
         });
         undeclared
             .map(|name| {
-                let mut message = format!("Usage of undefined variable '${name}'");
-                if let Some(meant) = did_you_mean(name, self.set.keys(), true) {
-                    message.push_str(&format!(" (did you mean ${meant}?)"));
-                }
+                let message = lint::undefined_var::message(name, self.set.keys());
                 Diagnostic::warning("UndefinedVar", message, word.span)
             })
             .collect()
