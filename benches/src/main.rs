@@ -12,6 +12,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod floors;
+mod language;
 mod rows;
 mod workspace;
 

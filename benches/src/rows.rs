@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::Options;
 use crate::floors;
+use crate::language;
 use crate::workspace::{Problem, Workspace, paired, run, settle};
 
 /// One line of the table; times are medians.
@@ -25,7 +26,8 @@ impl Row {
 /// Measures every row, one after the other, in one temporary directory.
 pub(crate) fn measure(options: &Options) -> Result<Vec<Row>, Problem> {
     let workspace = Workspace::new(&options.gantry)?;
-    let mut rows = vec![cached(&workspace, options)?];
+    let mut rows =
+        vec![language::lowering(&workspace, options.runs * 20)?, cached(&workspace, options)?];
     rows.extend(large_context(&workspace, options)?);
     rows.push(step(&workspace, options)?);
     Ok(rows)
@@ -55,8 +57,8 @@ fn cached(workspace: &Workspace, options: &Options) -> Result<Row, Problem> {
     })
 }
 
-/// Three rows over one context of many files: COPY and a RUN on top, the cached rebuild, and the
-/// rebuild after one file has changed.
+/// Four rows over one context of many files: COPY and a RUN on top, the cached rebuild, the rebuild
+/// after one file has changed, and what ignore patterns would add to the walk.
 fn large_context(workspace: &Workspace, options: &Options) -> Result<Vec<Row>, Problem> {
     let files = options.files;
     let dockerfile = "FROM busybox\nCOPY src /src\nRUN true\n";
@@ -114,7 +116,8 @@ fn large_context(workspace: &Workspace, options: &Options) -> Result<Vec<Row>, P
         budget: 1.5,
         floor_is: "cp -al",
     };
-    Ok(vec![cached, copy, changed])
+    let ignoring = language::ignoring(&context, files, options.runs * 2)?;
+    Ok(vec![cached, ignoring, copy, changed])
 }
 
 /// What a RUN step costs: the difference between a build of many and a build of one, over the
