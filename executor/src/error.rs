@@ -159,6 +159,15 @@ pub enum ContextError {
         #[source]
         source: gantry_parser::ignore::IgnoreError,
     },
+    /// A context or a Dockerfile that lies elsewhere can't be had.
+    #[error("Failed to load `{address}`")]
+    Fetch {
+        /// Its address, without a password.
+        address: String,
+        /// Why.
+        #[source]
+        source: StepError,
+    },
     /// A tar that was to be the context is none.
     #[error("Failed to read the build context from a tar")]
     Tar(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -169,6 +178,7 @@ impl ContextError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::NoDockerfile { .. } => Some("Name the file with `-f`"),
+            Self::Fetch { source, .. } => source.hint(),
             _ => None,
         }
     }

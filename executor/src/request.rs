@@ -9,7 +9,7 @@ use std::sync::Arc;
 use gantry_image::{Platform, Reference};
 use gantry_parser::SourceFile;
 use gantry_solver::NoCache;
-use gantry_solver::op::{Limits, Ulimit};
+use gantry_solver::op::{GitOp, HttpOp, Limits, Ulimit};
 
 /// Everything that [`build`](crate::build) has to know.
 ///
@@ -101,6 +101,10 @@ pub enum DockerfileSource {
     Text(SourceFile),
     /// A path in the main context, which is opened without leaving it.
     InContext(String),
+    /// Whichever of `Dockerfile`, `dockerfile` and `Containerfile` the main context has.
+    Default,
+    /// An `http://` or `https://` address.
+    Url(String),
 }
 
 /// The main build context.
@@ -111,6 +115,11 @@ pub enum ContextSource {
     Empty,
     /// A tar, compressed or not; spooled into the store's work directory for this build.
     Tar(Box<dyn Read + Send>),
+    /// A git repository. Its ignore file does not count.
+    Git(GitOp),
+    /// What lies behind an `http://` or `https://` address: a tar that is the context, or else a
+    /// Dockerfile, whatever [`BuildRequest::dockerfile`] says.
+    Http(String),
 }
 
 impl fmt::Debug for ContextSource {
@@ -119,6 +128,9 @@ impl fmt::Debug for ContextSource {
             Self::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
             Self::Empty => f.write_str("Empty"),
             Self::Tar(_) => f.write_str("Tar(..)"),
+            // Addresses may hold passwords.
+            Self::Git(_) => f.write_str("Git(..)"),
+            Self::Http(_) => f.write_str("Http(..)"),
         }
     }
 }
@@ -132,6 +144,10 @@ pub enum NamedContext {
     Image(String),
     /// `oci-layout://`: an image in an OCI layout directory, `path[:tag][@digest]`.
     OciLayout(String),
+    /// A git repository.
+    Git(GitOp),
+    /// One file behind an `http://` or `https://` address.
+    Http(HttpOp),
 }
 
 /// What `RUN` gets that asks for nothing.

@@ -128,6 +128,22 @@ pub struct HttpOp {
     pub checksum: Option<String>,
 }
 
+impl HttpOp {
+    /// Asks for the file behind an address, named as the address ends (B6-19).
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> HttpOp {
+        let url = url.into();
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        let path = path.split_once("://").map_or(path, |(_, rest)| rest);
+        let path = path.split_once('/').map_or("", |(_, path)| path);
+        let name = match crate::lower::base_name(path) {
+            name if name == "/" => "__unnamed__".to_owned(),
+            name => name,
+        };
+        HttpOp { url, name, checksum: None }
+    }
+}
+
 /// The tree of a git commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GitOp {

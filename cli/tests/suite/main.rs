@@ -4,12 +4,17 @@
 //! it, it is the one that cargo built. So this binary can be copied and run by another user.
 
 mod base;
+/// Shared with the executor's tests.
+#[path = "../../../executor/tests/suite/repositories.rs"]
+#[expect(unreachable_pub, dead_code, reason = "its other users are elsewhere")]
+mod repositories;
 mod sandbox;
 
 mod archives;
 mod build;
 mod build_errors;
 mod containers;
+mod contexts;
 mod fmt;
 mod help;
 mod house;

@@ -104,17 +104,19 @@ impl<'a> Build<'a> {
         observer: Arc<Held>,
         cancel: &'a CancelToken,
     ) -> Result<Self, BuildError> {
-        let inputs = inputs::open(store, &mut request)?;
-        events::tell_loaded(&observer, &inputs.loaded);
-        let executor = Arc::new(Executor::new(Parts {
+        let mut executor = Executor::new(Parts {
             store: store.clone(),
             host: Arc::clone(host),
-            contexts: inputs.contexts,
             secrets: std::mem::take(&mut request.secrets),
             allow: request.allow,
             network: request.network,
             snapshotter: request.snapshotter,
-        }));
+        });
+        let told: Arc<dyn Observer> = Arc::clone(&observer) as _;
+        let inputs = inputs::open(&executor, &mut request, &told, cancel)?;
+        events::tell_loaded(&observer, &inputs.loaded);
+        executor.contexts = inputs.contexts;
+        let executor = Arc::new(executor);
         let steps = Arc::new(StepStore::new(Arc::clone(&executor)));
         Ok(Self {
             request,

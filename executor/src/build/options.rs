@@ -20,6 +20,8 @@ pub(super) fn lower_options(request: &mut BuildRequest) -> LowerOptions {
             NamedContext::Directory(_) => (name, Context::Local),
             NamedContext::Image(reference) => (name, Context::Image(reference)),
             NamedContext::OciLayout(place) => (name, Context::OciLayout(place)),
+            NamedContext::Git(git) => (name, Context::Git(git)),
+            NamedContext::Http(http) => (name, Context::Http(http)),
         },
     );
     LowerOptions {

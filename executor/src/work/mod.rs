@@ -45,7 +45,9 @@ use gantry_solver::{
 use gantry_tree::{Dialect, Manifest, Root};
 
 pub(crate) use self::context::{Ignore, LocalContext};
+pub(crate) use self::copy::is_tar_header;
 pub(crate) use self::fault::missing_source;
+pub(crate) use self::http::without_password;
 pub(crate) use self::index::Index;
 pub(crate) use self::stack::{Stack, layer_id, layer_ref, tree};
 
@@ -97,7 +99,6 @@ pub(crate) enum Mounting {
 pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) host: Arc<Host>,
-    pub(crate) contexts: BTreeMap<String, LocalContext>,
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) allow: Entitlements,
     pub(crate) network: DefaultNetwork,
@@ -106,9 +107,9 @@ pub(crate) struct Parts {
 
 impl Executor {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { store, host, contexts, secrets, allow, network, snapshotter } = parts;
+        let Parts { store, host, secrets, allow, network, snapshotter } = parts;
         let unpack = unpack_options(&host);
-        let shared = Shared::default();
+        let (contexts, shared) = (BTreeMap::new(), Shared::default());
         Self { store, host, contexts, secrets, allow, network, snapshotter, unpack, shared }
     }
 

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use crate::common::{Sandbox, explain};
 
 /// A server of one file that remembers what it was asked.
-struct Server {
-    address: String,
+pub struct Server {
+    pub address: String,
     asked: Arc<Mutex<Vec<String>>>,
     body: Arc<Mutex<String>>,
 }
 
 impl Server {
-    fn start(body: &str) -> Self {
+    pub fn start(body: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -29,7 +29,7 @@ impl Server {
     }
 
     /// How each request was answered since the last call.
-    fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 }

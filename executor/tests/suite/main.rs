@@ -9,6 +9,7 @@
 #[macro_use]
 mod common;
 mod cache;
+mod contexts;
 mod copy;
 mod export;
 mod git;

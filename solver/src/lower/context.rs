@@ -24,9 +24,11 @@ impl Lowering<'_> {
             // Images are stages; whoever asks here has none.
             Context::Image(_) | Context::OciLayout(_) => Op::Scratch,
         };
-        let title = match name {
-            ContextOp::MAIN => "[internal] load build context".to_owned(),
-            name => format!("[context {name}] load from client"),
+        let title = match (name, &op) {
+            (ContextOp::MAIN, _) => "[internal] load build context".to_owned(),
+            (name, Op::Git(git)) => format!("[context {name}] {}", without_user(&git.remote)),
+            (name, Op::Http(http)) => format!("[context {name}] {}", without_user(&http.url)),
+            (name, _) => format!("[context {name}] load from client"),
         };
         self.graph.add(Vertex::new(op, title), &[])
     }
@@ -68,5 +70,24 @@ impl Lowering<'_> {
     /// Adds the empty root filesystem.
     pub(super) fn scratch(&mut self) -> VertexId {
         self.graph.add(Vertex::new(Op::Scratch, "FROM scratch"), &[])
+    }
+}
+
+/// Returns an address without what may be a password.
+fn without_user(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_user;
+
+    #[test]
+    fn a_password_is_no_part_of_a_title() {
+        assert_eq!(without_user("https://u:p@ss@h/a@b"), "https://h/a@b");
+        assert_eq!(without_user("git@h:a/b"), "git@h:a/b");
     }
 }

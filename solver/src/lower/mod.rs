@@ -32,6 +32,8 @@ mod paths;
 
 use gantry_parser::{Diagnostic, Dockerfile, SourceFile, ast::CheckOptions, expand::Lexer};
 
+pub(crate) use paths::base as base_name;
+
 pub use options::{Context, LowerOptions};
 pub use output::{HistoryItem, LowerErrors, Lowered};
 

@@ -34,7 +34,7 @@ pub(super) fn source(path: &str) -> String {
 }
 
 /// Returns the last name of a path, `/` for the root.
-pub(super) fn base(path: &str) -> String {
+pub(crate) fn base(path: &str) -> String {
     let clean = clean(path);
     clean.rsplit('/').find(|name| !name.is_empty()).unwrap_or("/").to_owned()
 }

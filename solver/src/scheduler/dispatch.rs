@@ -108,7 +108,7 @@ impl Owner {
             let (mut keyed, mut taken) = (Vec::new(), Vec::new());
             for (role, input) in self.facts.of(vertex).needed_to_run() {
                 let Some(output) = self.output(input) else { continue };
-                if is_taken_from(&self.graph, role, input) {
+                if is_taken_from(&self.graph, vertex, role, input) {
                     let selection = preimage::selection(op, role).unwrap_or_default();
                     taken.push((role, output.snapshot.clone(), selection));
                 } else {

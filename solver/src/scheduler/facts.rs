@@ -56,8 +56,19 @@ impl Fact {
 }
 
 /// Returns whether an input counts for a content key by what is taken from it.
-pub(super) fn is_taken_from(graph: &Graph, role: Role, input: VertexId) -> bool {
-    role != Role::Base && !graph.vertex(input).op.must_be_read()
+///
+/// What a context or a download brings was selected already. Of a repository, whoever takes all of
+/// it is keyed by the commit.
+pub(super) fn is_taken_from(graph: &Graph, user: VertexId, role: Role, input: VertexId) -> bool {
+    let selects = || {
+        let selection = preimage::selection(&graph.vertex(user).op, role);
+        selection.is_some_and(|selection| !selection.paths.is_empty())
+    };
+    role != Role::Base
+        && match &graph.vertex(input).op {
+            Op::Git(_) => selects(),
+            op => !op.must_be_read(),
+        }
 }
 
 impl Facts {
@@ -171,7 +182,7 @@ impl Facts {
         id: VertexId,
         inputs: &[(Role, VertexId, Key)],
     ) -> bool {
-        if inputs.iter().any(|&(role, input, _)| is_taken_from(graph, role, input)) {
+        if inputs.iter().any(|&(role, input, _)| is_taken_from(graph, id, role, input)) {
             return true;
         }
         let keyed = inputs.iter().map(|&(role, _, key)| (role, InputId::Key(key, None)));

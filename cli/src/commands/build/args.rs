@@ -11,10 +11,11 @@ use crate::ui::human;
 
 /// Build an image from a Dockerfile
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "gantry build [OPTIONS] PATH | -")]
+#[command(override_usage = "gantry build [OPTIONS] PATH | URL | -")]
 pub(crate) struct BuildArgs {
-    /// Directory of the build context; `-` reads a tar, or a Dockerfile without a context
-    #[arg(value_name = "PATH | -")]
+    /// Directory, git repository or address of the build context; `-` reads a tar, or a Dockerfile
+    /// without a context
+    #[arg(value_name = "PATH | URL | -")]
     pub(super) context: Option<String>,
     /// Add a custom host-to-IP mapping (format: `host:ip`)
     #[arg(long = "add-host", value_name = "strings")]

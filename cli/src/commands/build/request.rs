@@ -1,11 +1,13 @@
 //! Arguments of `build` as typed → a build as meant.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use gantry_executor::{BuildRequest, DefaultNetwork, Entitlements, NamedContext, Snapshotter};
-use gantry_image::Platform;
+use gantry_image::{Platform, Reference};
+use gantry_parser::remote::{SourceKind, source_kind};
 use gantry_solver::NoCache;
-use gantry_solver::op;
+use gantry_solver::op::{self, GitOp, HttpOp};
 
 use super::args::{BuildArgs, Limits};
 use super::values::KeyValue;
@@ -85,21 +87,64 @@ fn named_contexts(texts: &[String]) -> Result<BTreeMap<String, NamedContext>, Fa
         let (name, value) = text.split_once('=').ok_or_else(|| {
             Failure::text(format_args!("invalid context value: {text}, expected key=value"))
         })?;
-        let context = if let Some(image) = value.strip_prefix("docker-image://") {
-            NamedContext::Image(image.to_owned())
-        } else if let Some(layout) = value.strip_prefix("oci-layout://") {
-            NamedContext::OciLayout(layout.to_owned())
-        } else if value.contains("://") {
-            return Err(Failure::text(format_args!(
-                "the context `{name}` can't be `{value}`: only directories, docker-image:// and \
-                 oci-layout:// are supported yet"
-            )));
-        } else {
-            NamedContext::Directory(value.into())
-        };
-        contexts.insert(name.to_lowercase(), context);
+        contexts.insert(context_name(name)?, named_context(name, value)?);
     }
     Ok(contexts)
+}
+
+/// A name as `FROM` would have it, `:latest` left out; what follows `::` is a platform (B8-16).
+fn context_name(text: &str) -> Result<String, Failure> {
+    let (name, platform) = match text.split_once("::") {
+        Some((name, platform)) => (name, Some(platform)),
+        None => (text, None),
+    };
+    let reference: Reference = name
+        .to_lowercase()
+        .parse()
+        .map_err(|err| Failure::new(err).context(format!("invalid context name {name}")))?;
+    let familiar = reference.familiar();
+    let name = familiar.strip_suffix(":latest").unwrap_or(&familiar);
+    match platform {
+        Some(platform) => Ok(format!("{name}::{}", platform.parse::<Platform>()?)),
+        None => Ok(name.to_owned()),
+    }
+}
+
+/// B8-17.
+fn named_context(name: &str, value: &str) -> Result<NamedContext, Failure> {
+    let kind = match source_kind(value) {
+        SourceKind::Path if value.starts_with("github.com/") && !Path::new(value).exists() => {
+            SourceKind::Git
+        }
+        kind => kind,
+    };
+    match (kind, value.split_once("://")) {
+        (SourceKind::Git, _) => {
+            let invalid = |err| {
+                Failure::text(format_args!("invalid context specifier {value} for {name}: {err}"))
+            };
+            Ok(NamedContext::Git(GitOp::parse(value).map_err(invalid)?))
+        }
+        (SourceKind::Http, _) => Ok(NamedContext::Http(HttpOp::new(value))),
+        (SourceKind::Path, Some(("docker-image", image))) => {
+            Ok(NamedContext::Image(image.to_owned()))
+        }
+        (SourceKind::Path, Some(("oci-layout", layout))) => {
+            Ok(NamedContext::OciLayout(layout.to_owned()))
+        }
+        (SourceKind::Path, Some((scheme, _))) => Err(Failure::text(format_args!(
+            "unsupported context source {scheme} for {name}"
+        ))
+        .with_hint(
+            "There are directories, docker-image://, oci-layout://, git repositories and http(s)",
+        )),
+        (SourceKind::Path, None) => match value.strip_prefix("target:") {
+            Some(_) => {
+                Err(Failure::text(format_args!("unsupported context source target for {name}")))
+            }
+            None => Ok(NamedContext::Directory(value.into())),
+        },
+    }
 }
 
 fn platform(texts: &[String]) -> Result<Option<Platform>, Failure> {

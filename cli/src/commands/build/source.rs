@@ -1,4 +1,4 @@
-//! Where Dockerfile and context come from: `PATH | -` and `--file`.
+//! Where Dockerfile and context come from: `PATH | URL | -` and `--file`.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use gantry_executor::{ContextSource, DockerfileSource};
 use gantry_image::compress::{self, Compression};
 use gantry_parser::SourceFile;
+use gantry_parser::remote::{SourceKind, source_kind};
+use gantry_solver::op::GitOp;
 
 use crate::ui::Failure;
 
@@ -32,19 +34,45 @@ pub(crate) fn find(context: &str, file: Option<&str>) -> Result<Sources, Failure
             "invalid argument: can't use stdin for both build context and dockerfile",
         )),
         ("-", file) => from_stdin(file),
-        (url, _) if is_remote(url) => Err(Failure::text(format_args!(
-            "unable to prepare context: remote contexts such as `{url}` are not supported yet"
-        ))
-        .with_hint("Clone or download it, and name the directory")),
+        (url, file) if let Some(context) = remote(url)? => Ok(Sources {
+            context,
+            dockerfile: match file {
+                Some("-") => from_stdin_text()?,
+                file => in_context(file),
+            },
+            ignore: None,
+        }),
         (path, file) => from_directory(Path::new(path), file),
     }
 }
 
-fn is_remote(context: &str) -> bool {
-    ["http://", "https://", "git://", "ssh://", "git@", "github.com/"]
-        .iter()
-        .any(|prefix| context.starts_with(prefix))
-        && !Path::new(context).exists()
+/// What lies elsewhere: a git repository, or whatever an address delivers (C2-02, C2-03).
+fn remote(context: &str) -> Result<Option<ContextSource>, Failure> {
+    let kind = match source_kind(context) {
+        // A form that looks like a path; a directory of that name comes first.
+        SourceKind::Path if context.starts_with("github.com/") => SourceKind::Git,
+        kind => kind,
+    };
+    if kind == SourceKind::Path || Path::new(context).exists() {
+        return Ok(None);
+    }
+    Ok(Some(match kind {
+        SourceKind::Git => ContextSource::Git(
+            GitOp::parse(context)
+                .map_err(|err| Failure::text(format_args!("unable to prepare context: {err}")))?,
+        ),
+        _ => ContextSource::Http(context.to_owned()),
+    }))
+}
+
+fn in_context(file: Option<&str>) -> DockerfileSource {
+    file.map_or(DockerfileSource::Default, |file| DockerfileSource::InContext(file.to_owned()))
+}
+
+fn from_stdin_text() -> Result<DockerfileSource, Failure> {
+    let mut text = Vec::new();
+    io::stdin().lock().read_to_end(&mut text)?;
+    Ok(DockerfileSource::Text(SourceFile::from_bytes("Dockerfile", &text)))
 }
 
 fn from_directory(path: &Path, file: Option<&str>) -> Result<Sources, Failure> {
@@ -65,29 +93,14 @@ fn from_directory(path: &Path, file: Option<&str>) -> Result<Sources, Failure> {
     }
     let context = ContextSource::Directory(path.to_owned());
     let (dockerfile, ignore) = match file {
-        None => (DockerfileSource::InContext(default_name(path).to_owned()), None),
-        Some("-") => {
-            let mut text = Vec::new();
-            io::stdin().lock().read_to_end(&mut text)?;
-            (DockerfileSource::Text(SourceFile::from_bytes("Dockerfile", &text)), None)
-        }
-        Some(url) if is_remote(url) => {
-            return Err(Failure::text(format_args!(
-                "a Dockerfile from `{url}` is not supported yet"
-            ))
-            .with_hint(format!("Try `curl -L {url} | gantry build -f - {shown}`")));
+        None => (DockerfileSource::Default, None),
+        Some("-") => (from_stdin_text()?, None),
+        Some(url) if source_kind(url) == SourceKind::Http && !Path::new(url).exists() => {
+            (DockerfileSource::Url(url.to_owned()), None)
         }
         Some(file) => named(path, Path::new(file))?,
     };
     Ok(Sources { context, dockerfile, ignore })
-}
-
-/// The name under which a Dockerfile lies in a context; `Dockerfile` if there is none.
-fn default_name(context: &Path) -> &'static str {
-    ["Dockerfile", "dockerfile", "Containerfile"]
-        .into_iter()
-        .find(|name| context.join(name).symlink_metadata().is_ok())
-        .unwrap_or("Dockerfile")
 }
 
 type Named = (DockerfileSource, Option<(String, String)>);
@@ -111,14 +124,11 @@ fn named(context: &Path, file: &Path) -> Result<Named, Failure> {
     let unreadable = |err| Failure::new(err).context("failed to read dockerfile");
     let text = fs_err::read(file).map_err(unreadable)?;
     let name = file.file_name().map_or_else(|| "Dockerfile".into(), |name| name.to_string_lossy());
-    let beside = PathBuf::from(format!("{}.dockerignore", file.display()));
-    let ignore = match fs_err::read(&beside) {
-        Ok(ignore) => {
-            let ignore_name = format!("{name}.dockerignore");
-            Some((ignore_name, String::from_utf8_lossy(&ignore).into_owned()))
-        }
-        Err(_) => None,
+    let beside = |suffix: &&str| {
+        let text = fs_err::read(format!("{}{suffix}", file.display())).ok()?;
+        Some((format!("{name}{suffix}"), String::from_utf8_lossy(&text).into_owned()))
     };
+    let ignore = [".dockerignore", ".containerignore"].iter().find_map(beside);
     Ok((DockerfileSource::Text(SourceFile::from_bytes(name, &text)), ignore))
 }
 
@@ -141,7 +151,7 @@ fn from_stdin(file: Option<&str>) -> Result<Sources, Failure> {
     if is_tar {
         return Ok(Sources {
             context: ContextSource::Tar(Box::new(rest)),
-            dockerfile: DockerfileSource::InContext(file.unwrap_or("Dockerfile").to_owned()),
+            dockerfile: in_context(file),
             ignore: None,
         });
     }

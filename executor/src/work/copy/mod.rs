@@ -16,6 +16,8 @@ use gantry_solver::op::{CopyItem, CopyOp};
 use gantry_solver::{Done, Task};
 use gantry_tree::{Chmod, Donor, Overrides, Root, Time, copy};
 
+pub(crate) use self::archive::is_header as is_tar_header;
+
 use self::place::Placer;
 use self::source::Sources;
 use super::fault::Fault;

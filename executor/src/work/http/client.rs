@@ -61,6 +61,11 @@ pub(super) fn shown(url: &Url) -> String {
     url.to_string()
 }
 
+/// The same for what is an address only maybe.
+pub(crate) fn without_password(text: &str) -> String {
+    Url::parse(text).ok().filter(Url::has_host).map_or_else(|| text.to_owned(), |url| shown(&url))
+}
+
 /// Refuses addresses behind which clouds keep credentials.
 pub(in super::super) fn refuse_literal(url: &Url) -> Result<(), Fault> {
     let host = url.host_str().unwrap_or_default();

@@ -18,6 +18,7 @@ use reqwest::header::{ETAG, LAST_MODIFIED};
 use reqwest::{Response, StatusCode, Url};
 
 pub(super) use self::client::refuse_literal;
+pub(crate) use self::client::without_password;
 use self::client::{authorization, client, shown};
 use self::known::Known;
 use super::Executor;

@@ -12,7 +12,6 @@ use crate::{
     lower::{
         Lowering, git,
         instruction::transfer::{Draft, source_path},
-        paths,
         stage::{State, Step},
     },
     op::{ContextOp, CopyItem, GitOp, HttpOp, Op, Selection, SourcePath},
@@ -155,12 +154,5 @@ fn download(url: &str, checksum: Option<&(&Word, String)>) -> Result<HttpOp, Dia
         },
         None => None,
     };
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
-    let path = path.split_once('/').map_or("", |(_, path)| path);
-    let name = match paths::base(path) {
-        name if name == "/" => "__unnamed__".to_owned(),
-        name => name,
-    };
-    Ok(HttpOp { url: url.to_owned(), name, checksum })
+    Ok(HttpOp { checksum, ..HttpOp::new(url) })
 }

@@ -1,9 +1,14 @@
 //! Inputs: the contexts opened, the Dockerfile found, the ignore files read.
+//!
+//! `remote` fetches those that lie elsewhere.
+
+mod remote;
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gantry_cache::{Store, WorkDir};
@@ -12,11 +17,13 @@ use gantry_image::layer::{self, Ids, UnpackOptions};
 use gantry_parser::SourceFile;
 use gantry_parser::ignore::{IgnoreError, IgnoreFile};
 use gantry_solver::op::ContextOp;
+use gantry_solver::{CancelToken, Observer};
 use gantry_tree::{Dialect, Follow, Root, TreePath};
 
+use self::remote::{Fetched, Remote};
 use crate::error::{BuildError, ContextError};
 use crate::request::{BuildRequest, ContextSource, DockerfileSource, NamedContext};
-use crate::work::{Ignore, Index, LocalContext};
+use crate::work::{Executor, Ignore, Index, LocalContext};
 
 /// A Dockerfile or an ignore file that is larger is none.
 const TEXT_LIMIT: u64 = 16 << 20;
@@ -45,15 +52,31 @@ pub(crate) struct Loaded {
 }
 
 /// Opens all contexts and reads the Dockerfile.
-pub(crate) fn open(store: &Store, request: &mut BuildRequest) -> Result<Inputs, BuildError> {
+pub(crate) fn open(
+    executor: &Executor,
+    request: &mut BuildRequest,
+    observer: &Arc<dyn Observer>,
+    cancel: &CancelToken,
+) -> Result<Inputs, BuildError> {
+    let store = &executor.store;
+    let remote = Remote { executor, observer, cancel };
     let context = std::mem::replace(&mut request.context, ContextSource::Empty);
-    let (root, index, spool) = open_main(store, context)?;
+    // Only a directory of this host has an ignore file (C3-07).
+    let is_directory = matches!(context, ContextSource::Directory(_));
+    let mut main = open_main(&remote, context, &request.build_args)?;
     let started = Instant::now();
-    let (dockerfile, beside) = match &request.dockerfile {
-        DockerfileSource::Text(source) => (source.clone(), None),
-        DockerfileSource::InContext(path) => {
-            (read_dockerfile(&root, path)?, Some(format!("{path}.dockerignore")))
+    let dockerfile = main.dockerfile.take().map_or_else(
+        || std::mem::replace(&mut request.dockerfile, DockerfileSource::Default),
+        DockerfileSource::Text,
+    );
+    let (dockerfile, beside) = match dockerfile {
+        DockerfileSource::Text(source) => (source, None),
+        DockerfileSource::InContext(path) => (read_dockerfile(&main.root, &path)?, Some(path)),
+        DockerfileSource::Default => {
+            let path = default_name(&main.root);
+            (read_dockerfile(&main.root, path)?, Some(path.to_owned()))
         }
+        DockerfileSource::Url(url) => (remote.dockerfile(&url)?, None),
     };
     let definition = Loaded {
         title: format!("load build definition from {}", dockerfile.name()),
@@ -64,7 +87,8 @@ pub(crate) fn open(store: &Store, request: &mut BuildRequest) -> Result<Inputs, 
     let started = Instant::now();
     let (ignore, size) = match &request.ignore {
         Some((name, text)) => (parse_ignore(name, text)?, Some(text.len() as u64)),
-        None => read_ignore(&root, beside.as_deref())?,
+        None if is_directory => read_ignore(&main.root, beside.as_deref())?,
+        None => (Ignore::default(), None),
     };
     let ignored = Loaded {
         title: "load .dockerignore".to_owned(),
@@ -73,7 +97,8 @@ pub(crate) fn open(store: &Store, request: &mut BuildRequest) -> Result<Inputs, 
         took: started.elapsed(),
     };
     let mut contexts = BTreeMap::new();
-    contexts.insert(ContextOp::MAIN.to_owned(), LocalContext::new(root, ignore, index));
+    let context = LocalContext::new(main.root, ignore, main.index);
+    contexts.insert(ContextOp::MAIN.to_owned(), context);
     for (name, context) in &request.named_contexts {
         if let NamedContext::Directory(path) = context {
             let (root, index) = open_directory(store, path)?;
@@ -81,26 +106,65 @@ pub(crate) fn open(store: &Store, request: &mut BuildRequest) -> Result<Inputs, 
             contexts.insert(name.clone(), LocalContext::new(root, ignore, index));
         }
     }
-    Ok(Inputs { dockerfile, contexts, loaded: [definition, ignored], _spool: spool })
+    Ok(Inputs { dockerfile, contexts, loaded: [definition, ignored], _spool: main.spool })
+}
+
+/// The main context, opened.
+struct Main {
+    root: Root,
+    index: Index,
+    /// What the context turned out to be, if it is no context.
+    dockerfile: Option<SourceFile>,
+    spool: Option<WorkDir>,
 }
 
 fn open_main(
-    store: &Store,
+    remote: &Remote<'_>,
     context: ContextSource,
-) -> Result<(Root, Index, Option<WorkDir>), BuildError> {
-    if let ContextSource::Directory(path) = &context {
-        let (root, index) = open_directory(store, path)?;
-        return Ok((root, index, None));
+    build_args: &BTreeMap<String, String>,
+) -> Result<Main, BuildError> {
+    let store = &remote.executor.store;
+    let fresh = || Index::new(store.clone(), None);
+    let spooled = |stream: Option<Box<dyn Read + Send>>| -> Result<Main, BuildError> {
+        let work = store.work_dir()?;
+        let path = work.scratch();
+        let root = Root::open(&path).map_err(|source| ContextError::Open { path, source })?;
+        if let Some(stream) = stream {
+            unpack(stream, &root)?;
+        }
+        Ok(Main { root, index: fresh(), dockerfile: None, spool: Some(work) })
+    };
+    match context {
+        ContextSource::Directory(path) => {
+            let (root, index) = open_directory(store, &path)?;
+            Ok(Main { root, index, dockerfile: None, spool: None })
+        }
+        ContextSource::Empty => spooled(None),
+        ContextSource::Tar(stream) => spooled(Some(stream)),
+        ContextSource::Git(mut git) => {
+            let keep = build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+            git.keep_git_dir |= keep.is_some_and(|keep| keep == "1" || keep == "true");
+            let root = remote.repository(git)?;
+            Ok(Main { root, index: fresh(), dockerfile: None, spool: None })
+        }
+        ContextSource::Http(url) => match remote.file(&url)? {
+            Fetched::Tar(stream) => spooled(Some(stream)),
+            Fetched::Other { root, text } => {
+                let dockerfile = Some(SourceFile::from_bytes("Dockerfile", &text));
+                Ok(Main { root, index: fresh(), dockerfile, spool: None })
+            }
+        },
     }
-    let work = store.work_dir()?;
-    let path = work.scratch();
-    let open =
-        || Root::open(&path).map_err(|source| ContextError::Open { path: path.clone(), source });
-    let root = open()?;
-    if let ContextSource::Tar(stream) = context {
-        unpack(stream, &root)?;
-    }
-    Ok((root, Index::new(store.clone(), None), Some(work)))
+}
+
+/// The name under which a Dockerfile lies in a context; `Dockerfile` if there is none.
+fn default_name(root: &Root) -> &'static str {
+    ["Dockerfile", "dockerfile", "Containerfile"]
+        .into_iter()
+        .find(|name| {
+            TreePath::new(name).is_ok_and(|path| root.stat(&path, Follow::Parents).is_ok())
+        })
+        .unwrap_or("Dockerfile")
 }
 
 fn open_directory(store: &Store, path: &Path) -> Result<(Root, Index), BuildError> {
@@ -112,7 +176,7 @@ fn open_directory(store: &Store, path: &Path) -> Result<(Root, Index), BuildErro
 }
 
 /// Unpacks a context. Owners don't count in one, so none is set, and devices have no place in it.
-fn unpack(stream: Box<dyn std::io::Read + Send>, root: &Root) -> Result<(), BuildError> {
+fn unpack(stream: Box<dyn Read + Send>, root: &Root) -> Result<(), BuildError> {
     let options = UnpackOptions { dialect: Dialect::Plain, ..UnpackOptions::rootless(Ids::Single) };
     let (_, mut tar) = compress::reader(BufReader::with_capacity(1 << 16, stream))
         .map_err(|error| ContextError::Tar(error.into()))?;
@@ -144,10 +208,18 @@ fn similar(root: &Root, path: &TreePath) -> Option<String> {
     gantry_parser::did_you_mean(wanted, &names, false)
 }
 
-/// Reads the ignore file that belongs to the Dockerfile, else the context's own; also says how
-/// long it is.
-fn read_ignore(root: &Root, beside: Option<&str>) -> Result<(Ignore, Option<u64>), ContextError> {
-    for name in beside.into_iter().chain([".dockerignore"]) {
+/// Reads the ignore file that belongs to the Dockerfile, else the context's own (C3-01, C3-08);
+/// also says how long it is.
+fn read_ignore(
+    root: &Root,
+    dockerfile: Option<&str>,
+) -> Result<(Ignore, Option<u64>), ContextError> {
+    const NAMES: [&str; 2] = [".containerignore", ".dockerignore"];
+    let beside = dockerfile
+        .into_iter()
+        .flat_map(|dockerfile| NAMES.iter().rev().map(move |name| format!("{dockerfile}{name}")));
+    for name in beside.chain(NAMES.map(str::to_owned)) {
+        let name = name.as_str();
         let Ok(place) = TreePath::clamp(name) else { continue };
         match root.read(&place, TEXT_LIMIT) {
             Ok(Some(bytes)) => {

@@ -1,0 +1,149 @@
+//! Contexts and Dockerfiles that lie elsewhere, and the ignore files of those that don't.
+
+use gantry_executor::{BuildRequest, ContextSource, DockerfileSource, NamedContext};
+use gantry_solver::Event;
+use gantry_solver::op::{GitOp, HttpOp};
+
+use crate::common::{Sandbox, explain};
+use crate::{http, repositories};
+
+const DOCKERFILE: &str = "FROM busybox\nCOPY . /all\n";
+
+fn git(url: &str) -> ContextSource {
+    ContextSource::Git(GitOp::parse(url).unwrap())
+}
+
+fn request(context: ContextSource) -> BuildRequest {
+    let mut request = BuildRequest::new(DockerfileSource::Default, context);
+    request.network = gantry_executor::DefaultNetwork::None;
+    request
+}
+
+/// C2-02.
+#[test]
+fn a_repository_is_a_context() {
+    needs_root!();
+    let server = repositories::Server::start();
+    let files = [
+        ("Dockerfile", DOCKERFILE),
+        (".dockerignore", "kept"),
+        ("kept", "kept"),
+        ("sub/Containerfile", "FROM busybox\nCOPY here /here\n"),
+        ("sub/here", "here"),
+        ("other", "FROM busybox\nCOPY kept /other\n"),
+    ];
+    let repository = server.repository("r", &files);
+    let sandbox = Sandbox::new();
+    let built = sandbox.run(request(git(&repository.url)));
+    assert_eq!(built.text("all/kept"), "kept", "an ignore file does not count");
+    assert!(!built.files().contains_key("all/.git"));
+    let mut keep = request(git(&repository.url));
+    keep.build_args.insert("BUILDKIT_CONTEXT_KEEP_GIT_DIR".to_owned(), "1".to_owned());
+    assert!(sandbox.run(keep).files().contains_key("all/.git/HEAD"));
+    let built = sandbox.run(request(git(&format!("{}#main:sub", repository.url))));
+    assert_eq!(built.text("here"), "here");
+    let mut other = request(git(&repository.url));
+    other.dockerfile = DockerfileSource::InContext("other".to_owned());
+    assert_eq!(sandbox.run(other).text("other"), "kept");
+    // What a commit does not touch stays cached.
+    repository.commit(&[("unrelated", "x")]);
+    let mut other = request(git(&repository.url));
+    other.dockerfile = DockerfileSource::InContext("other".to_owned());
+    assert_eq!(sandbox.run(other).ran(), Vec::<String>::new());
+
+    let (failed, events) = sandbox.try_request(request(git(&format!("{}#no", repository.url))));
+    let text = explain(&failed.map(drop).unwrap_err());
+    assert!(text.contains("repository does not contain ref no"), "{text}");
+    assert!(events.iter().any(|event| matches!(event, Event::Failed { .. })));
+    let text = explain(&sandbox.fail_request(request(git(&format!("{}#:none", repository.url)))));
+    assert!(text.contains("the repository has no directory \"none\""), "{text}");
+    sandbox.assert_clean();
+}
+
+/// C2-03.
+#[test]
+fn an_address_is_a_tar_or_a_dockerfile() {
+    needs_root!();
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, text) in [("Dockerfile", DOCKERFILE), ("f", "file")] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    let server = http::Server::start(&String::from_utf8(tar.into_inner().unwrap()).unwrap());
+    let url = format!("{}/context.tar", server.address);
+    let sandbox = Sandbox::new();
+    let built = sandbox.run(request(ContextSource::Http(url.clone())));
+    assert_eq!(built.text("all/f"), "file");
+    assert_eq!(sandbox.run(request(ContextSource::Http(url))).ran(), Vec::<String>::new());
+
+    let server = http::Server::start("FROM busybox\nRUN echo hi > /hi\n");
+    let url = format!("{}/Dockerfile", server.address);
+    let built = sandbox.run(request(ContextSource::Http(url.clone())));
+    assert_eq!(built.text("hi"), "hi\n");
+    // The same as the Dockerfile of a directory.
+    let mut remote = request(ContextSource::Directory(sandbox.context()));
+    remote.dockerfile = DockerfileSource::Url(url);
+    assert_eq!(sandbox.run(remote).text("hi"), "hi\n");
+    let missing = format!("http://me:secret@{}/missing", &server.address["http://".len()..]);
+    let text = explain(&sandbox.fail_request(request(ContextSource::Http(missing))));
+    assert!(text.contains("404") && !text.contains("secret"), "{text}");
+    sandbox.assert_clean();
+}
+
+/// B8-16, B8-17.
+#[test]
+fn named_contexts_are_repositories_and_files() {
+    needs_root!();
+    let repositories = repositories::Server::start();
+    let repository =
+        repositories.repository("r", &[("a/f", "file"), ("bin/tool", "tool"), ("x", "x")]);
+    let server = http::Server::start("downloaded");
+    let sandbox = Sandbox::new();
+    let text = "FROM busybox\n\
+         COPY --from=src a /a\n\
+         COPY --from=file name.txt /n\n\
+         RUN --mount=from=src,source=bin,target=/m cat /m/tool > /tool\n\
+         RUN --mount=from=file,target=/m cat /m/name.txt > /name\n";
+    let with = |text: &str| {
+        let mut request = sandbox.request(text);
+        let git = NamedContext::Git(GitOp::parse(&repository.url).unwrap());
+        let http = HttpOp::new(format!("{}/dir/name.txt?q", server.address));
+        request.named_contexts.insert("src".to_owned(), git);
+        request.named_contexts.insert("file".to_owned(), NamedContext::Http(http));
+        request
+    };
+    let built = sandbox.run(with(text));
+    assert_eq!(built.text("a/f"), "file");
+    assert_eq!(built.text("n"), "downloaded");
+    assert_eq!(built.text("tool"), "tool");
+    assert_eq!(built.text("name"), "downloaded");
+    assert_eq!(sandbox.run(with(text)).ran(), Vec::<String>::new());
+    // Only what is taken counts.
+    repository.commit(&[("x", "changed")]);
+    assert_eq!(sandbox.run(with(text)).ran(), Vec::<String>::new());
+    assert_eq!(sandbox.run(with("FROM src\nCOPY --from=src x /y\n")).text("y"), "changed");
+    sandbox.assert_clean();
+}
+
+/// C2-08, C3-01, C3-08.
+#[test]
+fn podmans_names_are_known() {
+    needs_root!();
+    let sandbox = Sandbox::with([
+        ("Containerfile", DOCKERFILE),
+        (".dockerignore", "b"),
+        (".containerignore", "a"),
+        ("a", "a"),
+        ("b", "b"),
+    ]);
+    let build = || sandbox.run(request(ContextSource::Directory(sandbox.context())));
+    let has = |path: &str| build().files().contains_key(path);
+    assert!(!has("all/a") && has("all/b"));
+    sandbox.write("Containerfile.containerignore", "b");
+    assert!(has("all/a") && !has("all/b"));
+    sandbox.write("Containerfile.dockerignore", "");
+    assert!(has("all/a") && has("all/b"));
+    sandbox.assert_clean();
+}
