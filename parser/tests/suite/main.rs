@@ -8,5 +8,6 @@ mod glob;
 mod golden;
 mod ignore;
 mod layout;
+mod lint;
 mod onbuild;
 mod rows;

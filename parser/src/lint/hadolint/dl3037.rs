@@ -1,0 +1,24 @@
+//! DL3037: versions of `zypper install` are pinned.
+
+use super::{File, Findings, Level, Rule};
+
+pub(super) const RULE: Rule = Rule {
+    code: "DL3037",
+    level: Level::Warning,
+    message: "Specify version with `zypper install -y <package>=<version>`.",
+    same_as: None,
+    page: include_str!("dl3037.md"),
+    check,
+};
+
+fn check(file: &File<'_>, findings: &mut Findings<'_>) {
+    file.any_command(findings, |command| {
+        (command.does("zypper", "install") || command.does("zypper", "in"))
+            && command.packages(&[]).any(|package| !is_fixed(package))
+    });
+}
+
+/// Whether it is clear which version is meant.
+fn is_fixed(package: &str) -> bool {
+    package.contains(['=', '<', '>']) || package.ends_with(".rpm")
+}
