@@ -58,26 +58,58 @@ impl Mounts<'_> {
         sharing: Sharing,
         init: &mut dyn FnMut(&Path) -> Result<(), StoreError>,
     ) -> Result<CacheMount, StoreError> {
+        loop {
+            if let Some(mount) = self.get(id, sharing, true, init)? {
+                return Ok(mount);
+            }
+        }
+    }
+
+    /// As [`acquire`](Self::acquire), and returns `None` at once where that would wait.
+    ///
+    /// # Errors
+    /// As `acquire`.
+    pub fn try_acquire(
+        &self,
+        id: &str,
+        sharing: Sharing,
+        init: &mut dyn FnMut(&Path) -> Result<(), StoreError>,
+    ) -> Result<Option<CacheMount>, StoreError> {
+        self.get(id, sharing, false, init)
+    }
+
+    fn get(
+        &self,
+        id: &str,
+        sharing: Sharing,
+        wait: bool,
+        init: &mut dyn FnMut(&Path) -> Result<(), StoreError>,
+    ) -> Result<Option<CacheMount>, StoreError> {
         let hash = key(id);
         let dir = self.inner.layout.mounts().join(&hash);
         for instance in 0.. {
             // Pruning holds a lock alone, too, and takes the files of a mount away with it.
             fs::create_dir_all(&dir).doing(|| format!("create `{}`", dir.display()))?;
             let path = lock_path(&dir, instance);
-            let guard = match sharing {
-                Sharing::Shared => lock::take_kept(&path, Hold::Shared)?,
-                Sharing::Locked => lock::take_kept(&path, Hold::Exclusive)?,
-                Sharing::Private => match lock::try_take_kept(&path, Hold::Exclusive)? {
+            let hold = match sharing {
+                Sharing::Shared => Hold::Shared,
+                Sharing::Private | Sharing::Locked => Hold::Exclusive,
+            };
+            let guard = if wait && sharing != Sharing::Private {
+                lock::take_kept(&path, hold)?
+            } else {
+                match lock::try_take_kept(&path, hold)? {
                     Some(guard) => guard,
-                    None => continue,
-                },
+                    None if sharing == Sharing::Private => continue,
+                    None => return Ok(None),
+                }
             };
             let path = dir.join(instance.to_string());
             if !path.is_dir() {
                 self.fill(&path, &hash, instance, init)?;
             }
             self.note(&hash, instance, id)?;
-            return Ok(CacheMount { path, _use: guard });
+            return Ok(Some(CacheMount { path, _use: guard }));
         }
         unreachable!("there is always another number")
     }

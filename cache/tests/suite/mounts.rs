@@ -100,3 +100,19 @@ fn pruning_spares_a_mount_in_use() {
         fs::read_dir(acquire(&fixture.store, Sharing::Shared).path()).unwrap().next().is_none()
     );
 }
+
+#[test]
+fn trying_never_waits() {
+    let fixture = Fixture::new();
+    let held = acquire(&fixture.store, Sharing::Locked);
+    let attempt = |sharing| {
+        let store = fixture.again();
+        store.mounts().try_acquire("/root/.cache", sharing, &mut |_| Ok(())).unwrap()
+    };
+    assert!(attempt(Sharing::Locked).is_none());
+    assert!(attempt(Sharing::Shared).is_none());
+    assert!(attempt(Sharing::Private).is_some_and(|other| other.path() != held.path()));
+    drop(held);
+    let first = attempt(Sharing::Shared).unwrap();
+    assert_eq!(attempt(Sharing::Shared).unwrap().path(), first.path());
+}

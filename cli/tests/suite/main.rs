@@ -29,6 +29,7 @@ mod processes;
 mod readme;
 mod reproducible;
 mod robustness;
+mod rows;
 mod run;
 mod steps;
 mod store;

@@ -84,6 +84,11 @@ impl Sandbox {
         self.run(self.command(args).stdin(Stdio::null()))
     }
 
+    /// The same with words that are put together at run time.
+    pub(crate) fn gantry_words(&self, args: &[&str]) -> Run {
+        self.run(self.command([]).args(args).stdin(Stdio::null()))
+    }
+
     /// Runs gantry to its end with something on stdin.
     pub(crate) fn gantry_with_input<const N: usize>(&self, args: [&str; N], input: &[u8]) -> Run {
         let mut command = self.command(args);

@@ -1,6 +1,12 @@
-//! Cache mounts: which directory a step gets, and what a fresh one holds.
+//! Cache mounts: which directories a step gets, and what a fresh one holds.
+//!
+//! A step waits for what others have locked, and can be canceled meanwhile. All steps lock in one
+//! order, so no two wait for each other; a step that mounts one cache twice locks it once.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use gantry_cache::{CacheMount, Key, StoreError};
 use gantry_solver::op::{self, Selection};
@@ -12,47 +18,102 @@ use super::super::fault::Fault;
 use super::bind::bind;
 use super::mounts::input_of;
 
-/// Gets a cache directory, which other steps and builds keep filling.
-pub(super) fn cache(
+/// How long to wait before the first and at most between two attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// A cache mount of a step, before anybody has it.
+struct Wanted<'t> {
+    /// Where it stands among the step's mounts.
+    number: usize,
+    /// What it is known by: another owner, mode or seed is another cache (B5-08).
+    name: String,
+    id: &'t str,
+    sharing: op::Sharing,
+    mode: u32,
+    owner: (u32, u32),
+    seed: Option<(&'t TaskInput, &'t String)>,
+}
+
+/// Gets all cache directories of a step, with their places among its mounts.
+pub(super) fn caches(
     executor: &Executor,
     task: &Task,
-    mount: &op::Mount,
-    sharing: gantry_cache::Sharing,
-) -> Result<CacheMount, Fault> {
-    let op::Mount::Cache { id, mode, uid, gid, seed, .. } = mount else {
-        return Err(Fault::refused("Not a cache mount"));
-    };
-    let seed = match seed {
-        Some((input, path)) => Some((input_of(task, *input)?, path)),
-        None => None,
-    };
-    let from = match seed {
-        None => String::new(),
-        Some((input, path)) => {
-            let digest = match &input.op {
-                Op::Context(op) => executor.context(&op.name)?.select(&op.selection)?.digest,
-                _ => executor.content_of(&input.snapshot, &Selection::of(path.as_str()))?,
+    mounts: &[op::Mount],
+) -> Result<BTreeMap<usize, Arc<CacheMount>>, Fault> {
+    let mut wanted = Vec::new();
+    for (number, mount) in mounts.iter().enumerate() {
+        if let op::Mount::Cache { id, sharing, mode, uid, gid, seed, .. } = mount {
+            let seed = match seed {
+                Some((input, path)) => Some((input_of(task, *input)?, path)),
+                None => None,
             };
-            Key(digest).to_string()
+            let from = digest(executor, seed)?;
+            let name = format!("{id}\n{mode:o} {uid}:{gid} {from}");
+            let (owner, mode, sharing) = ((*uid, *gid), *mode, *sharing);
+            wanted.push(Wanted { number, name, id, sharing, mode, owner, seed });
         }
+    }
+    wanted.sort_by(|a, b| (&a.name, strength(a.sharing)).cmp(&(&b.name, strength(b.sharing))));
+    let mut held = BTreeMap::new();
+    let mut last: Option<(&str, Arc<CacheMount>)> = None;
+    for want in &wanted {
+        let mount = match &last {
+            Some((name, mount)) if *name == want.name => mount.clone(),
+            _ => Arc::new(acquire(executor, task, want)?),
+        };
+        last = Some((&want.name, mount.clone()));
+        held.insert(want.number, mount);
+    }
+    Ok(held)
+}
+
+/// What excludes more comes first.
+fn strength(sharing: op::Sharing) -> u8 {
+    match sharing {
+        op::Sharing::Private => 0,
+        op::Sharing::Locked => 1,
+        op::Sharing::Shared => 2,
+    }
+}
+
+/// Identifies what a fresh cache is filled with.
+fn digest(executor: &Executor, seed: Option<(&TaskInput, &String)>) -> Result<String, Fault> {
+    let Some((input, path)) = seed else { return Ok(String::new()) };
+    let digest = match &input.op {
+        Op::Context(op) => executor.context(&op.name)?.select(&op.selection)?.digest,
+        _ => executor.content_of(&input.snapshot, &Selection::of(path.as_str()))?,
     };
-    // Another owner, mode or seed is another cache (B5-08).
-    let name = format!("{id}\n{mode:o} {uid}:{gid} {from}");
+    Ok(Key(digest).to_string())
+}
+
+fn acquire(executor: &Executor, task: &Task, want: &Wanted<'_>) -> Result<CacheMount, Fault> {
+    let sharing = match want.sharing {
+        op::Sharing::Shared => gantry_cache::Sharing::Shared,
+        op::Sharing::Private => gantry_cache::Sharing::Private,
+        op::Sharing::Locked => gantry_cache::Sharing::Locked,
+    };
     let mut failed = None;
     let mut init = |dir: &Path| -> Result<(), StoreError> {
-        fill(executor, seed, dir, *mode, (*uid, *gid)).map_err(|fault| {
-            let what = format!("fill the cache mount `{id}`");
+        fill(executor, want.seed, dir, want.mode, want.owner).map_err(|fault| {
+            let what = format!("fill the cache mount `{}`", want.id);
             let source = std::io::Error::other(fault.to_string());
             failed = Some(fault);
             StoreError::Io { what, source }
         })
     };
-    let acquired = executor.store.mounts().acquire(&name, sharing, &mut init);
-    match (acquired, failed) {
-        (Ok(mount), _) => Ok(mount),
-        (Err(_), Some(fault)) => Err(fault),
-        (Err(error), None) => Err(error.into()),
-    }
+    let (mut pause, longest) = PAUSES;
+    let error = loop {
+        match executor.store.mounts().try_acquire(&want.name, sharing, &mut init) {
+            Ok(Some(mount)) => return Ok(mount),
+            Ok(None) if task.cancel.is_canceled() => return Err(Fault::Canceled),
+            Ok(None) => {
+                std::thread::sleep(pause);
+                pause = longest.min(pause * 2);
+            }
+            Err(error) => break error,
+        }
+    };
+    Err(failed.unwrap_or_else(|| error.into()))
 }
 
 fn fill(

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gantry_cache::{CacheMount, WorkDir};
 use gantry_sandbox::{Bind, BindSource, FileMount, Mount, Tmpfs};
@@ -15,7 +16,7 @@ use super::super::fault::Fault;
 use super::super::stack::Stack;
 use super::super::{Executor, make_dir, select};
 use super::bind::bind;
-use super::cache::cache;
+use super::cache::caches;
 use super::rootfs::RootFs;
 use crate::request::Secret;
 
@@ -33,7 +34,7 @@ pub(super) struct Mounts {
 /// Locks of cache mounts.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    _caches: Vec<CacheMount>,
+    _caches: Vec<Arc<CacheMount>>,
 }
 
 impl Mounts {
@@ -47,9 +48,10 @@ impl Mounts {
         let mut all = Mounts::default();
         let binds = work.path().join("binds");
         fs_err::create_dir(&binds).map_err(Fault::io("make a directory for mounts"))?;
+        let mut caches = caches(executor, task, &op.mounts)?;
         for (number, mount) in op.mounts.iter().enumerate() {
             let scratch = binds.join(number.to_string());
-            all.add(executor, task, mount, &scratch)?;
+            all.add(executor, task, mount, caches.remove(&number), &scratch)?;
         }
         if let Some(script) = &op.script {
             // Not a file in memory: those can't be executed.
@@ -68,6 +70,7 @@ impl Mounts {
         executor: &Executor,
         task: &Task,
         mount: &op::Mount,
+        cache: Option<Arc<CacheMount>>,
         scratch: &Path,
     ) -> Result<(), Fault> {
         match mount {
@@ -75,13 +78,8 @@ impl Mounts {
                 let path = bind(executor, input_of(task, *input)?, source, *read_only, scratch)?;
                 self.bind(path, target, *read_only);
             }
-            op::Mount::Cache { target, sharing, read_only, .. } => {
-                let sharing = match sharing {
-                    op::Sharing::Shared => gantry_cache::Sharing::Shared,
-                    op::Sharing::Private => gantry_cache::Sharing::Private,
-                    op::Sharing::Locked => gantry_cache::Sharing::Locked,
-                };
-                let held = cache(executor, task, mount, sharing)?;
+            op::Mount::Cache { target, read_only, .. } => {
+                let held = cache.ok_or_else(|| Fault::refused("Not a cache mount"))?;
                 self.bind(held.path().to_path_buf(), target, *read_only);
                 self.held._caches.push(held);
                 self.cache_targets.push(target.clone());
