@@ -124,7 +124,8 @@ fn reason(err: &clap::Error) -> String {
 fn context(err: &clap::Error, kind: ContextKind) -> Option<String> {
     match err.get(kind)? {
         ContextValue::String(text) => Some(text.clone()),
-        ContextValue::Strings(texts) => texts.first().cloned(),
+        // Suggestions: clap lists the likeliest last.
+        ContextValue::Strings(texts) => texts.last().cloned(),
         _ => None,
     }
 }

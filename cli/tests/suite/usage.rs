@@ -38,7 +38,7 @@ fn an_unknown_command() {
     ----- stdout -----
     ----- stderr -----
     gantry: unknown command: gantry imagse
-    hint: Did you mean `images`?
+    hint: Did you mean `image`?
 
     Run 'gantry --help' for more information
     ");

@@ -66,11 +66,16 @@ fn outside(pids: &[u32]) -> Vec<String> {
     left
 }
 
-fn cables() -> Vec<String> {
+/// The cables of this host, with the number that the kernel gives each but once: another test's
+/// cable may get the name of one that is gone.
+fn cables() -> Vec<(String, String)> {
     let links = fs_err::read_dir("/sys/class/net").unwrap().flatten();
     links
-        .map(|link| link.file_name().into_string().unwrap())
-        .filter(|name| name.starts_with("gve"))
+        .filter_map(|link| {
+            let name = link.file_name().into_string().ok()?;
+            let number = fs_err::read_to_string(link.path().join("ifindex")).ok()?;
+            name.starts_with("gve").then_some((name, number))
+        })
         .collect()
 }
 
@@ -103,7 +108,7 @@ fn fifty_kills_at_random_moments_leave_a_store_that_builds() {
     assert!(soon(|| outside(&pids).is_empty()), "{:?}", outside(&pids));
     // Other tests' cables come and go; those that are there now do not stay.
     let now = cables();
-    assert!(soon(|| !cables().iter().any(|name| now.contains(name))), "{now:?} stay");
+    assert!(soon(|| !cables().iter().any(|cable| now.contains(cable))), "{now:?} stay");
 }
 
 #[test]
@@ -143,6 +148,6 @@ fn an_interrupted_build_leaves_nothing_anywhere() {
     assert_eq!(work(), 0);
     assert_eq!(outside(&[child.id()]), Vec::<String>::new());
     let now = cables();
-    assert!(soon(|| !cables().iter().any(|name| now.contains(name))), "{now:?} stay");
+    assert!(soon(|| !cables().iter().any(|cable| now.contains(cable))), "{now:?} stay");
     clean(&sandbox);
 }
