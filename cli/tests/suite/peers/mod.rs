@@ -1,6 +1,7 @@
 //! Other tools read what gantry writes, and gantry reads what they write: skopeo, buildah,
 //! podman, umoci.
 
+mod differences;
 mod read;
 mod written;
 
