@@ -1,7 +1,7 @@
 //! Executor: a build, from a request to an image, an archive or a directory.
 //!
 //! Where parser, solver, store and sandbox meet. [`build`] is the one door: it needs no terminal,
-//! prints nothing, reads no environment, and tells what happens as the solver's
+//! prints nothing, reads no environment (but for what it hands on to `git`, `ssh-agent` and proxies), and tells what happens as the solver's
 //! [`Event`](gantry_solver::Event)s. What runs is the solver's decision; here is how.
 //!
 //! ```text
@@ -36,5 +36,5 @@ pub use export::ExportError;
 pub use outcome::{BuildOutcome, BuiltImage, Stats};
 pub use request::{
     BuildRequest, ContextSource, DefaultNetwork, Dest, DockerfileSource, Entitlements,
-    NamedContext, Output, Secret, Snapshotter,
+    NamedContext, Output, Secret, Snapshotter, SshAgent,
 };

@@ -42,6 +42,8 @@ pub struct BuildRequest {
     pub network: DefaultNetwork,
     /// Secrets by ID.
     pub secrets: BTreeMap<String, Secret>,
+    /// SSH agents by ID.
+    pub ssh: BTreeMap<String, SshAgent>,
     /// What steps may do that could harm the host.
     pub allow: Entitlements,
     /// `--add-host`: name and address.
@@ -80,6 +82,7 @@ impl BuildRequest {
             pull: false,
             network: DefaultNetwork::default(),
             secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
             allow: Entitlements::default(),
             extra_hosts: Vec::new(),
             shm_size: None,
@@ -169,6 +172,15 @@ pub struct Entitlements {
     pub network_host: bool,
     /// `security.insecure`.
     pub security_insecure: bool,
+}
+
+/// An SSH agent that steps may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SshAgent {
+    /// One that runs.
+    Socket(PathBuf),
+    /// One that is started for these keys, which have no passphrase.
+    Keys(Vec<PathBuf>),
 }
 
 /// A secret's value, fetched when a step wants it and at no other time.

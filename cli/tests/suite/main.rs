@@ -31,6 +31,7 @@ mod reproducible;
 mod robustness;
 mod rows;
 mod run;
+mod ssh;
 mod steps;
 mod store;
 mod terminal;

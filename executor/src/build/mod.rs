@@ -30,7 +30,7 @@ use crate::outcome::{BuildOutcome, Stats};
 use crate::request::{BuildRequest, ContextSource};
 use crate::resolve::Resolver;
 use crate::store::StepStore;
-use crate::work::{Executor, LocalContext, Parts};
+use crate::work::{Agents, Executor, LocalContext, Parts};
 
 /// Builds what `request` asks for, and tells `observer` what happens.
 ///
@@ -108,6 +108,7 @@ impl<'a> Build<'a> {
             store: store.clone(),
             host: Arc::clone(host),
             secrets: std::mem::take(&mut request.secrets),
+            agents: Agents::new(std::mem::take(&mut request.ssh)),
             allow: request.allow,
             network: request.network,
             snapshotter: request.snapshotter,

@@ -48,12 +48,13 @@ pub(crate) enum Fault {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The program `git` said no.
+    /// A program of the host said no.
     #[error("Failed to {what}")]
-    Git {
+    Program {
         what: String,
         #[source]
         cause: Because,
+        hint: Option<&'static str>,
     },
     #[error("Failed to {what}")]
     Io {
@@ -124,10 +125,10 @@ impl From<Fault> for StepError {
                 let hint = hint.clone();
                 StepError::new(fault).with_hint(hint)
             }
-            Fault::Git { cause, .. } => match git_hint(&cause.0) {
-                Some(hint) => StepError::new(fault).with_hint(hint),
-                None => StepError::new(fault),
-            },
+            Fault::Program { hint: Some(hint), .. } => {
+                let hint = *hint;
+                StepError::new(fault).with_hint(hint)
+            }
             Fault::Process { code, hint, .. } => {
                 let (code, hint) = (*code, hint.clone());
                 let error = StepError::new(fault).with_exit_code(code);
@@ -155,24 +156,4 @@ impl From<Fault> for StepError {
             _ => StepError::new(fault),
         }
     }
-}
-
-/// What to do about the commonest things that git has to say.
-fn git_hint(told: &str) -> Option<&'static str> {
-    let hints = [
-        (
-            ["Authentication failed", "could not read Username", "error: 403"],
-            "Give a token with `--secret id=GIT_AUTH_TOKEN,src=FILE`",
-        ),
-        (
-            ["Permission denied (publickey", "Permission denied, please", "no such identity"],
-            "Give your SSH agent to the build with `--ssh default`",
-        ),
-        (
-            ["Host key verification failed", "host key is known", "HOST IDENTIFICATION"],
-            "Add the host's key to `~/.ssh/known_hosts`",
-        ),
-    ];
-    let says = |words: &[&str; 3]| words.iter().any(|word| told.contains(word));
-    hints.iter().find(|(words, _)| says(words)).map(|(_, hint)| *hint)
 }

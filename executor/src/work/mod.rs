@@ -4,6 +4,7 @@
 //! image_source   layers of an image; nothing to do before somebody needs their files
 //! context        files of a directory, selected; index: what is known of them
 //! http, git      files from elsewhere
+//! agent          SSH agents, for git and RUN
 //! run/           RUN
 //! copy/          COPY, ADD
 //! make_dir       WORKDIR
@@ -14,6 +15,7 @@
 //! fault                   what can go wrong
 //! ```
 
+mod agent;
 mod context;
 mod copy;
 mod fault;
@@ -44,6 +46,7 @@ use gantry_solver::{
 };
 use gantry_tree::{Dialect, Manifest, Root};
 
+pub(crate) use self::agent::Agents;
 pub(crate) use self::context::{Ignore, LocalContext};
 pub(crate) use self::copy::is_tar_header;
 pub(crate) use self::fault::missing_source;
@@ -61,6 +64,7 @@ pub(crate) struct Executor {
     pub(crate) host: Arc<Host>,
     pub(crate) contexts: BTreeMap<String, LocalContext>,
     pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) agents: Agents,
     pub(crate) allow: Entitlements,
     pub(crate) network: DefaultNetwork,
     pub(crate) snapshotter: Snapshotter,
@@ -100,6 +104,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) host: Arc<Host>,
     pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) agents: Agents,
     pub(crate) allow: Entitlements,
     pub(crate) network: DefaultNetwork,
     pub(crate) snapshotter: Snapshotter,
@@ -107,10 +112,10 @@ pub(crate) struct Parts {
 
 impl Executor {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { store, host, secrets, allow, network, snapshotter } = parts;
+        let Parts { store, host, secrets, agents, allow, network, snapshotter } = parts;
         let unpack = unpack_options(&host);
         let (contexts, shared) = (BTreeMap::new(), Shared::default());
-        Self { store, host, contexts, secrets, allow, network, snapshotter, unpack, shared }
+        Self { store, host, contexts, secrets, agents, allow, network, snapshotter, unpack, shared }
     }
 
     /// Says which graph is solved, so that earlier runs of a step can be found.
@@ -131,8 +136,8 @@ impl Executor {
     }
 
     /// Returns the socket of a forwarded SSH agent.
-    fn agent(&self, _id: &str) -> Result<Option<std::path::PathBuf>, Fault> {
-        Ok(None)
+    fn agent(&self, id: &str) -> Result<Option<std::path::PathBuf>, Fault> {
+        self.agents.socket(&self.store, id)
     }
 
     fn context(&self, name: &str) -> Result<&LocalContext, Fault> {

@@ -16,4 +16,5 @@ mod git;
 mod http;
 mod repositories;
 mod run;
+mod ssh;
 mod together;

@@ -80,6 +80,10 @@ pub(crate) struct BuildArgs {
     /// Image identifier (format: `[registry/]repository[:tag]`)
     #[arg(short, long = "tag", value_name = "stringArray")]
     pub(super) tags: Vec<String>,
+    /// SSH agent socket or keys to expose to the build
+    /// (format: `default|<id>[=<socket>|<key>[,<key>]]`)
+    #[arg(long, value_name = "stringArray")]
+    pub(super) ssh: Vec<String>,
     /// Set the target build stage to build
     #[arg(long, value_name = "string")]
     pub(super) target: Option<String>,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | the flags |
 //! | `source` | where Dockerfile and context come from |
+//! | `ssh` | `--ssh` |
 //! | `output` | `--output` |
 //! | `values` | flags whose values have parts |
 //! | `request` | arguments as typed → a build as meant |
@@ -14,6 +15,7 @@ mod outcome;
 mod output;
 mod request;
 mod source;
+mod ssh;
 pub(crate) mod values;
 
 use std::process::ExitCode;

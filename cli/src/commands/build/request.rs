@@ -55,6 +55,7 @@ pub(super) fn make(args: &BuildArgs, path: &str) -> Result<BuildRequest, Failure
     request.network = network(&args.network)?;
     request.secrets =
         args.secrets.iter().map(|secret| (secret.id.clone(), secret.secret())).collect();
+    request.ssh = super::ssh::agents(&args.ssh)?;
     request.allow = entitlements(&args.allow)?;
     request.extra_hosts =
         args.add_hosts.iter().map(|host| (host.name.clone(), host.address.clone())).collect();
@@ -177,7 +178,16 @@ fn entitlements(texts: &[String]) -> Result<Entitlements, Failure> {
         match text.as_str() {
             "network.host" => allowed.network_host = true,
             "security.insecure" => allowed.security_insecure = true,
-            other => return Err(Failure::text(format_args!("invalid entitlement: {other}"))),
+            // Files of this host are written with the rights of whoever builds, and nothing more.
+            "buildx.local.delete" => {}
+            other if other.split('=').next() == Some("device") => {
+                return Err(Failure::text("entitlement device is not supported")
+                    .with_hint("Steps are given no devices of this host"));
+            }
+            other => {
+                return Err(Failure::text(format_args!("unknown entitlement {other}"))
+                    .with_hint("There are `network.host` and `security.insecure`"));
+            }
         }
     }
     Ok(allowed)

@@ -85,8 +85,8 @@ fn fetch(git: &Git, what: &str, remote: &Remote, commit: &Commit) -> Result<(), 
         let args = ["fetch", "--quiet", "--force", "--no-tags", "--no-recurse-submodules"];
         match git.run(what, &[&args[..], &way].concat()) {
             Ok(_) => return Ok(()),
-            Err(Fault::Git { what, cause }) => {
-                first.get_or_insert(Fault::Git { what, cause });
+            Err(fault @ Fault::Program { .. }) => {
+                first.get_or_insert(fault);
             }
             Err(error) => return Err(error),
         }

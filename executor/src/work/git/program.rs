@@ -108,7 +108,9 @@ impl Git {
         if output.success {
             return Ok(output.stdout);
         }
-        Err(Fault::Git { what: what.to_owned(), cause: Because(self.told(&output.stderr)) })
+        let hint = hint(&output.stderr);
+        let cause = Because(self.told(&output.stderr));
+        Err(Fault::Program { what: what.to_owned(), cause, hint })
     }
 
     fn output(&self, args: &[&str]) -> io::Result<Output> {
@@ -206,4 +208,24 @@ fn environment(
         set(&format!("GIT_CONFIG_VALUE_{number}"), value.into());
     }
     Ok(all)
+}
+
+/// What to do about the commonest things that git has to say.
+fn hint(told: &str) -> Option<&'static str> {
+    let hints = [
+        (
+            ["Authentication failed", "could not read Username", "error: 403"],
+            "Give a token with `--secret id=GIT_AUTH_TOKEN,src=FILE`",
+        ),
+        (
+            ["Permission denied (publickey", "Permission denied, please", "no such identity"],
+            "Give your SSH agent to the build with `--ssh default`",
+        ),
+        (
+            ["Host key verification failed", "host key is known", "HOST IDENTIFICATION"],
+            "Add the host's key to `~/.ssh/known_hosts`",
+        ),
+    ];
+    let says = |words: &[&str; 3]| words.iter().any(|word| told.contains(word));
+    hints.iter().find(|(words, _)| says(words)).map(|(_, hint)| *hint)
 }

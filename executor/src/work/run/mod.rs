@@ -3,6 +3,7 @@
 //! ```text
 //! rootfs   layers → a root filesystem, mounted or copied; and back to a layer
 //! mounts   --mount=… → what the sandbox mounts; bind, cache: where the files come from
+//! ssh      an agent's socket in the step
 //! network  --network=… → what the sandbox sees of it
 //! logs     what the process prints, told and stored
 //! diff     what a step changed in a plain directory (the copying fall-back)
@@ -17,6 +18,7 @@ mod mounts;
 mod network;
 mod opaque;
 mod rootfs;
+mod ssh;
 
 use std::ffi::OsString;
 use std::net::IpAddr;

@@ -18,6 +18,7 @@ use super::super::{Executor, make_dir, select};
 use super::bind::bind;
 use super::cache::caches;
 use super::rootfs::RootFs;
+use super::ssh::{Access, Proxy};
 use crate::request::Secret;
 
 /// What a step mounts, and what has to be kept until it has ended.
@@ -31,10 +32,11 @@ pub(super) struct Mounts {
     cache_targets: Vec<String>,
 }
 
-/// Locks of cache mounts.
+/// Locks of cache mounts, and forwarded SSH agents.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     _caches: Vec<Arc<CacheMount>>,
+    agents: Vec<Proxy>,
 }
 
 impl Mounts {
@@ -103,13 +105,23 @@ impl Mounts {
                     }));
                 }
             }
-            op::Mount::Ssh { id, required, .. } => {
-                if *required {
-                    return Err(Fault::refused_with(
-                        format!("unset ssh forward key {id}"),
-                        "Forwarding an SSH agent is not supported yet",
-                    ));
+            op::Mount::Ssh { id, target, required, mode, uid, gid } => {
+                let Some(agent) = executor.agent(id)? else {
+                    return match required {
+                        true => Err(Fault::refused_with(
+                            format!("unset ssh forward key {id}"),
+                            format!("Give an agent with `--ssh {id}` or `--ssh {id}=SOCKET`"),
+                        )),
+                        false => Ok(()),
+                    };
+                };
+                let owner = (!executor.single_id()).then_some((*uid, *gid));
+                let proxy = Proxy::start(agent, scratch, &Access { mode: *mode, owner })?;
+                self.bind(proxy.socket().to_path_buf(), target, false);
+                if self.held.agents.is_empty() {
+                    self.env.push(variable("SSH_AUTH_SOCK", target.as_bytes()));
                 }
+                self.held.agents.push(proxy);
             }
         }
         Ok(())
