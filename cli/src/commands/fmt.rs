@@ -73,7 +73,7 @@ fn one(file: &str, args: &FmtArgs, context: &Context) -> Result<bool, Failure> {
 /// Replaces the content and keeps the file: its mode, its owner, and what links to it.
 ///
 /// A file that isn't the UTF-8 text that was formatted is left alone.
-fn rewrite(file: &str, source: &SourceFile, text: &str) -> Result<(), Failure> {
+pub(super) fn rewrite(file: &str, source: &SourceFile, text: &str) -> Result<(), Failure> {
     let mut handle = fs_err::OpenOptions::new().read(true).write(true).open(file)?;
     let mut bytes = Vec::new();
     handle.read_to_end(&mut bytes)?;

@@ -1,6 +1,7 @@
 //! One file a command: its arguments, then its `run`.
 
 mod build;
+mod check;
 mod completion;
 mod du;
 mod fmt;
@@ -36,6 +37,7 @@ use crate::ui::{Failure, Ui};
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Build(Box<build::BuildArgs>),
+    Check(check::CheckArgs),
     Fmt(fmt::FmtArgs),
     Parse(parse::ParseArgs),
     Run(Box<run::RunArgs>),
@@ -71,6 +73,7 @@ impl Command {
     pub(crate) fn run(&self, context: &Context) -> Result<ExitCode, Failure> {
         match self {
             Self::Build(args) => build::run(args, context),
+            Self::Check(args) => check::run(args, context),
             Self::Fmt(args) => fmt::run(args, context),
             Self::Parse(args) => parse::run(args, context),
             Self::Run(args) => run::run(args, context),

@@ -17,7 +17,7 @@ mod failure;
 pub(crate) mod filter;
 pub(crate) mod human;
 pub(crate) mod listing;
-mod table;
+pub(crate) mod table;
 mod template;
 
 pub(crate) use failure::Failure;

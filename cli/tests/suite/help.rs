@@ -13,6 +13,7 @@ fn the_manual() {
 
     Commands:
       build       Build an image from a Dockerfile
+      check       Check a Dockerfile for what is legal and still unwise
       fmt         Format Dockerfiles
       parse       Show what a Dockerfile says, without building it
       run         Create and run a new container from an image

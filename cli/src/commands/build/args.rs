@@ -29,6 +29,13 @@ pub(crate) struct BuildArgs {
     /// Additional build contexts (e.g., name=path)
     #[arg(long = "build-context", value_name = "stringArray")]
     pub(super) build_contexts: Vec<String>,
+    /// Set method for evaluating build: check, outline, targets, subrequests.describe
+    /// (`,format=json`)
+    #[arg(long, value_name = "string")]
+    pub(super) call: Option<String>,
+    /// Shorthand for `--call=check`
+    #[arg(long)]
+    pub(super) check: bool,
     /// Name of the Dockerfile (default: `PATH/Dockerfile`)
     #[arg(short, long, value_name = "string")]
     pub(super) file: Option<String>,

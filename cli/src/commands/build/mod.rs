@@ -14,7 +14,7 @@ mod args;
 mod outcome;
 mod output;
 mod request;
-mod source;
+pub(super) mod source;
 mod ssh;
 pub(crate) mod values;
 
@@ -27,10 +27,11 @@ use gantry_image::Reference;
 use gantry_sandbox::Host;
 use gantry_solver::CancelToken;
 
-use super::Context;
+use super::{Context, check};
 use crate::progress::{Mode, Progress, Warnings};
 use crate::ui::Failure;
 use crate::{privilege, signals};
+use check::call::Call;
 
 pub(crate) use args::BuildArgs;
 
@@ -44,6 +45,14 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
         for flag in args.legacy.ignored() {
             context.ui.note(format_args!("WARNING: {flag} has no effect and is ignored"));
         }
+    }
+    if let Some(call) = call(args)? {
+        let sources = source::find(path, args.file.as_deref())?;
+        let platform = args.platform.first().map(String::as_str);
+        let target = args.target.as_deref();
+        let request =
+            check::call::Request { sources, build_args: &args.build_args, target, platform };
+        return check::call::run(call, request, context);
     }
     let reads_stdin = source::uses_stdin(path, args.file.as_deref());
     // Stdin can be read once only: by the process in which steps can run.
@@ -115,6 +124,21 @@ fn cancel_on_signals(cancel: &CancelToken) -> Result<(), Failure> {
         Some(_) => std::process::exit(outcome::CANCELED.into()),
     })
     .map_err(|err| Failure::new(err).context("Failed to listen for signals"))
+}
+
+/// What is asked for instead of an image.
+fn call(args: &BuildArgs) -> Result<Option<Call>, Failure> {
+    match (&args.call, args.check) {
+        (None, true) => Ok(Some(Call::CHECK)),
+        (None, false) => Ok(None),
+        (Some(text), check) => {
+            let call = Call::parse(text)?;
+            if check && call != Some(Call::CHECK) {
+                return Err(Failure::usage("--check and --call cannot be used together"));
+            }
+            Ok(call)
+        }
+    }
 }
 
 fn mode(args: &BuildArgs) -> Result<Mode, Failure> {
