@@ -1,10 +1,13 @@
 //! Git sources: commits of repositories, fetched and checked out, with nothing else done.
 
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use gantry_executor::Secret;
+use gantry_executor::{BuildError, Secret, build};
+use gantry_solver::{CancelToken, Observer};
 
-use crate::common::{Sandbox, explain, set_mode};
+use crate::common::{Heard, Sandbox, explain, set_mode};
 use crate::repositories::Server;
 
 const FILES: &[(&str, &str)] =
@@ -200,5 +203,33 @@ fn credentials_are_secrets_and_stay_so() {
     assert_eq!(built.text("src/README"), "two");
     let events = format!("{:?}", built.events);
     assert!(!events.contains("abcdef") && !events.contains("s3cret"));
+    sandbox.assert_clean();
+}
+
+#[test]
+fn a_server_that_says_nothing_does_not_hold_up_a_cancel() {
+    needs_root!();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let sandbox = Sandbox::new();
+    let request = sandbox.request(&format!("FROM busybox\nADD http://{address}/x.git /src\n"));
+    let cancel = CancelToken::new();
+    let canceler = cancel.clone();
+    let asked = std::thread::spawn(move || {
+        // The connection stays open until it is known that git has ended.
+        let (connection, _) = silent.accept().unwrap();
+        canceler.cancel();
+        connection
+    });
+    let started = Instant::now();
+    let observer: Arc<dyn Observer> = Arc::new(Heard::default());
+    let built = build(request, &sandbox.store, &sandbox.host, observer, &cancel);
+    assert!(matches!(built, Err(BuildError::Canceled)), "{built:?}");
+    assert!(started.elapsed() < Duration::from_secs(10));
+    let mut connection = asked.join().unwrap();
+    // Its end of the connection is closed: nothing is left of it.
+    connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut left = Vec::new();
+    assert!(std::io::Read::read_to_end(&mut connection, &mut left).is_ok());
     sandbox.assert_clean();
 }
