@@ -56,8 +56,12 @@ fn dockerfile(instructions: usize) -> String {
         let _ = match number % 10 {
             0 if number % 50 == 0 => writeln!(text, "FROM scratch AS stage{stage}"),
             0 => writeln!(text, "ARG VERSION{number}=1.{number}"),
-            1 => {
-                writeln!(text, "ENV NAME{number}=\"value of $VERSION{stage}0\" OTHER=${{NAME1:-x}}")
+            1 if number % 50 > 1 => {
+                let arg = number - 1;
+                writeln!(
+                    text,
+                    "ENV NAME{number}=\"value of $VERSION{arg}\" OTHER=${{VERSION{arg}:-x}}"
+                )
             }
             2 => writeln!(text, "WORKDIR /srv/app{number}"),
             3 => writeln!(text, "COPY --chown=1000:1000 src/a{number} src/b* ./"),

@@ -8,6 +8,7 @@
 //! [`DirState`] from directory to directory also does not ask about parents again and again.
 
 mod bits;
+mod ends;
 mod general;
 mod pattern;
 

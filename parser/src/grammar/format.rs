@@ -110,13 +110,11 @@ impl Writer {
             }
             push(&mut body, &logical.text[at..to], part.upper);
         }
-        if body.ends_with(self.escape) {
+        if self.continues(&body) {
             // What kept the escape character from continuing the line must stay: blanks of odd
             // kinds, or another one at the end of the file.
             body.push_str(&logical.text[start + text.len()..]);
-            let shown = body.trim_end_matches('\r').trim_end_matches([' ', '\t']);
-            let content = shown.strip_suffix(self.escape);
-            if content.is_some_and(|content| !content.ends_with(self.escape)) {
+            if self.continues(&body) {
                 body.push(self.escape);
             }
         }
@@ -124,6 +122,12 @@ impl Writer {
         for comment in joints.flat_map(|joint| &joint.comments) {
             self.line(comment);
         }
+    }
+
+    /// Whether a line that ends so goes on in the next.
+    fn continues(&self, text: &str) -> bool {
+        let text = text.trim_end_matches('\r').trim_end_matches([' ', '\t']);
+        text.strip_suffix(self.escape).is_some_and(|content| !content.ends_with(self.escape))
     }
 
     /// Ends a line that goes on, and writes the comments that stand there.

@@ -1,12 +1,21 @@
 //! One pattern, compiled: component by component where that says the same as moby's regular
 //! expression, else as a small automaton.
 
+use super::ends::Ends;
 use super::general::General;
 use crate::glob::{BadPattern, Glob, tokens};
 
+/// A compiled pattern.
+#[derive(Clone, Debug)]
+pub(super) struct Matcher {
+    /// Tells most paths that don't match at a glance.
+    ends: Ends,
+    way: Way,
+}
+
 /// How a pattern is matched.
 #[derive(Clone, Debug)]
-pub(super) enum Matcher {
+enum Way {
     /// Components; `**` stands alone in its component, and there is no `[…]`.
     Parts(Vec<Part>),
     /// `**` beside other text, or a class, which may match a `/`.
@@ -14,7 +23,7 @@ pub(super) enum Matcher {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Part {
+enum Part {
     Literal(String),
     Glob(Glob),
     /// `**`: any number of components; at the end of a pattern at least one.
@@ -35,7 +44,54 @@ impl Matcher {
     /// Compiles a cleaned pattern without `!`.
     pub(super) fn new(pattern: &str) -> Result<Self, BadPattern> {
         // Go checks the syntax of the whole with `filepath.Match` first.
-        tokens(pattern)?;
+        let ends = Ends::of(&tokens(pattern)?);
+        Ok(Self { ends, way: Way::new(pattern)? })
+    }
+
+    /// Whether it matches `path` itself.
+    pub(super) fn matches(&self, path: &[u8]) -> bool {
+        if !self.ends.fit(path) {
+            return false;
+        }
+        match &self.way {
+            Way::Parts(parts) => matches_parts(parts, path, false),
+            Way::General(general) => general.matches(path, false),
+        }
+    }
+
+    /// Whether it matches `path` or a directory above it.
+    pub(super) fn matches_or_parent(&self, path: &[u8]) -> bool {
+        if !self.ends.fit_above(path) {
+            return false;
+        }
+        match &self.way {
+            Way::Parts(parts) => matches_parts(parts, path, true),
+            Way::General(general) => general.matches(path, true),
+        }
+    }
+
+    /// Whether it may match something below the directory `path`; in doubt, yes.
+    pub(super) fn may_match_below(&self, path: &[u8]) -> bool {
+        let Way::Parts(parts) = &self.way else { return true };
+        let mut rest = Some(path).filter(|path| !path.is_empty());
+        for part in parts {
+            let Some(path) = rest else { return true };
+            if matches!(part, Part::Deep) {
+                return true;
+            }
+            let (component, tail) = split(path);
+            if !part.matches(component) {
+                return false;
+            }
+            rest = tail;
+        }
+        // The pattern ends at or above the directory.
+        false
+    }
+}
+
+impl Way {
+    fn new(pattern: &str) -> Result<Self, BadPattern> {
         let glued = pattern.split('/').any(|part| part.contains("**") && part != "**");
         if glued || pattern.contains(['[', ']']) || pattern.contains("\\/") {
             return General::new(pattern).map(Self::General);
@@ -56,41 +112,6 @@ impl Matcher {
             Ok(Part::Glob(glob))
         });
         parts.collect::<Result<_, _>>().map(Self::Parts)
-    }
-
-    /// Whether it matches `path` itself.
-    pub(super) fn matches(&self, path: &[u8]) -> bool {
-        match self {
-            Self::Parts(parts) => matches_parts(parts, path, false),
-            Self::General(general) => general.matches(path, false),
-        }
-    }
-
-    /// Whether it matches `path` or a directory above it.
-    pub(super) fn matches_or_parent(&self, path: &[u8]) -> bool {
-        match self {
-            Self::Parts(parts) => matches_parts(parts, path, true),
-            Self::General(general) => general.matches(path, true),
-        }
-    }
-
-    /// Whether it may match something below the directory `path`; in doubt, yes.
-    pub(super) fn may_match_below(&self, path: &[u8]) -> bool {
-        let Self::Parts(parts) = self else { return true };
-        let mut rest = Some(path).filter(|path| !path.is_empty());
-        for part in parts {
-            let Some(path) = rest else { return true };
-            if matches!(part, Part::Deep) {
-                return true;
-            }
-            let (component, tail) = split(path);
-            if !part.matches(component) {
-                return false;
-            }
-            rest = tail;
-        }
-        // The pattern ends at or above the directory.
-        false
     }
 }
 
