@@ -142,7 +142,7 @@ fn default_name(directory: &Path) -> &'static str {
 
 /// The ignore file of a context: that of the Dockerfile, else the one for all.
 fn ignore_file(directory: &Path, name: &str) -> Option<IgnoreFile> {
-    let own = [".containerignore", ".dockerignore"].map(|ending| format!("{name}{ending}"));
+    let own = [".dockerignore", ".containerignore"].map(|ending| format!("{name}{ending}"));
     let all = [".containerignore", ".dockerignore"].map(str::to_owned);
     let text = own.iter().chain(&all).find_map(|name| fs_err::read(directory.join(name)).ok())?;
     IgnoreFile::parse(&String::from_utf8_lossy(&text)).ok()

@@ -8,12 +8,14 @@
 //! | `report` | findings as text, as JSON, as BuildKit prints them |
 //! | `sarif` | findings for code hosts |
 //! | `call` | `--call=…` of `build`: checks, outline, targets |
+//! | `outline` | what a target takes |
 //! | `explain` | a rule's page |
 
 pub(super) mod call;
 mod config;
 mod explain;
 mod input;
+mod outline;
 mod report;
 mod sarif;
 
