@@ -235,6 +235,12 @@ pub(super) fn advance(state: State, happened: Happened) -> (State, Command) {
             | S::Running),
             H::Freed,
         ) => (live, C::Nothing),
+        // A base that a linked copy does not need may come between the inputs and the word of them,
+        // and then they are seen to be there twice.
+        (
+            live @ (S::Found(..) | S::Narrowing | S::Ready | S::Running | S::Contended),
+            H::InputsDone { .. },
+        ) => (live, C::Nothing),
         // Answers to what was asked before the end still trickle in.
         (end @ (S::Done(_) | S::Failed(_) | S::Canceled), _) => (end, C::Nothing),
 
@@ -250,18 +256,18 @@ pub(super) fn advance(state: State, happened: Happened) -> (State, Command) {
         | (S::Probing, H::Read(_) | H::Keyed { .. } | H::Fits(_) | H::Misfits)
         | (S::Probing, H::InputsDone { .. } | H::Narrowed(_) | H::Picked | H::Taken)
         | (S::Probing, H::Ended(_))
-        | (S::Found(..), H::Read(_) | H::Keyed { .. } | H::Said(_) | H::InputsDone { .. })
+        | (S::Found(..), H::Read(_) | H::Keyed { .. } | H::Said(_))
         | (S::Found(..), H::Narrowed(_) | H::Picked | H::Taken | H::Ended(_))
         | (S::Awaiting, H::Read(_) | H::Keyed { .. } | H::Said(_) | H::Fits(_) | H::Misfits)
         | (S::Awaiting, H::Narrowed(_) | H::Picked | H::Taken | H::Ended(_))
         | (S::Narrowing, H::Read(_) | H::Keyed { .. } | H::Said(_) | H::Fits(_) | H::Misfits)
-        | (S::Narrowing, H::InputsDone { .. } | H::Picked | H::Taken | H::Ended(_))
+        | (S::Narrowing, H::Picked | H::Taken | H::Ended(_))
         | (S::Ready, H::Read(_) | H::Keyed { .. } | H::Said(_) | H::Fits(_) | H::Misfits)
-        | (S::Ready, H::InputsDone { .. } | H::Narrowed(_) | H::Ended(_))
+        | (S::Ready, H::Narrowed(_) | H::Ended(_))
         | (S::Running, H::Read(_) | H::Keyed { .. } | H::Said(_) | H::Fits(_) | H::Misfits)
-        | (S::Running, H::InputsDone { .. } | H::Narrowed(_) | H::Picked | H::Taken)
+        | (S::Running, H::Narrowed(_) | H::Picked | H::Taken)
         | (S::Contended, H::Read(_) | H::Keyed { .. } | H::Said(_) | H::Fits(_) | H::Misfits)
-        | (S::Contended, H::InputsDone { .. } | H::Narrowed(_) | H::Picked | H::Taken)
+        | (S::Contended, H::Narrowed(_) | H::Picked | H::Taken)
         | (S::Contended, H::Ended(_)) => {
             (S::Failed(StepError::new("The scheduler lost track of this step")), C::Fail)
         }

@@ -4,7 +4,12 @@
 //! The names are those of the rules: `b5` mounts, `b6` COPY and ADD, `b7` variables, `b8`
 //! here-documents and triggers, `b9` history, `b10` keys, `g` complaints about other builders.
 
+mod args;
+mod copy;
+mod history;
+mod keys;
 mod mounts;
+mod onbuild;
 
 use crate::sandbox::Sandbox;
 
@@ -80,6 +85,12 @@ fn cached(told: &str) -> usize {
         count += usize::from(!base && block.lines().any(|line| line.ends_with(" CACHED")));
     }
     count
+}
+
+/// The config of the image `x`.
+fn config(sandbox: &Sandbox) -> serde_json::Value {
+    let text = sandbox.gantry(["inspect", "-f", "{{json .Config}}", "x"]).success().stdout;
+    serde_json::from_str(&text).unwrap()
 }
 
 /// The history of the image `x` that is not the base image's, the oldest first.
