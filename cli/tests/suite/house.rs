@@ -53,7 +53,11 @@ fn no_room_knows_one_that_it_may_not() {
         let extra: Vec<_> = known.difference(&allowed).collect();
         assert!(extra.is_empty(), "`{room}` may not know {extra:?}");
     }
-    assert_eq!(found.into_keys().collect::<Vec<_>>(), ["benches", "fuzz"], "a room that nobody drew");
+    assert_eq!(
+        found.into_keys().collect::<Vec<_>>(),
+        ["benches", "fuzz"],
+        "a room that nobody drew"
+    );
 }
 
 #[test]
