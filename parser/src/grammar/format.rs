@@ -13,7 +13,7 @@ mod gaps;
 use super::lines::{Line, Lines};
 use super::logical::Logical;
 use super::{directive, errors::Errors, statement};
-use crate::{Diagnostic, SourceFile};
+use crate::{Diagnostic, SourceFile, Span};
 
 /// What continued lines begin with.
 const INDENT: &str = "    ";
@@ -40,10 +40,17 @@ pub fn format(source: &SourceFile) -> Result<String, Vec<Diagnostic>> {
             lines.next();
             // A comment above which the first blank line went would become a directive.
             writer.blank |= !writer.out.is_empty() || lines.peek().is_some_and(is_comment);
-        } else if let Some(logical) = Logical::read(&mut lines, escape) {
+        } else {
+            let start = lines.offset();
+            let Some(logical) = Logical::read(&mut lines, escape) else { continue };
             let end = lines.offset();
             let heredocs = statement::has_heredocs(&logical, &mut lines, &mut errors);
-            writer.statement(source, &logical, end, heredocs);
+            if logical.text.contains('\r') {
+                // Carriage returns amid a line: where it ends is a matter of each of them.
+                writer.verbatim(source.slice(Span::new(start, end)));
+            } else {
+                writer.statement(source, &logical, end, heredocs);
+            }
             if heredocs {
                 writer.bodies(lines.since(end));
             }
@@ -70,6 +77,11 @@ impl Writer {
         }
         self.out.push_str(text);
         self.out.push('\n');
+    }
+
+    /// Writes an instruction as it stands in the file.
+    fn verbatim(&mut self, text: &str) {
+        self.line(text.strip_suffix('\n').unwrap_or(text));
     }
 
     /// Writes an instruction whose lines end before byte `end` of the file.

@@ -120,6 +120,8 @@ fn odd_ends_of_lines_stay_what_they_are() {
         "FROM a\nARG a=:c\"\u{a0}:`#\t\\\r\t\n",
         "FROM a\nHEALTHCHECK CMD \u{a0}':'\\-,}\\\r\n",
         "FROM a\nRUN a\\ \\",
+        "FROM a\nRUN \\\r \r\\\n",
+        "FROM a\nENV [ ]\n",
         "FROM a\nRUN \\\\\r\\\n",
         "FROM a\nRUN a\\\u{a0}  \nRUN b\n",
     ] {

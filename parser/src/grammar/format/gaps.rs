@@ -31,7 +31,11 @@ pub(super) fn parts(text: &str, escape: char, heredocs: bool) -> Vec<Part> {
     found.words(flags);
     let args = rest.trim();
     match name.as_str() {
-        _ if json::is_json(args) => found.json(args),
+        "RUN" | "CMD" | "ENTRYPOINT" | "SHELL" | "COPY" | "ADD" | "VOLUME"
+            if json::is_json(args) =>
+        {
+            found.json(args);
+        }
         "FROM" => found.from(args),
         "EXPOSE" | "VOLUME" => found.words(at_blanks(args)),
         "COPY" | "ADD" if !heredocs => found.words(at_blanks(args)),
