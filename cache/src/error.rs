@@ -162,13 +162,32 @@ pub enum StoreError {
         id: String,
     },
     /// An image is not deleted while a container (or whoever pinned it) uses it.
-    #[error("conflict: unable to delete {id} (must be forced) - image is being used by {owner}")]
+    #[error("conflict: {}", image_used(name.as_deref(), id, owner))]
     ImageUsed {
+        /// The last name, if it was asked for by that.
+        name: Option<String>,
         /// The short id.
         id: String,
         /// Who pinned it.
         owner: String,
     },
+}
+
+/// Docker's words, for an image that was named and for one that was known by its id.
+fn image_used(name: Option<&str>, id: &str, owner: &str) -> String {
+    let user = match owner.strip_prefix("container:") {
+        Some(container) => format!("container {}", container.get(..12).unwrap_or(container)),
+        None => owner.to_owned(),
+    };
+    match name {
+        Some(name) => format!(
+            "unable to remove repository reference \"{name}\" (must force) - {user} is using its \
+             referenced image {id}"
+        ),
+        None => {
+            format!("unable to delete {id} (must be forced) - image is being used by {user}")
+        }
+    }
 }
 
 impl StoreError {

@@ -74,8 +74,9 @@ impl Images<'_> {
                 return Err(StoreError::ImageReferenced { id: image.id.short() }.into());
             }
             if let Some(owner) = user.as_ref().filter(|_| last && !force) {
-                let owner = owner.clone();
-                return Err(StoreError::ImageUsed { id: image.id.short(), owner }.into());
+                let (id, owner) = (image.id.short(), owner.clone());
+                let name = named.as_ref().map(|_| text.to_owned());
+                return Err(StoreError::ImageUsed { name, id, owner }.into());
             }
             for name in &going {
                 tx.prepare_cached("delete from names where name = ?1")?.execute([key(name)])?;

@@ -21,6 +21,9 @@ pub struct PruneOptions {
     /// Also cache mounts, and forms of layers in use that another form can bring back. With a
     /// budget these go anyway, if need be.
     pub all: bool,
+    /// Only layers and blobs that no image and no record of a step names: what is left of images
+    /// that were removed. The build cache stays whole.
+    pub orphans: bool,
     /// Only what passes all of these.
     pub filters: Vec<Filter>,
     /// Prune only until the store takes no more than this.

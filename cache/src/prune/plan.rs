@@ -75,6 +75,10 @@ pub(super) fn make(inner: &Arc<Inner>, options: &PruneOptions) -> Result<Plan, S
         reason: reason(options),
         plan: Plan { steps: Vec::new(), total },
     };
+    if options.orphans {
+        planner.cache(inner, &snapshot, false);
+        return Ok(planner.plan);
+    }
     for step in leftovers::find(inner, &snapshot)? {
         planner.take(step);
     }
@@ -218,7 +222,8 @@ impl Planner<'_> {
     fn cache(&mut self, inner: &Inner, snapshot: &Snapshot, mounts: bool) {
         let mut steps = Vec::new();
         for layer in &snapshot.layers {
-            if snapshot.layer_used_by(&layer.id).is_none() {
+            let cached = self.options.orphans && layer.text.is_some();
+            if !cached && snapshot.layer_used_by(&layer.id).is_none() {
                 let target = Target::Layer(layer.id);
                 // Its tree may be going already.
                 let counted = self.plan.steps.iter().any(|s| s.target == Target::Tree(layer.id));
@@ -233,7 +238,7 @@ impl Planner<'_> {
                 steps.extend(blob_step(snapshot, &blob.digest));
             }
         }
-        for file in &snapshot.files {
+        for file in snapshot.files.iter().filter(|_| !self.options.orphans) {
             let target = match file.kind {
                 Kind::Context => Target::File(inner.layout.contexts().join(&file.name)),
                 Kind::CacheMount if mounts => Target::CacheMount(file.name.clone()),

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::{
-    Context, build, du, history, images, import, info, inspect, load, prune, ps, rm, rmi, run,
-    save, system_df, tag,
+    Context, build, du, history, image_prune, images, import, info, inspect, load, prune, ps, rm,
+    rmi, run, save, system_df, tag,
 };
 use crate::ui::Failure;
 
@@ -22,6 +22,7 @@ pub(crate) enum Image {
     Load(load::LoadArgs),
     Import(import::ImportArgs),
     Save(save::SaveArgs),
+    Prune(image_prune::ImagePruneArgs),
 }
 
 impl Image {
@@ -36,6 +37,7 @@ impl Image {
             Self::Load(args) => load::run(args, context),
             Self::Import(args) => import::run(args, context),
             Self::Save(args) => save::run(args, context),
+            Self::Prune(args) => image_prune::run(args, context),
         }
     }
 }

@@ -188,7 +188,7 @@ pub(super) fn read_config(image: &Image, store: &Store) -> Result<Raw<ImageConfi
 }
 
 /// When an image was made, as far as it says.
-fn created(image: &Image) -> SystemTime {
+pub(super) fn created(image: &Image) -> SystemTime {
     image.created.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
@@ -202,7 +202,7 @@ pub(super) fn seconds(time: SystemTime) -> i64 {
 }
 
 /// Reads a time, or how long ago it was: `2024-05-01T12:00:00Z`, `1714564800`, `24h`.
-fn point_in_time(text: &str) -> Result<SystemTime, Failure> {
+pub(super) fn point_in_time(text: &str) -> Result<SystemTime, Failure> {
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         let since = Duration::from_secs(u64::try_from(time.as_second()).unwrap_or(0));
         return Ok(SystemTime::UNIX_EPOCH + since);

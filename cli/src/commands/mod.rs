@@ -8,6 +8,7 @@ mod fmt;
 mod fsck;
 mod groups;
 mod history;
+mod image_prune;
 mod images;
 mod import;
 mod info;

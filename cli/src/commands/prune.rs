@@ -72,6 +72,7 @@ fn options(args: &PruneArgs) -> Result<PruneOptions, Failure> {
     }
     Ok(PruneOptions {
         all: args.all,
+        orphans: false,
         filters: conditions,
         max_used_space: args.max_used_space,
         min_free_space: args.min_free_space,
@@ -81,12 +82,14 @@ fn options(args: &PruneArgs) -> Result<PruneOptions, Failure> {
     })
 }
 
-/// Asks. Nobody there to answer means no.
 fn confirmed(all: bool, context: &Context) -> Result<bool, Failure> {
     let what = if all { "all build cache" } else { "all dangling build cache" };
-    context.ui.note(format_args!(
-        "WARNING! This will remove {what}. Are you sure you want to continue? [y/N] "
-    ));
+    ask(&format!("WARNING! This will remove {what}."), context)
+}
+
+/// Asks. Nobody there to answer means no.
+pub(super) fn ask(warning: &str, context: &Context) -> Result<bool, Failure> {
+    context.ui.note(format_args!("{warning} Are you sure you want to continue? [y/N] "));
     if !io::stdin().is_terminal() {
         return Err(Failure::text("There is no terminal to confirm this on")
             .with_hint("Give `--force` to remove without asking"));

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gantry_cache::Store;
-use gantry_image::Reference;
+use gantry_image::{Platform, Reference};
 
 use super::Context;
 use crate::privilege;
-use crate::transfer::{self, Saved};
+use crate::transfer::{self, Form, Saved};
 use crate::ui::Failure;
 
 /// Save one or more images to a tar archive (streamed to STDOUT by default)
@@ -18,12 +18,24 @@ use crate::ui::Failure;
 pub(crate) struct SaveArgs {
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// Write to a file, instead of STDOUT
+    /// Write to a file (or directory, for oci-dir), instead of STDOUT
     #[arg(short, long, value_name = "string")]
     output: Option<PathBuf>,
+    /// What to write: one tar that is a docker archive and an OCI layout, or an OCI layout
+    #[arg(long, value_name = "string", default_value = "docker-archive",
+          value_parser = ["docker-archive", "oci-archive", "oci-dir"])]
+    format: String,
+    /// Save only the given platform variant. Formatted as "os[/arch[/variant]]"
+    #[arg(long, value_name = "string")]
+    platform: Option<Platform>,
 }
 
 pub(crate) fn run(args: &SaveArgs, context: &Context) -> Result<ExitCode, Failure> {
+    if args.format == "oci-dir" && args.output.is_none() {
+        return Err(
+            Failure::usage("a directory is needed for oci-dir").with_hint("Name one with `-o`")
+        );
+    }
     if args.output.is_none() && io::stdout().is_terminal() {
         return Err(Failure::text(
             "cowardly refusing to save to a terminal. Use the -o flag or redirect",
@@ -35,13 +47,23 @@ pub(crate) fn run(args: &SaveArgs, context: &Context) -> Result<ExitCode, Failur
     }
     let store = context.store()?;
     let images = select(&args.images, &store)?;
+    if let Some(platform) = &args.platform
+        && let Some(other) = images.iter().find(|saved| !platform.matches(&saved.image.platform))
+    {
+        let (id, there) = (other.image.id.short(), &other.image.platform);
+        return Err(Failure::text(format_args!(
+            "image {id} does not provide the platform {platform}, but {there}"
+        )));
+    }
+    let form = if args.format == "docker-archive" { Form::Docker } else { Form::Oci };
     match &args.output {
         None => {
             let mut out = io::BufWriter::with_capacity(256 << 10, io::stdout().lock());
-            transfer::save(images, &store, &mut out)?;
+            transfer::save(images, form, &store, &mut out)?;
             out.flush()?;
         }
-        Some(path) => save_to(path, images, &store)?,
+        Some(path) if args.format == "oci-dir" => transfer::save_layout(images, &store, path)?,
+        Some(path) => save_to(path, images, form, &store)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -87,11 +109,11 @@ fn named(text: &str, store: &Store) -> Result<Named, Failure> {
 }
 
 /// Writes to a file, which appears when it is whole.
-fn save_to(path: &Path, images: Vec<Saved>, store: &Store) -> Result<(), Failure> {
+fn save_to(path: &Path, images: Vec<Saved>, form: Form, store: &Store) -> Result<(), Failure> {
     // Devices and pipes can't be renamed onto.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         let mut out = fs_err::OpenOptions::new().write(true).open(path)?;
-        return Ok(transfer::save(images, store, &mut out)?);
+        return Ok(transfer::save(images, form, store, &mut out)?);
     }
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(format!(".{}.unfinished", std::process::id()));
@@ -99,7 +121,7 @@ fn save_to(path: &Path, images: Vec<Saved>, store: &Store) -> Result<(), Failure
     let written = || -> Result<(), Failure> {
         let file = fs_err::File::create(&unfinished)?;
         let mut out = io::BufWriter::with_capacity(256 << 10, file);
-        transfer::save(images, store, &mut out)?;
+        transfer::save(images, form, store, &mut out)?;
         out.flush()?;
         fs_err::rename(&unfinished, path)?;
         Ok(())

@@ -12,7 +12,7 @@ mod save;
 pub(crate) use change::changes;
 pub(crate) use import::{Import, import};
 pub(crate) use load::{Source, load};
-pub(crate) use save::{Saved, save};
+pub(crate) use save::{Form, Saved, save, save_layout};
 
 use std::io;
 

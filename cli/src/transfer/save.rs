@@ -1,10 +1,14 @@
-//! `save`: images of the store as one tar that is a docker archive and an OCI layout.
+//! `save`: images of the store as one tar that is a docker archive and an OCI layout, or as an OCI
+//! layout alone.
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::thread::{self, JoinHandle};
 
-use gantry_cache::{Image, LayerId, Store, StoreError};
-use gantry_image::archive::{SaveImage, SaveLayer, write_docker};
+use gantry_cache::{Image, LayerId, Lease, Store, StoreError};
+use gantry_image::archive::{
+    ArchiveError, SaveImage, SaveLayer, write_docker, write_oci_directory, write_oci_tar,
+};
 use gantry_image::{Descriptor, DiffId, ImageConfig, ImageManifest, MediaType, Raw, Reference};
 
 use super::TransferError;
@@ -18,41 +22,93 @@ pub(crate) struct Saved {
 /// No config and no manifest comes near this.
 const LIMIT: u64 = 8 << 20;
 
-/// Writes images with uncompressed layers; what they share is written once.
+/// What an archive looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A docker archive that is an OCI layout too, with uncompressed layers.
+    Docker,
+    /// An OCI layout as a tar. Images that came with a manifest keep it, and its layers their bytes.
+    Oci,
+}
+
+/// Writes images; what they share is written once.
 ///
 /// # Errors
 /// [`TransferError`]; what was written by then is no archive.
 pub(crate) fn save(
     images: Vec<Saved>,
+    form: Form,
     store: &Store,
     out: &mut dyn Write,
+) -> Result<(), TransferError> {
+    write(images, form, store, |prepared| match form {
+        Form::Docker => write_docker(prepared, out),
+        Form::Oci => write_oci_tar(prepared, out),
+    })
+}
+
+/// Writes images into an OCI layout directory, or adds them to the one that is there.
+///
+/// # Errors
+/// [`TransferError`]; an `index.json` that is there tells of whole images only.
+pub(crate) fn save_layout(
+    images: Vec<Saved>,
+    store: &Store,
+    directory: &Path,
+) -> Result<(), TransferError> {
+    write(images, Form::Oci, store, |prepared| write_oci_directory(prepared, directory))
+}
+
+fn write(
+    images: Vec<Saved>,
+    form: Form,
+    store: &Store,
+    write: impl FnOnce(&mut [SaveImage<'_>]) -> Result<(), ArchiveError>,
 ) -> Result<(), TransferError> {
     let lease = store.lease()?;
     let mut prepared = Vec::new();
     for saved in images {
         lease.keep_layers(&saved.image.layers)?;
-        prepared.push(prepare(saved, store)?);
+        prepared.push(prepare(saved, form, store, &lease)?);
     }
-    write_docker(&mut prepared, out)
+    write(&mut prepared)
         .map_err(|source| TransferError::Archive { name: "output".to_owned(), source })
 }
 
-fn prepare(saved: Saved, store: &Store) -> Result<SaveImage<'_>, TransferError> {
+fn prepare<'s>(
+    saved: Saved,
+    form: Form,
+    store: &'s Store,
+    lease: &Lease,
+) -> Result<SaveImage<'s>, TransferError> {
     let image = saved.image;
     let name = || format!("image {}", image.id.short());
     let invalid = |source| TransferError::Document { name: name(), source };
     let config = store.blobs().read(&image.id, LIMIT)?;
     let config = config.ok_or(StoreError::BlobGone { digest: image.id })?;
     let config = Raw::<ImageConfig>::parse(config).map_err(invalid)?;
-    let mut layers = Vec::new();
-    for (id, diff_id) in image.layers.iter().zip(&config.value().rootfs.diff_ids) {
-        layers.push(layer(*id, *diff_id, config.value(), store)?);
-    }
     let manifest = match image.manifest {
         Some(digest) => store.blobs().read(&digest, LIMIT)?,
         None => None,
     };
     let manifest = manifest.map(Raw::<ImageManifest>::parse).transpose().map_err(invalid)?;
+    if form == Form::Oci
+        && let Some(manifest) = &manifest
+        && let Some(layers) = blobs(manifest, store, lease)?
+    {
+        return Ok(SaveImage {
+            names: saved.names,
+            platform: Some(image.platform),
+            config,
+            manifest: Some(manifest.clone()),
+            layers,
+            annotations: Vec::new(),
+        });
+    }
+    let mut layers = Vec::new();
+    for (id, diff_id) in image.layers.iter().zip(&config.value().rootfs.diff_ids) {
+        layers.push(layer(*id, *diff_id, config.value(), store)?);
+    }
     // A manifest of compressed layers says nothing true about uncompressed ones.
     let manifest = manifest.filter(|manifest| {
         let described = manifest.value().layers.iter().map(|layer| layer.digest);
@@ -66,6 +122,31 @@ fn prepare(saved: Saved, store: &Store) -> Result<SaveImage<'_>, TransferError> 
         layers,
         annotations: Vec::new(),
     })
+}
+
+/// The layers of a manifest as the blobs that it names, if all of them are here.
+fn blobs<'s>(
+    manifest: &Raw<ImageManifest>,
+    store: &'s Store,
+    lease: &Lease,
+) -> Result<Option<Vec<SaveLayer<'s>>>, TransferError> {
+    let mut layers = Vec::new();
+    for descriptor in &manifest.value().layers {
+        let digest = descriptor.digest;
+        if !lease.keep_blob(&digest)? || store.blobs().size(&digest)? != Some(descriptor.size) {
+            return Ok(None);
+        }
+        layers.push(SaveLayer {
+            descriptor: descriptor.clone(),
+            open: Box::new(move || {
+                let file = store.blobs().open(&digest).map_err(io::Error::other)?;
+                let gone = || io::Error::other(StoreError::BlobGone { digest });
+                let reader: Box<dyn Read + 's> = Box::new(file.ok_or_else(gone)?);
+                Ok(reader)
+            }),
+        });
+    }
+    Ok(Some(layers))
 }
 
 /// A layer's tar as its image knows it.

@@ -1,12 +1,13 @@
 //! The Dockerfile language at work, one test a rule: each builds something and looks at what comes
 //! out of it, at the bytes, the config, the history, or the words of the refusal.
 //!
-//! The names are those of the rules: `b5` mounts, `b6` COPY and ADD, `b7` variables, `b8`
+//! The names are those of the rules: `a1`, `a3` and `a5` images, `b5` mounts, `b6` COPY and ADD, `b7` variables, `b8`
 //! here-documents and triggers, `b9` history, `b10` keys, `g` complaints about other builders.
 
 mod args;
 mod copy;
 mod history;
+mod images;
 mod keys;
 mod mounts;
 mod onbuild;
