@@ -61,6 +61,14 @@ pub enum Op {
 #[error("invalid chmod parameter: '{0}'. it should be octal string and between 0 and 07777")]
 pub struct ChmodError(pub String);
 
+impl ChmodError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        "Write octal digits such as `0755`, or changes such as `u=rwX,go=rX`"
+    }
+}
+
 /// Reads an expanded `--chmod` value.
 ///
 /// # Errors

@@ -75,6 +75,20 @@ pub struct ExpandError {
     pub word: String,
     /// What is wrong with it.
     pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// Why, without the word.
+struct Reason {
+    message: String,
+    hint: String,
+}
+
+impl Reason {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
 }
 
 impl Lexer {
@@ -102,8 +116,11 @@ impl Lexer {
     /// # Errors
     /// A bad substitution, an unclosed quote, a bad pattern, or `${v:?message}`.
     pub fn expand(&self, word: &str, env: &dyn Lookup) -> Result<Expanded, ExpandError> {
-        lexer::run(*self, word, env)
-            .map_err(|message| ExpandError { word: word.to_owned(), message })
+        lexer::run(*self, word, env).map_err(|Reason { message, hint }| ExpandError {
+            word: word.to_owned(),
+            message,
+            hint,
+        })
     }
 
     /// Expands a word of the syntax tree to one string.

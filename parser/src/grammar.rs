@@ -43,6 +43,9 @@ impl Parsed {
     }
 }
 
+/// What to do about a file in which nothing is.
+const BEGIN: &str = "Begin with the image to build upon, such as `FROM alpine`, or `FROM scratch`";
+
 /// Parses a Dockerfile; never stops at the first error, never panics.
 ///
 /// Besides errors in instructions it reports a file without instructions or without stages, and
@@ -52,7 +55,7 @@ pub fn parse(source: &SourceFile) -> Parsed {
     let mut errors = Errors::new(source);
     let mut dockerfile = Dockerfile::default();
     if source.text().is_empty() {
-        errors.file("the Dockerfile cannot be empty");
+        errors.file("the Dockerfile cannot be empty", BEGIN);
         return Parsed { dockerfile, diagnostics: errors.finish() };
     }
     let mut lines = Lines::new(source);
@@ -71,15 +74,21 @@ pub fn parse(source: &SourceFile) -> Parsed {
 #[must_use]
 pub fn parse_trigger(source: &SourceFile, escape: char) -> Parsed {
     let several = "onbuild trigger should be a single expression";
-    single(source, escape, several, instruction::refused_as_trigger)
+    let hint = "Give every instruction an ONBUILD of its own";
+    single(source, escape, (several, hint), instruction::refused_as_trigger)
 }
 
 /// Parses one `--change` of an import: a single instruction that sets something in the config.
 #[must_use]
 pub fn parse_change(source: &SourceFile) -> Parsed {
-    single(source, '\\', "a change should be a single instruction", |keyword| {
-        let known = instruction::CONFIG_KEYWORDS.contains(&keyword);
-        (!known).then(|| format!("{} is not a valid change command", keyword.to_lowercase()))
+    let several = "a change should be a single instruction";
+    let hint = "Give every instruction a `--change` of its own";
+    single(source, '\\', (several, hint), |keyword| {
+        if instruction::CONFIG_KEYWORDS.contains(&keyword) {
+            return None;
+        }
+        let message = format!("{} is not a valid change command", keyword.to_lowercase());
+        Some((message, format!("Changes are {}", instruction::CONFIG_KEYWORDS.join(", "))))
     })
 }
 
@@ -87,19 +96,19 @@ pub fn parse_change(source: &SourceFile) -> Parsed {
 fn single(
     source: &SourceFile,
     escape: char,
-    several: &str,
-    refused: impl Fn(&str) -> Option<String>,
+    several: (&str, &str),
+    refused: impl Fn(&str) -> Option<(String, String)>,
 ) -> Parsed {
     let mut errors = Errors::new(source);
     let mut dockerfile = Dockerfile::default();
     dockerfile.directives.escape = escape;
     let found = statement::read_all(&mut Lines::new(source), escape, &mut errors);
     if found.len() != 1 {
-        errors.file(several);
+        errors.file(several.0, several.1);
     }
     for read in &found {
-        if let Some(message) = refused(&read.keyword) {
-            errors.syntax(message, read.span);
+        if let Some((message, hint)) = refused(&read.keyword) {
+            errors.syntax(message, read.span, hint);
         }
     }
     dockerfile.statements = found.into_iter().filter_map(|read| read.statement).collect();
@@ -121,12 +130,14 @@ fn check_order(found: &[Read], errors: &mut Errors<'_>) {
     for read in &found[..first_from] {
         let instruction = read.statement.as_ref().map(|statement| &statement.instruction);
         if !matches!(instruction, None | Some(Instruction::Arg(_))) {
-            errors.syntax("no build stage in current context", read.span);
+            let hint = "Put a FROM above it; only ARG may stand before the first one";
+            errors.syntax("no build stage in current context", read.span, hint);
         }
     }
     if found.is_empty() {
-        errors.file("file with no instructions");
+        errors.file("file with no instructions", BEGIN);
     } else if first_from == found.len() && errors.count() == 0 {
-        errors.file("dockerfile contains no stages to build");
+        let hint = "Add a FROM below the ARGs, such as `FROM alpine`";
+        errors.file("dockerfile contains no stages to build", hint);
     }
 }

@@ -83,6 +83,8 @@ pub struct Invalid {
     pub message: String,
     /// The field, or the whole flag.
     pub span: Span,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// What kind of mount it is.

@@ -49,6 +49,21 @@ const RTMAX: i32 = 64;
 #[error("invalid signal: {0}")]
 pub struct SignalError(pub String);
 
+impl SignalError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let wanted = self.0.to_uppercase();
+        let bare = wanted.strip_prefix("SIG").unwrap_or(&wanted);
+        // Short names are near to everything; whoever mistypes one mostly has its first letter.
+        let alike = NAMES.iter().map(|(name, _)| *name).filter(|n| bare.starts_with(&n[..1]));
+        match crate::did_you_mean(bare, alike, true) {
+            Some(near) => format!("Did you mean `SIG{near}`?"),
+            None => "Name it as in `SIGTERM`, or give its number, from 1 to 64".to_owned(),
+        }
+    }
+}
+
 /// The number of a Linux signal: `9`, `KILL`, `SIGKILL`, in any case; `RTMIN+3`, `RTMAX-1` too.
 ///
 /// # Errors

@@ -46,9 +46,20 @@ pub fn with_suggestion<S: AsRef<str>>(
     options: impl IntoIterator<Item = S>,
     case_sensitive: bool,
 ) -> String {
+    suggested(message, word, options, case_sensitive).0
+}
+
+/// The same together with what is near, for the hint.
+#[must_use]
+pub fn suggested<S: AsRef<str>>(
+    message: String,
+    word: &str,
+    options: impl IntoIterator<Item = S>,
+    case_sensitive: bool,
+) -> (String, Option<String>) {
     match did_you_mean(word, options, case_sensitive) {
-        Some(found) => format!("{message} (did you mean {found}?)"),
-        None => message,
+        Some(found) => (format!("{message} (did you mean {found}?)"), Some(found)),
+        None => (message, None),
     }
 }
 

@@ -171,7 +171,8 @@ impl GitOp {
     /// # Errors
     /// Text, in BuildKit's words, if the fragment or the query makes no sense.
     pub fn parse(source: &str) -> Result<GitOp, String> {
-        crate::lower::git::parse(source).map(|(git, _)| git)
+        let parsed = crate::lower::git::parse(source).map_err(|wrong| wrong.message)?;
+        Ok(parsed.0)
     }
 }
 

@@ -69,6 +69,7 @@ fn every_mistake_is_underlined_and_the_first_is_last() {
        3 |     COPY
     --------------------
     ERROR: no build stage in current context
+    hint: Put a FROM above it; only ARG may stand before the first one
 
     Dockerfile:3
     --------------------
@@ -77,6 +78,7 @@ fn every_mistake_is_underlined_and_the_first_is_last() {
        3 | >>> COPY
     --------------------
     ERROR: dockerfile parse error on line 3: COPY requires at least two arguments, but only one was provided. Destination could not be determined
+    hint: Write it like `COPY src/ /app/`
 
     Dockerfile:1
     --------------------
@@ -86,6 +88,7 @@ fn every_mistake_is_underlined_and_the_first_is_last() {
        3 |     COPY
     --------------------
     ERROR: failed to solve: dockerfile parse error on line 1: unknown instruction: FORM (did you mean FROM?)
+    hint: Write `FROM`
     ");
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::words::Words;
-use super::{Expanded, Lexer, Lookup};
+use super::{Expanded, Lexer, Lookup, Reason};
 
-/// Expands all of `word`; an error is the reason alone.
-pub(super) fn run(lexer: Lexer, word: &str, env: &dyn Lookup) -> Result<Expanded, String> {
+/// Expands all of `word`.
+pub(super) fn run(lexer: Lexer, word: &str, env: &dyn Lookup) -> Result<Expanded, Reason> {
     let mut state =
         State { lexer, rest: word, env, used: BTreeSet::new(), unset: BTreeSet::new(), depth: 0 };
     let (text, words) = state.until(None, lexer.raw_escapes)?;
@@ -41,14 +41,14 @@ impl<'a> State<'a> {
         &mut self,
         stop: Option<char>,
         raw_escapes: bool,
-    ) -> Result<(String, Vec<String>), String> {
+    ) -> Result<(String, Vec<String>), Reason> {
         let outer = std::mem::replace(&mut self.lexer.raw_escapes, raw_escapes);
         let result = self.until_inner(stop);
         self.lexer.raw_escapes = outer;
         result
     }
 
-    fn until_inner(&mut self, stop: Option<char>) -> Result<(String, Vec<String>), String> {
+    fn until_inner(&mut self, stop: Option<char>) -> Result<(String, Vec<String>), Reason> {
         let mut text = String::new();
         let mut words = Words::default();
         while let Some(c) = self.peek() {
@@ -93,9 +93,7 @@ impl<'a> State<'a> {
         }
         match stop {
             None => Ok((text, words.finish())),
-            Some(stop) => {
-                Err(format!("unexpected end of statement while looking for matching {stop}"))
-            }
+            Some(stop) => Err(unclosed(&stop.to_string())),
         }
     }
 
@@ -110,18 +108,18 @@ impl<'a> State<'a> {
         &start[..start.len() - self.rest.len()]
     }
 
-    fn single_quoted(&mut self) -> Result<String, String> {
+    fn single_quoted(&mut self) -> Result<String, Reason> {
         let inner = &self.rest[1..];
         let Some(end) = inner.find('\'') else {
             self.rest = "";
-            return Err(unclosed("single"));
+            return Err(unclosed("single-quote"));
         };
         let quoted = if self.lexer.raw_quotes { &self.rest[..end + 2] } else { &inner[..end] };
         self.rest = &inner[end + 1..];
         Ok(quoted.to_owned())
     }
 
-    fn double_quoted(&mut self) -> Result<String, String> {
+    fn double_quoted(&mut self) -> Result<String, Reason> {
         let mut text = String::new();
         self.next();
         if self.lexer.raw_quotes {
@@ -157,10 +155,11 @@ impl<'a> State<'a> {
                 }
             }
         }
-        Err(unclosed("double"))
+        Err(unclosed("double-quote"))
     }
 }
 
-fn unclosed(quote: &str) -> String {
-    format!("unexpected end of statement while looking for matching {quote}-quote")
+fn unclosed(end: &str) -> Reason {
+    let message = format!("unexpected end of statement while looking for matching {end}");
+    Reason::new(message, "Close it, or put the escape character before it")
 }

@@ -1,5 +1,6 @@
 //! `$v` and `${v…}`: names, modifiers, and what they do (B3-01..11).
 
+use super::Reason;
 use super::lexer::State;
 use super::pattern::Pattern;
 
@@ -8,7 +9,7 @@ const MAX_DEPTH: usize = 100;
 
 impl<'a> State<'a> {
     /// Reads a substitution from its `$` on.
-    pub(super) fn dollar(&mut self) -> Result<String, String> {
+    pub(super) fn dollar(&mut self) -> Result<String, Reason> {
         self.next();
         if self.peek() != Some('{') {
             let name = self.name();
@@ -23,11 +24,15 @@ impl<'a> State<'a> {
         self.next();
         match self.peek() {
             None => return Err(missing_brace()),
-            Some('{' | '}' | ':') => return Err("syntax error: bad substitution".to_owned()),
+            Some('{' | '}' | ':') => {
+                let hint = format!("Write `${{NAME}}`, or `{}$` for a dollar", self.lexer.escape);
+                return Err(Reason::new("syntax error: bad substitution", hint));
+            }
             Some(_) => {}
         }
         if self.depth == MAX_DEPTH {
-            return Err(format!("substitutions are nested deeper than {MAX_DEPTH}"));
+            let message = format!("substitutions are nested deeper than {MAX_DEPTH}");
+            return Err(Reason::new(message, "Give the inner ones names with ARG or ENV"));
         }
         self.depth += 1;
         let result = self.braced();
@@ -36,7 +41,7 @@ impl<'a> State<'a> {
     }
 
     /// Reads behind `${`.
-    fn braced(&mut self) -> Result<String, String> {
+    fn braced(&mut self) -> Result<String, Reason> {
         let name = self.name();
         let start = self.rest;
         let Some(mut modifier) = self.next() else { return Err(missing_brace()) };
@@ -55,7 +60,10 @@ impl<'a> State<'a> {
             modifier = self.next().ok_or_else(missing_brace)?;
         }
         let written = &start[..start.len() - self.rest.len()];
-        let unsupported = || Err(format!("unsupported modifier ({written}) in substitution"));
+        let unsupported = || {
+            let message = format!("unsupported modifier ({written}) in substitution");
+            Err(Reason::new(message, "Modifiers are :- - :+ + :? ? # ## % %% / and //"))
+        };
         if !null_is_unset && !matches!(modifier, '+' | '-' | '?' | '#' | '%') {
             return unsupported();
         }
@@ -70,9 +78,9 @@ impl<'a> State<'a> {
             '+' => Ok(if usable.is_some() { word } else { String::new() }),
             '?' => match (usable, found) {
                 (Some(value), _) => Ok(value.to_owned()),
-                _ if !word.is_empty() => Err(format!("{name}: {word}")),
-                (None, None) => Err(format!("{name}: is not allowed to be unset")),
-                (None, Some(_)) => Err(format!("{name}: is not allowed to be empty")),
+                _ if !word.is_empty() => Err(demanded(name, &word)),
+                (None, None) => Err(demanded(name, "is not allowed to be unset")),
+                (None, Some(_)) => Err(demanded(name, "is not allowed to be empty")),
             },
             '#' | '%' if !null_is_unset => {
                 let greedy = word.starts_with(modifier);
@@ -90,12 +98,15 @@ impl<'a> State<'a> {
     }
 
     /// Reads behind `${name/`.
-    fn replacement(&mut self, name: &'a str) -> Result<String, String> {
+    fn replacement(&mut self, name: &'a str) -> Result<String, Reason> {
         let all = self.peek() == Some('/');
         if all {
             self.next();
         }
-        let pattern = self.operand('/', true, || "syntax error: missing '/' in ${}".to_owned())?;
+        let pattern = self.operand('/', true, || {
+            let hint = format!("Write `${{{name}/pattern/replacement}}`");
+            Reason::new("syntax error: missing '/' in ${}", hint)
+        })?;
         let with = self.operand('}', true, missing_brace)?;
         let found = self.lookup(name);
         if found.is_none() && self.lexer.keep_unset {
@@ -109,8 +120,8 @@ impl<'a> State<'a> {
         &mut self,
         stop: char,
         raw_escapes: bool,
-        at_end: impl Fn() -> String,
-    ) -> Result<String, String> {
+        at_end: impl Fn() -> Reason,
+    ) -> Result<String, Reason> {
         match self.until(Some(stop), raw_escapes) {
             Ok((word, _)) => Ok(word),
             Err(_) if self.rest.is_empty() => Err(at_end()),
@@ -141,11 +152,20 @@ impl<'a> State<'a> {
     }
 }
 
-fn compile(pattern: &str) -> Result<Pattern, String> {
-    Pattern::new(pattern)
-        .map_err(|reason| format!("invalid pattern ({pattern}) in substitution: {reason}"))
+fn compile(pattern: &str) -> Result<Pattern, Reason> {
+    Pattern::new(pattern).map_err(|reason| {
+        let message = format!("invalid pattern ({pattern}) in substitution: {reason}");
+        Reason::new(message, "Escapes of patterns are `\\*`, `\\?` and `\\\\`")
+    })
 }
 
-fn missing_brace() -> String {
-    "syntax error: missing '}'".to_owned()
+/// `${v?m}` of a variable that is not there.
+fn demanded(name: &str, message: &str) -> Reason {
+    let hint =
+        format!("Give `{name}` a value: by ARG or ENV above, or with `--build-arg {name}=…`");
+    Reason::new(format!("{name}: {message}"), hint)
+}
+
+fn missing_brace() -> Reason {
+    Reason::new("syntax error: missing '}'", "Close the substitution with `}`")
 }

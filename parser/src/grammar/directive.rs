@@ -28,13 +28,14 @@ pub(super) fn read(lines: &mut Lines<'_>, errors: &mut Errors<'_>) -> Directives
         let at = line.start + (value.as_ptr() as usize - line.text.as_ptr() as usize);
         let span = Span::new(at, at + value.len());
         if seen.contains(&key) {
-            errors.syntax(format!("only one {key} parser directive can be used"), line.span());
+            let message = format!("only one {key} parser directive can be used");
+            errors.syntax(message, line.span(), "Keep one of them");
         } else {
             match key.as_str() {
                 "syntax" => directives.syntax = Some(Word::new(value, span)),
                 "check" => match parse_check(value) {
                     Ok(options) => directives.check = Some(options),
-                    Err(message) => errors.syntax(message, span),
+                    Err(message) => errors.syntax(message, span, CHECK_OPTIONS),
                 },
                 _ => match value {
                     "\\" | "`" => {
@@ -44,6 +45,7 @@ pub(super) fn read(lines: &mut Lines<'_>, errors: &mut Errors<'_>) -> Directives
                     _ => errors.syntax(
                         format!("invalid escape token '{value}' does not match ` or \\"),
                         span,
+                        "Write `# escape=\\`, or a backquote in its place",
                     ),
                 },
             }
@@ -70,6 +72,10 @@ fn key_and_equals(input: &str) -> IResult<&str, &str> {
     ));
     delimited(space(), name, (space(), char('='), space())).parse(input)
 }
+
+/// What a `check` may say.
+pub(super) const CHECK_OPTIONS: &str =
+    "Options are `skip=RULE,RULE`, `error=true` and `experimental=RULE`, with `;` between them";
 
 /// Reads the options of a `check` directive, comment or build-arg: `skip=A,B|all`, `error=true`,
 /// `experimental=A,B|all`, joined by `;`.

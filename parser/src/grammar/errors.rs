@@ -1,4 +1,6 @@
 //! Where the grammar puts what is wrong, so that it can go on.
+//!
+//! A hint is no option here: who refuses something knows what would be accepted.
 
 use crate::{Diagnostic, SourceFile, Span};
 
@@ -28,21 +30,32 @@ impl<'a> Errors<'a> {
     }
 
     /// An error of the file as a whole.
-    pub(super) fn file(&mut self, message: &str) {
-        self.add(|_| Diagnostic::error_in_file(message));
+    pub(super) fn file(&mut self, message: &str, hint: impl Into<String>) {
+        self.add(|_| Diagnostic::error_in_file(message).with_hint(hint));
     }
 
     /// An error in how text is put together; BuildKit says these without a line in the message.
-    pub(super) fn syntax(&mut self, message: impl Into<String>, span: Span) {
-        self.add(|_| Diagnostic::error(message, span));
+    pub(super) fn syntax(
+        &mut self,
+        message: impl Into<String>,
+        span: Span,
+        hint: impl Into<String>,
+    ) {
+        self.add(|_| Diagnostic::error(message, span).with_hint(hint));
     }
 
     /// An error in what an instruction says, which BuildKit begins with the instruction's line.
-    pub(super) fn instruction(&mut self, message: &str, span: Span, instruction: Span) {
+    pub(super) fn instruction(
+        &mut self,
+        message: &str,
+        span: Span,
+        instruction: Span,
+        hint: impl Into<String>,
+    ) {
         self.add(|source| {
             let line = source.line_of(instruction.start);
             let message = format!("dockerfile parse error on line {line}: {message}");
-            Diagnostic::error(message, span).within(instruction)
+            Diagnostic::error(message, span).within(instruction).with_hint(hint)
         });
     }
 
@@ -77,7 +90,8 @@ impl<'a> Errors<'a> {
         self.found.sort_by_key(|error| error.span().map_or(0, |span| span.start));
         if self.count > self.found.len() {
             let more = self.count - self.found.len();
-            self.found.push(Diagnostic::error_in_file(format!("{more} more errors are not shown")));
+            let error = Diagnostic::error_in_file(format!("{more} more errors are not shown"));
+            self.found.push(error.with_hint("Mend some of the others first"));
         }
         self.found
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::instruction::Report;
 use super::logical::Logical;
 use crate::ast::{FlagUse, Switch};
-use crate::suggest::with_suggestion;
+use crate::suggest::suggested;
 use crate::{Span, Spanned, Word};
 
 /// What a flag takes.
@@ -116,27 +116,32 @@ impl<'a> Flags<'a> {
         for flag in uses {
             let name = flag.name.text.as_str();
             let Some((_, takes)) = known.iter().find(|(known, _)| *known == name) else {
-                let message = format!("unknown flag: --{name}");
                 let names = known.iter().map(|(name, _)| *name);
-                report.says(with_suggestion(message, name, names, true), flag.span);
+                let message = format!("unknown flag: --{name}");
+                let (message, near) = suggested(message, name, names, true);
+                report.says(message, flag.span, instead(near, known));
                 continue;
             };
             let first = *first_uses.entry(name).or_insert(flag.span);
             if first != flag.span && *takes != Takes::Many {
-                report.says(format!("duplicate flag specified: --{name}"), flag.span);
+                let message = format!("duplicate flag specified: --{name}");
+                report.says(message, flag.span, "Keep one of the two");
                 report.errors.amend(|error| error.and_label(first, "first given here"));
                 continue;
             }
             match (takes, &flag.value) {
                 (Takes::One | Takes::Many, None) => {
-                    report.says(format!("missing a value on flag: --{name}"), flag.span);
+                    let message = format!("missing a value on flag: --{name}");
+                    report.says(message, flag.span, format!("Write `--{name}=…`"));
                 }
                 (Takes::Bool, Some(value)) if value.text.is_empty() => {
-                    report.says(format!("missing a value on flag: --{name}"), flag.span);
+                    let message = format!("missing a value on flag: --{name}");
+                    report.says(message, flag.span, on_or_off(name));
                 }
                 (Takes::Bool, Some(value)) if boolean(&value.text).is_none() => report.says(
                     format!("expecting boolean value for flag --{name}, not: {}", value.text),
                     value.span,
+                    on_or_off(name),
                 ),
                 _ => {}
             }
@@ -161,6 +166,23 @@ impl<'a> Flags<'a> {
         let uses = self.uses.iter().filter(|flag| flag.name.text == name);
         uses.filter_map(|flag| flag.value.clone()).collect()
     }
+}
+
+/// What to write in place of an unknown flag.
+fn instead(near: Option<String>, known: &[(&str, Takes)]) -> String {
+    if let Some(near) = near {
+        return format!("Write `--{near}`");
+    }
+    let names: Vec<String> = known.iter().map(|(name, _)| format!("`--{name}`")).collect();
+    match names.as_slice() {
+        [] => "Remove it: this instruction takes no flags".to_owned(),
+        [only] => format!("The only flag here is {only}"),
+        [names @ .., last] => format!("Flags here are {} and {last}", names.join(", ")),
+    }
+}
+
+fn on_or_off(name: &str) -> String {
+    format!("Write `--{name}`, or `--{name}=false`")
 }
 
 fn boolean(text: &str) -> Option<bool> {

@@ -13,7 +13,7 @@ use super::json::{self, Json};
 use super::statement::Source;
 use super::words;
 use crate::ast::{CommandLine, FlagUse, Instruction};
-use crate::suggest::with_suggestion;
+use crate::suggest::suggested;
 use crate::{Span, Word};
 
 pub(super) use onbuild::refused_as_trigger;
@@ -72,13 +72,18 @@ pub(super) struct Report<'e, 's> {
 
 impl Report<'_, '_> {
     /// An error in what the instruction says.
-    pub(super) fn says(&mut self, message: impl AsRef<str>, span: Span) {
-        self.errors.instruction(message.as_ref(), span, self.instruction);
+    pub(super) fn says(&mut self, message: impl AsRef<str>, span: Span, hint: impl Into<String>) {
+        self.errors.instruction(message.as_ref(), span, self.instruction, hint);
     }
 
     /// An error in how its text is put together.
-    pub(super) fn syntax(&mut self, message: impl Into<String>, span: Span) {
-        self.errors.syntax(message, span);
+    pub(super) fn syntax(
+        &mut self,
+        message: impl Into<String>,
+        span: Span,
+        hint: impl Into<String>,
+    ) {
+        self.errors.syntax(message, span, hint);
     }
 }
 
@@ -115,15 +120,40 @@ fn unknown(request: &Request<'_>, report: &mut Report<'_, '_>) {
     let names = if report.errors.is_full() { &[][..] } else { &KEYWORDS };
     let message = format!("unknown instruction: {name}");
     let span = request.source.line.span(name);
-    report.says(with_suggestion(message, name, names, false), span);
-    if name.starts_with(['&', '|', '-', '\\']) {
-        let escape = request.source.escape;
-        report.errors.amend(|error| {
-            error.with_hint(format!(
-                "If this belongs to the instruction above, end the line before it with `{escape}`"
-            ))
-        });
-    }
+    let (message, near) = suggested(message, name, names, false);
+    let hint = match near {
+        Some(near) => format!("Write `{near}`"),
+        None => format!(
+            "If this belongs to the instruction above, end the line before it with `{}`",
+            request.source.escape
+        ),
+    };
+    report.says(message, span, hint);
+}
+
+/// How an instruction may look: an example for whoever left something out.
+fn example(keyword: &str) -> String {
+    let example = match keyword {
+        "ADD" => "ADD app.tar.gz /srv/",
+        "ARG" => "ARG VERSION=1.0",
+        "CMD" => "CMD [\"app\", \"--flag\"]",
+        "COPY" => "COPY src/ /app/",
+        "ENTRYPOINT" => "ENTRYPOINT [\"app\"]",
+        "ENV" => "ENV NAME=value",
+        "EXPOSE" => "EXPOSE 80/tcp",
+        "FROM" => "FROM alpine AS build",
+        "HEALTHCHECK" => "HEALTHCHECK --interval=30s CMD curl -f http://localhost/",
+        "LABEL" => "LABEL org.example.name=\"value\"",
+        "MAINTAINER" => "LABEL org.opencontainers.image.authors=\"name\"",
+        "ONBUILD" => "ONBUILD RUN make",
+        "RUN" => "RUN make",
+        "SHELL" => "SHELL [\"/bin/sh\", \"-c\"]",
+        "STOPSIGNAL" => "STOPSIGNAL SIGTERM",
+        "USER" => "USER app",
+        "VOLUME" => "VOLUME /data",
+        _ => "WORKDIR /app",
+    };
+    format!("Write it like `{example}`")
 }
 
 impl Request<'_> {
@@ -167,14 +197,16 @@ impl Request<'_> {
 
     fn mixed(&self, report: &mut Report<'_, '_>) {
         let message = "when using JSON array syntax, arrays must be comprised of strings only";
-        report.syntax(message, self.args_span());
+        let hint = "Put each of its elements in double quotes";
+        report.syntax(message, self.args_span(), hint);
     }
 
     /// `X requires at least one argument`, if there is none.
     pub(super) fn at_least_one(&self, report: &mut Report<'_, '_>) -> Option<()> {
         if self.args.is_empty() {
             let name = self.keyword.to_uppercase();
-            report.says(format!("{name} requires at least one argument"), self.args_span());
+            let message = format!("{name} requires at least one argument");
+            report.says(message, self.args_span(), example(&name));
             return None;
         }
         Some(())

@@ -73,7 +73,8 @@ impl<'a> Lines<'a> {
             if line.next - line.start > MAX_LINE + 1 {
                 let message =
                     format!("dockerfile line greater than max allowed size of {MAX_LINE}");
-                errors.syntax(message, Span::at(line.start));
+                let hint = "Break it with the escape character, or COPY the text from a file";
+                errors.syntax(message, Span::at(line.start), hint);
             }
         }
     }

@@ -141,11 +141,8 @@ fn bodies(logical: &Logical, lines: &mut Lines<'_>, errors: &mut Errors<'_>) -> 
             }
         }
         let Some(end) = end else {
-            errors.syntax("unterminated heredoc", name_span);
-            let name = &opening.name;
-            errors.amend(|error| {
-                error.with_hint(format!("End it with a line that holds only `{name}`"))
-            });
+            let hint = format!("End it with a line that holds only `{}`", opening.name);
+            errors.syntax("unterminated heredoc", name_span, hint);
             break;
         };
         found.push(Heredoc {
@@ -166,7 +163,9 @@ fn check_comments(comments: &[Word], errors: &mut Errors<'_>) -> Option<CheckOpt
     for comment in comments {
         match directive::comment_check(&comment.text) {
             None => {}
-            Some(Err(message)) => errors.syntax(message, comment.span),
+            Some(Err(message)) => {
+                errors.syntax(message, comment.span, directive::CHECK_OPTIONS);
+            }
             Some(Ok(options)) => {
                 let all = merged.get_or_insert_default();
                 merge(&mut all.skip, options.skip);

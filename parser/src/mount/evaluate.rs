@@ -1,9 +1,9 @@
 //! Fields with values into a [`MountSpec`], one key after the other.
 
 use super::{Field, Invalid, Mount, MountError, MountKind, MountSpec, Sharing};
-use crate::Word;
 use crate::go::{parse_bool, parse_uint, quote};
-use crate::suggest::with_suggestion;
+use crate::suggest::suggested;
+use crate::{Span, Word};
 
 /// All keys, for suggestions.
 const KEYS: [&str; 19] = [
@@ -36,7 +36,7 @@ pub(super) fn evaluate<E>(
     let mut spec = MountSpec::default();
     let mut read_only = None;
     for field in &mount.fields {
-        let invalid = |message| MountError::Invalid(Invalid { message, span: field.text.span });
+        let invalid = |wrong: Wrong| MountError::Invalid(wrong.at(field.text.span));
         match &field.value {
             None => bare(field, &mut spec, &mut read_only).map_err(invalid)?,
             Some(value) => {
@@ -46,13 +46,28 @@ pub(super) fn evaluate<E>(
         }
     }
     spec.read_only = read_only.unwrap_or(!matches!(spec.kind, MountKind::Cache | MountKind::Tmpfs));
-    check(&spec)
-        .map_err(|message| MountError::Invalid(Invalid { message, span: mount.text.span }))?;
+    check(&spec).map_err(|wrong| MountError::Invalid(wrong.at(mount.text.span)))?;
     Ok(spec)
 }
 
+/// What is wrong, and what to do about it.
+struct Wrong {
+    message: String,
+    hint: String,
+}
+
+impl Wrong {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+
+    fn at(self, span: Span) -> Invalid {
+        Invalid { message: self.message, span, hint: self.hint }
+    }
+}
+
 /// A key without a value.
-fn bare(field: &Field, spec: &mut MountSpec, read_only: &mut Option<bool>) -> Result<(), String> {
+fn bare(field: &Field, spec: &mut MountSpec, read_only: &mut Option<bool>) -> Result<(), Wrong> {
     match field.key.as_str() {
         "readonly" | "ro" => *read_only = Some(true),
         "readwrite" | "rw" => *read_only = Some(false),
@@ -61,7 +76,13 @@ fn bare(field: &Field, spec: &mut MountSpec, read_only: &mut Option<bool>) -> Re
             spec.required = true;
         }
         _ => {
-            return Err(format!("invalid field '{}' must be a key=value pair", field.text.text));
+            let key = &field.key;
+            let hint = match KEYS.contains(&key.as_str()) {
+                true => format!("Write `{key}=…`"),
+                false => "Only `ro`, `rw` and `required` may stand without a value".to_owned(),
+            };
+            let message = format!("invalid field '{}' must be a key=value pair", field.text.text);
+            return Err(Wrong::new(message, hint));
         }
     }
     Ok(())
@@ -73,13 +94,22 @@ fn set(
     value: String,
     spec: &mut MountSpec,
     read_only: &mut Option<bool>,
-) -> Result<(), String> {
+) -> Result<(), Wrong> {
     let key = field.key.as_str();
-    let boolean = |v: &str| parse_bool(v).ok_or_else(|| format!("invalid value for {key}: {v}"));
+    let boolean = |v: &str| {
+        parse_bool(v).ok_or_else(|| {
+            let hint = format!("Write `{key}` or `{key}=false`");
+            Wrong::new(format!("invalid value for {key}: {v}"), hint)
+        })
+    };
     let number = |v: &str, base| {
-        parse_uint(v, base, u32::MAX.into())
-            .map(|n| Some(n as u32))
-            .ok_or_else(|| format!("invalid value {v} for {key}"))
+        parse_uint(v, base, u32::MAX.into()).map(|n| Some(n as u32)).ok_or_else(|| {
+            let hint = match base {
+                8 => "Write octal digits, such as `mode=0755`".to_owned(),
+                _ => format!("Give a number, such as `{key}=1000`"),
+            };
+            Wrong::new(format!("invalid value {v} for {key}"), hint)
+        })
     };
     match key {
         "type" => {
@@ -108,56 +138,78 @@ fn set(
         "size" => {
             only_for(field, spec, &[MountKind::Tmpfs])?;
             let size = ram_in_bytes(&value);
-            spec.size = Some(size.ok_or_else(|| format!("invalid value for {key}: {value}"))?);
+            spec.size = Some(size.ok_or_else(|| {
+                let hint = "Give bytes, or a number with a unit, such as `size=64m`";
+                Wrong::new(format!("invalid value for {key}: {value}"), hint)
+            })?);
         }
         "mode" => spec.mode = number(&value, 8)?,
         "uid" => spec.uid = number(&value, 10)?,
         "gid" => spec.gid = number(&value, 10)?,
         _ => {
             let message = format!("unexpected key '{key}' in '{}'", field.text.text);
-            return Err(with_suggestion(message, key, KEYS, true));
+            let (message, near) = suggested(message, key, KEYS, true);
+            let hint = match near {
+                Some(near) => format!("Write `{near}=…`"),
+                None => format!("Keys are {}", KEYS.join(", ")),
+            };
+            return Err(Wrong::new(message, hint));
         }
     }
     Ok(())
 }
 
 /// What must hold of the mount as a whole.
-fn check(spec: &MountSpec) -> Result<(), String> {
+fn check(spec: &MountSpec) -> Result<(), Wrong> {
     let kind = spec.kind;
+    let wrong = |message: &str, hint: &str| Err(Wrong::new(message, hint));
     if matches!(kind, MountKind::Bind | MountKind::Tmpfs) {
         let given = [("mode", spec.mode), ("uid", spec.uid), ("gid", spec.gid)];
         if let Some((key, _)) = given.iter().find(|(_, value)| value.is_some()) {
-            return Err(format!("{key} not allowed for {} type mounts", quote(kind.name())));
+            let message = format!("{key} not allowed for {} type mounts", quote(kind.name()));
+            let hint = format!("Remove `{key}`: it is for cache, secret and ssh mounts");
+            return Err(Wrong::new(message, hint));
         }
     }
     if kind == MountKind::Secret {
         if spec.from.is_some() {
-            return Err("secret mount should not have a from".to_owned());
+            let hint = "Remove `from`: secrets come from the command line, with `--secret`";
+            return wrong("secret mount should not have a from", hint);
         }
         if spec.sharing.is_some() {
-            return Err("secret mount should not define sharing".to_owned());
+            let hint = "Remove `sharing`: it is for cache mounts";
+            return wrong("secret mount should not define sharing", hint);
         }
         if spec.source.is_none() && spec.target.is_none() && spec.id.is_none() {
-            return Err("invalid secret mount. one of source, target required".to_owned());
+            let hint = "Name the secret: `type=secret,id=NAME`";
+            return wrong("invalid secret mount. one of source, target required", hint);
         }
         if spec.source.is_some() && spec.id.is_some() {
-            return Err("both source and id can't be set".to_owned());
+            let hint = "Keep `id`: for a secret, `source` means the same";
+            return wrong("both source and id can't be set", hint);
         }
     }
     if spec.sharing.is_some() && kind != MountKind::Cache {
-        return Err(format!("invalid cache sharing set for {} mount", kind.name()));
+        let message = format!("invalid cache sharing set for {} mount", kind.name());
+        return wrong(&message, "Remove `sharing`, or write `type=cache`");
     }
     if kind == MountKind::Ssh && spec.source.is_some() {
-        return Err("ssh does not support source".to_owned());
+        let hint = "Remove `source`: the agent comes from the command line, with `--ssh`";
+        return wrong("ssh does not support source", hint);
     }
     Ok(())
 }
 
-fn only_for(field: &Field, spec: &MountSpec, kinds: &[MountKind]) -> Result<(), String> {
+fn only_for(field: &Field, spec: &MountSpec, kinds: &[MountKind]) -> Result<(), Wrong> {
     if kinds.contains(&spec.kind) {
         return Ok(());
     }
-    Err(format!("unexpected key '{}' for mount type '{}'", field.key, spec.kind.name()))
+    let (key, kind) = (&field.key, spec.kind.name());
+    let types: Vec<String> = kinds.iter().map(|kind| format!("`type={}`", kind.name())).collect();
+    Err(Wrong::new(
+        format!("unexpected key '{key}' for mount type '{kind}'"),
+        format!("Put {} before it, or remove it", types.join(" or ")),
+    ))
 }
 
 fn some(value: String) -> Option<String> {
@@ -168,9 +220,17 @@ fn pick<T: Copy>(all: &[(&str, T)], value: &str) -> Option<T> {
     all.iter().find(|(name, _)| name.eq_ignore_ascii_case(value)).map(|(_, found)| *found)
 }
 
-fn unsupported<T>(what: &str, value: &str, all: &[(&str, T)]) -> String {
-    let names = all.iter().map(|(name, _)| *name);
-    with_suggestion(format!("unsupported {what} {}", quote(value)), value, names, true)
+fn unsupported<T>(what: &str, value: &str, all: &[(&str, T)]) -> Wrong {
+    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+    let message = format!("unsupported {what} {}", quote(value));
+    let (message, near) = suggested(message, value, &names, true);
+    Wrong::new(
+        message,
+        match near {
+            Some(near) => format!("Write `{near}`"),
+            None => format!("There are {}", names.join(", ")),
+        },
+    )
 }
 
 /// `units.RAMInBytes`: a number with an optional binary unit, such as `64m`, `1.5GB`, `100`.

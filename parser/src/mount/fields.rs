@@ -5,9 +5,11 @@ use crate::{Span, Word};
 
 /// Splits the value of `--mount`.
 pub(super) fn parse(text: &Word) -> Result<Mount, Invalid> {
-    let invalid = |message: String, span| Invalid { message, span };
-    let records =
-        csv(text).map_err(|e| invalid(format!("failed to parse csv mounts: {e}"), text.span))?;
+    let invalid = |message: String, span, hint: String| Invalid { message, span, hint };
+    let records = csv(text).map_err(|error| {
+        let hint = "Write `key=value` fields with commas between them".to_owned();
+        invalid(format!("failed to parse csv mounts: {error}"), text.span, hint)
+    })?;
     let mut fields = Vec::new();
     for record in records {
         let (key, value) = match record.text.split_once('=') {
@@ -24,7 +26,8 @@ pub(super) fn parse(text: &Word) -> Result<Mount, Invalid> {
         {
             let message =
                 format!("'{key}' doesn't support variable expansion, define alias stage instead");
-            return Err(invalid(message, value.span));
+            let hint = format!("Add a stage `FROM {value} AS files`, and write `from=files`");
+            return Err(invalid(message, value.span, hint));
         }
         fields.push(Field { key, value, text: record });
     }

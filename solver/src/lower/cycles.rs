@@ -29,7 +29,11 @@ pub(super) fn check(stages: &Stages<'_>) -> Result<(), Diagnostic> {
                 [] => "this needs the stage that it stands in",
                 _ => "this needs a stage …",
             };
-            let error = Diagnostic::error(message, *first).with_label(label);
+            let hint = match rest {
+                [] => "Take it from another stage, or from an image",
+                _ => "Move what both need into a stage of its own, and take it from there",
+            };
+            let error = Diagnostic::error(message, *first).with_label(label).with_hint(hint);
             let labelled = |error: Diagnostic, span| error.and_label(span, "… that needs this");
             return Err(rest.iter().copied().fold(error, labelled));
         }

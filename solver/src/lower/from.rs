@@ -69,7 +69,9 @@ impl From<'_, '_> {
         }
         expanded.text.parse().map_err(|error| {
             let message = format!("failed to parse platform {}", word.text);
-            Diagnostic::error(message, word.span).with_note(format!("{error}"))
+            Diagnostic::error(message, word.span)
+                .with_note(format!("{error}"))
+                .with_hint("Write a platform like `linux/amd64` or `linux/arm64`")
         })
     }
 
@@ -78,16 +80,16 @@ impl From<'_, '_> {
             .unset
             .iter()
             .find_map(|name| did_you_mean(name, self.globals.values.keys(), true));
-        let message = match meant {
-            Some(meant) => format!("{message} (did you mean {meant}?)"),
-            None => message,
-        };
+        if let Some(meant) = meant {
+            let message = format!("{message} (did you mean {meant}?)");
+            return Diagnostic::error(message, span).with_hint(format!("Write `${{{meant}}}`"));
+        }
         let error = Diagnostic::error(message, span);
         match expanded.unset.iter().next() {
             Some(name) => error.with_hint(format!(
                 "Give `{name}` a value: `--build-arg {name}=…`, or `ARG {name}=…` above the first FROM"
             )),
-            None => error,
+            None => error.with_hint("Name an image, a stage above, or `scratch`"),
         }
     }
 

@@ -1,14 +1,38 @@
 //! What the address of a git repository says: fragment and query (B6-21).
 
+use gantry_parser::{Diagnostic, Span};
+
 use super::go::quote;
 use crate::op::GitOp;
+
+/// Why an address makes no sense, in BuildKit's words, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BadAddress {
+    pub(crate) message: String,
+    pub(crate) hint: String,
+}
+
+impl BadAddress {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        BadAddress { message: message.into(), hint: hint.into() }
+    }
+
+    /// Says it about a place in the Dockerfile.
+    pub(crate) fn at(self, span: Span) -> Diagnostic {
+        Diagnostic::error(self.message, span).with_hint(self.hint)
+    }
+}
+
+/// What may stand in a query.
+const KEYS: &str = "ref, branch, tag, commit, checksum, subdir, keep-git-dir, submodules, mtime, \
+                    fetch-by-commit";
 
 /// Reads a source that [is a repository](gantry_parser::remote::source_kind); also returns what
 /// its query says of `.git`, if it says anything.
 ///
 /// # Errors
-/// Text, in BuildKit's words, if its fragment or query makes no sense.
-pub(crate) fn parse(source: &str) -> Result<(GitOp, Option<bool>), String> {
+/// Its fragment or query makes no sense.
+pub(crate) fn parse(source: &str) -> Result<(GitOp, Option<bool>), BadAddress> {
     let (rest, fragment) = match source.split_once('#') {
         Some((rest, fragment)) => (rest, Some(fragment)),
         None => (source, None),
@@ -28,7 +52,7 @@ fn read(
     remote: String,
     fragment: Option<&str>,
     query: Option<&str>,
-) -> Result<(GitOp, Option<bool>), String> {
+) -> Result<(GitOp, Option<bool>), BadAddress> {
     let mut git = GitOp {
         remote,
         reference: None,
@@ -50,10 +74,16 @@ fn read(
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (decoded(key), decoded(value));
         if seen.contains(&key) {
-            return Err(format!("query {} has multiple values", quote(&key)));
+            let message = format!("query {} has multiple values", quote(&key));
+            return Err(BadAddress::new(message, "Keep one of them"));
         }
         let given = some(&value);
-        let needed = || given.ok_or_else(|| format!("query {} has no value", quote(&key)));
+        let needed = || {
+            given.ok_or_else(|| {
+                let message = format!("query {} has no value", quote(&key));
+                BadAddress::new(message, format!("Write `{key}=…`, or remove it"))
+            })
+        };
         match key.as_str() {
             "ref" => set("ref", &mut git.reference, needed()?)?,
             "branch" => branch = Some(below("refs/heads/", needed()?)),
@@ -71,19 +101,31 @@ fn read(
                     "checkout" => false,
                     "commit" => true,
                     other => {
-                        return Err(format!(
+                        let message = format!(
                             "invalid mtime value: {} (must be \"checkout\" or \"commit\")",
                             quote(other)
-                        ));
+                        );
+                        let hint = "Write `mtime=commit` for times that never change";
+                        return Err(BadAddress::new(message, hint));
                     }
                 }
             }
-            _ => return Err(format!("unexpected query {}", quote(&key))),
+            _ => {
+                let message = format!("unexpected query {}", quote(&key));
+                let near = gantry_parser::did_you_mean(&key, KEYS.split(", "), true);
+                return Err(BadAddress::new(
+                    message,
+                    match near {
+                        Some(near) => format!("Write `{near}=…`"),
+                        None => format!("A query may say {KEYS}"),
+                    },
+                ));
+            }
         }
         seen.push(key);
     }
     if tag.is_some() && branch.is_some() {
-        return Err("branch conflicts with tag".to_owned());
+        return Err(BadAddress::new("branch conflicts with tag", "Keep one of the two"));
     }
     if let Some(reference) = tag.or(branch) {
         set("ref", &mut git.reference, reference)?;
@@ -100,10 +142,11 @@ fn below(prefix: &str, name: String) -> String {
     if name.starts_with(prefix) { name } else { format!("{prefix}{name}") }
 }
 
-fn set(what: &str, slot: &mut Option<String>, value: String) -> Result<(), String> {
+fn set(what: &str, slot: &mut Option<String>, value: String) -> Result<(), BadAddress> {
     match slot {
         Some(old) if *old != value => {
-            Err(format!("{what} conflicts: {} vs {}", quote(old), quote(&value)))
+            let message = format!("{what} conflicts: {} vs {}", quote(old), quote(&value));
+            Err(BadAddress::new(message, "Say it once: behind the `#`, or in the query"))
         }
         _ => {
             *slot = Some(value);
@@ -113,11 +156,14 @@ fn set(what: &str, slot: &mut Option<String>, value: String) -> Result<(), Strin
 }
 
 /// Go's `strconv.ParseBool`; a name alone counts as true.
-fn flag(key: &str, value: &str) -> Result<bool, String> {
+fn flag(key: &str, value: &str) -> Result<bool, BadAddress> {
     match value {
         "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("invalid {key} value: {}", quote(value))),
+        _ => Err(BadAddress::new(
+            format!("invalid {key} value: {}", quote(value)),
+            format!("Write `{key}=true` or `{key}=false`"),
+        )),
     }
 }
 
@@ -183,7 +229,7 @@ mod tests {
             ("submodules=x", "invalid submodules value: \"x\""),
             ("fetch-by-commit=x", "invalid fetch-by-commit value: \"x\""),
         ] {
-            assert_eq!(parse(&format!("https://x/y.git?{query}")).unwrap_err(), message);
+            assert_eq!(parse(&format!("https://x/y.git?{query}")).unwrap_err().message, message);
         }
     }
 }

@@ -103,7 +103,9 @@ fn check_names(stages: &Stages<'_>) -> Result<(), Vec<Diagnostic>> {
             && let Err(error) = name.parse::<Reference>()
         {
             let message = format!("failed to parse stage name {}: {error}", go::quote(name));
-            errors.push(Diagnostic::error(message, stage.base_word.span).within(stage.span));
+            let hint = "Names of images are in lower case: `name`, `name:tag` or `host/name:tag`";
+            let error = Diagnostic::error(message, stage.base_word.span).with_hint(hint);
+            errors.push(error.within(stage.span));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
@@ -150,7 +152,7 @@ fn failed(
     }
     match &error.hint {
         Some(hint) => diagnostic.with_hint(hint),
-        None => diagnostic,
+        None => diagnostic.with_hint("`gantry images` lists what is there"),
     }
 }
 

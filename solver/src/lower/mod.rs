@@ -53,7 +53,7 @@ pub async fn lower(
     let lexer = Lexer::new(dockerfile.directives.escape);
     if layout.stages.is_empty() {
         let error = Diagnostic::error_in_file("dockerfile contains no stages to build");
-        return Err(LowerErrors(vec![error]));
+        return Err(LowerErrors(vec![error.with_hint("Add a FROM, such as `FROM alpine`")]));
     }
     let last = layout.stages.last().and_then(|stage| stage.from.stage_name());
     let target_name = options.target.as_deref().or(last.as_deref());
@@ -81,7 +81,8 @@ pub async fn lower(
         return Err(LowerErrors(lowering.errors));
     }
     let Some(state) = state else {
-        return Err(LowerErrors(vec![Diagnostic::error_in_file("The target has no stage")]));
+        let error = Diagnostic::error_in_file("The target has no stage");
+        return Err(LowerErrors(vec![error.with_hint("Name a stage of the file with `--target`")]));
     };
     let undeclared = globals::undeclared(options, &dockerfile.statements, &lowering.trigger_args);
     lowering.warnings.extend(undeclared);

@@ -7,8 +7,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use gantry_image::Platform;
 use gantry_parser::{
-    Diagnostic, Instruction, Span, Statement, Word, ast::Layout, expand::Lexer,
-    suggest::with_suggestion,
+    Diagnostic, Instruction, Span, Statement, Word, ast::Layout, expand::Lexer, suggest::suggested,
 };
 
 use crate::lower::{LowerOptions, from::From, go, variables::Globals};
@@ -150,7 +149,14 @@ impl<'a> Stages<'a> {
         let Some(name) = name else { return Ok(self.written - 1) };
         self.names.get(&name.to_lowercase()).copied().ok_or_else(|| {
             let message = format!("target stage {} could not be found", go::quote(name));
-            Diagnostic::error_in_file(with_suggestion(message, name, self.names(), false))
+            let (message, near) = suggested(message, name, self.names(), false);
+            let named: Vec<&str> = self.list.iter().filter_map(|s| s.name.as_deref()).collect();
+            let hint = match (near, named.as_slice()) {
+                (Some(near), _) => format!("Build with `--target {near}`"),
+                (None, []) => "No stage has a name; give it one: `FROM image AS name`".to_owned(),
+                (None, names) => format!("Stages are {}", names.join(", ")),
+            };
+            Diagnostic::error_in_file(message).with_hint(hint)
         })
     }
 
@@ -238,7 +244,10 @@ impl<'a> Stages<'a> {
                     let message = format!("invalid stage index {number}");
                     let last = self.written - 1;
                     let error = Diagnostic::error(message, from.span);
-                    error.with_hint(format!("Stages are numbered from 0 to {last}"))
+                    error.with_hint(match last {
+                        0 => "The only stage has the number 0".to_owned(),
+                        last => format!("Stages are numbered from 0 to {last}"),
+                    })
                 })
             }
             Err(_) => Ok(self.named(from, options, platform)),

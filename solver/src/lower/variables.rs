@@ -170,5 +170,5 @@ pub(super) fn expand(
     }
     lexer
         .expand(&word.text, variables)
-        .map_err(|error| Diagnostic::error(error.to_string(), word.span))
+        .map_err(|error| Diagnostic::error(error.to_string(), word.span).with_hint(error.hint))
 }

@@ -1,12 +1,12 @@
 //! The instructions that take one text, a list or a command and only change the config.
 
-use super::{Report, Request};
-use crate::Word;
+use super::{Report, Request, example};
 use crate::ast::{
     Cmd, CommandLine, Entrypoint, Expose, Maintainer, Shell, Stopsignal, User, Volume, Workdir,
 };
 use crate::grammar::flags::Flags;
 use crate::grammar::words;
+use crate::{Diagnostic, Word};
 use crate::{port, signal};
 
 pub(super) fn workdir(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<Workdir> {
@@ -26,7 +26,7 @@ pub(super) fn stopsignal(request: &Request<'_>, report: &mut Report<'_, '_>) -> 
     if !signal.may_expand()
         && let Err(error) = signal::parse(&signal.text)
     {
-        report.syntax(error.to_string(), signal.span);
+        report.syntax(error.to_string(), signal.span, error.hint());
     }
     Some(Stopsignal { signal })
 }
@@ -36,7 +36,8 @@ fn one(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<Word> {
     Flags::check(request.flags, &[], report);
     if request.args.is_empty() {
         let name = request.keyword.to_uppercase();
-        report.says(format!("{name} requires exactly one argument"), request.args_span());
+        let message = format!("{name} requires exactly one argument");
+        report.says(message, request.args_span(), example(&name));
         return None;
     }
     Some(request.word(request.args))
@@ -58,12 +59,13 @@ pub(super) fn shell(request: &Request<'_>, report: &mut Report<'_, '_>) -> Optio
         CommandLine::Exec(argv) if !argv.is_empty() => Some(Shell { argv }),
         CommandLine::Shell(text) if !text.text.is_empty() => {
             let span = request.args_span();
-            report.says("SHELL requires the arguments to be in JSON form", span);
-            report.errors.amend(|error| error.with_hint("Write `SHELL [\"/bin/sh\", \"-c\"]`"));
+            let message = "SHELL requires the arguments to be in JSON form";
+            report.says(message, span, example("SHELL"));
             None
         }
         CommandLine::Exec(_) | CommandLine::Shell(_) => {
-            report.says("SHELL requires at least one argument", request.args_span());
+            let message = "SHELL requires at least one argument";
+            report.says(message, request.args_span(), example("SHELL"));
             None
         }
     }
@@ -77,7 +79,9 @@ pub(super) fn expose(request: &Request<'_>, report: &mut Report<'_, '_>) -> Opti
         words::at_blanks(request.args).map(|word| request.word(word)).collect();
     for word in ports.iter().filter(|word| !word.may_expand()) {
         if let Err(error) = port::parse(&word.text) {
-            report.syntax(error.to_string(), word.span);
+            let notes = error.reason().map(str::to_owned);
+            report.syntax(error.to_string(), word.span, error.hint());
+            report.errors.amend(|told| Diagnostic { notes: notes.into_iter().collect(), ..told });
         }
     }
     ports.sort_by(|a, b| a.text.cmp(&b.text));
@@ -88,13 +92,15 @@ pub(super) fn volume(request: &Request<'_>, report: &mut Report<'_, '_>) -> Opti
     Flags::check(request.flags, &[], report);
     let (mut paths, _) = request.list(report)?;
     if paths.is_empty() {
-        report.says("VOLUME requires at least one argument", request.args_span());
+        let message = "VOLUME requires at least one argument";
+        report.says(message, request.args_span(), example("VOLUME"));
         return None;
     }
     for path in &mut paths {
         path.text = path.text.trim().to_owned();
         if path.text.is_empty() {
-            report.says("VOLUME specified can not be an empty string", path.span);
+            let message = "VOLUME specified can not be an empty string";
+            report.says(message, path.span, "Name a directory, or remove this one");
         }
     }
     Some(Volume { paths })

@@ -1,6 +1,6 @@
 //! FROM and ARG.
 
-use super::{Report, Request};
+use super::{Report, Request, example};
 use crate::ast::{Arg, ArgDefinition, From};
 use crate::go::quote;
 use crate::grammar::directive::Descriptions;
@@ -16,7 +16,8 @@ pub(super) fn from(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option
             (image, Some((keyword, name)))
         }
         _ => {
-            report.says("FROM requires either one or three arguments", request.args_span());
+            let message = "FROM requires either one or three arguments";
+            report.says(message, request.args_span(), example("FROM"));
             return None;
         }
     };
@@ -27,7 +28,8 @@ pub(super) fn from(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option
             "invalid name for build stage: {}, name can't start with a number or contain symbols",
             quote(name)
         );
-        report.says(message, request.source.line.span(name));
+        let hint = "Begin it with a letter, and go on with letters, digits, `-`, `_` and `.`";
+        report.says(message, request.source.line.span(name), hint);
     }
     let stage = named.map_or(String::new(), |(_, name)| name.to_lowercase());
     Some(From {
@@ -43,7 +45,8 @@ pub(super) fn arg(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<
     Flags::check(request.flags, &[], report);
     let words = words::shell(request.args, request.source.escape);
     if words.is_empty() {
-        report.says("ARG requires at least one argument", request.args_span());
+        let message = "ARG requires at least one argument";
+        report.says(message, request.args_span(), example("ARG"));
         return None;
     }
     let descriptions = Descriptions::new(request.source.comments);
@@ -54,7 +57,8 @@ pub(super) fn arg(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<
             None => (word, None),
         };
         if name.is_empty() {
-            report.says("ARG names can not be blank", request.source.line.span(word));
+            let span = request.source.line.span(word);
+            report.says("ARG names can not be blank", span, "Write a name before the `=`");
         }
         definitions.push(ArgDefinition {
             name: request.word(name),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Report, Request};
+use super::{Report, Request, example};
 use crate::ast::{Health, Healthcheck};
 use crate::go::quote;
 use crate::grammar::flags::{Flags, Takes};
@@ -29,19 +29,21 @@ pub(super) fn healthcheck(
         // Flags beside NONE are not looked at, as in BuildKit.
         if !rest.is_empty() {
             let span = request.source.line.span(rest);
-            report.says("HEALTHCHECK NONE takes no arguments", span);
+            let hint = "Write `HEALTHCHECK NONE` alone; a check begins with CMD";
+            report.says("HEALTHCHECK NONE takes no arguments", span, hint);
         }
         return Some(Healthcheck::None);
     }
     let flags = Flags::check(request.flags, &FLAGS, report);
     if kind != "CMD" {
         let message = format!("Unknown type {} in HEALTHCHECK (try CMD)", quote(&kind));
-        report.says(message, kind_span);
+        report.says(message, kind_span, "Put `CMD` before the command, or write `NONE` alone");
         return None;
     }
     let command = request.command(rest, report)?;
     if command.is_empty() {
-        report.says("Missing command after HEALTHCHECK CMD", request.args_span());
+        let message = "Missing command after HEALTHCHECK CMD";
+        report.says(message, request.args_span(), example("HEALTHCHECK"));
     }
     Some(Healthcheck::Check(Health {
         command,
@@ -67,22 +69,28 @@ fn interval(
         }
         Ok(_) => {
             let message = format!("Interval {} cannot be less than 1ms", quote(name));
-            report.says(message, word.span);
+            let hint = "Give at least 1ms; 0 stands for the default";
+            report.says(message, word.span, hint);
             None
         }
         Err(error) => {
-            report.says(error.to_string(), word.span);
+            let hint = "Write numbers with units, such as `1m30s`; units are ms, s, m and h";
+            report.says(error.to_string(), word.span, hint);
             None
         }
     }
 }
+
+/// What to do about a bad number of retries.
+const RETRIES: &str = "Give a whole number; 0 stands for the default";
 
 fn retries(flags: &Flags<'_>, report: &mut Report<'_, '_>) -> Option<Spanned<u32>> {
     let word = flags.value("retries")?;
     match word.text.parse::<i32>() {
         Ok(number) if number >= 0 => Some(Spanned::new(number.unsigned_abs(), word.span)),
         Ok(number) => {
-            report.says(format!("--retries cannot be negative ({number})"), word.span);
+            let message = format!("--retries cannot be negative ({number})");
+            report.says(message, word.span, RETRIES);
             None
         }
         Err(error) => {
@@ -92,7 +100,7 @@ fn retries(flags: &Flags<'_>, report: &mut Report<'_, '_>) -> Option<Spanned<u32
                 _ => "invalid syntax",
             };
             let message = format!("strconv.ParseInt: parsing {}: {why}", quote(&word.text));
-            report.says(message, word.span);
+            report.says(message, word.span, RETRIES);
             None
         }
     }

@@ -34,14 +34,14 @@ fn mount(text: &Word, report: &mut Report<'_, '_>) -> Option<Mount> {
     let mount = match Mount::parse(text) {
         Ok(mount) => mount,
         Err(error) => {
-            report.says(&error.message, error.span);
+            report.says(&error.message, error.span, error.hint);
             return None;
         }
     };
     if !mount.may_expand() {
         let evaluated = mount.evaluate(|word| Ok::<_, Infallible>(word.text.clone()));
         if let Err(MountError::Invalid(error)) = evaluated {
-            report.says(&error.message, error.span);
+            report.says(&error.message, error.span, error.hint);
         }
     }
     Some(mount)
@@ -53,7 +53,8 @@ fn network(word: &Word, report: &mut Report<'_, '_>) -> Option<Spanned<Network>>
         "none" => Network::None,
         "host" => Network::Host,
         other => {
-            report.says(format!("invalid network mode {}", quote(other)), word.span);
+            let message = format!("invalid network mode {}", quote(other));
+            report.says(message, word.span, "Modes are `default`, `none` and `host`");
             return None;
         }
     };
@@ -65,7 +66,8 @@ fn security(word: &Word, report: &mut Report<'_, '_>) -> Option<Spanned<Security
         "sandbox" => Security::Sandbox,
         "insecure" => Security::Insecure,
         other => {
-            report.says(format!("security {} is not valid", quote(other)), word.span);
+            let message = format!("security {} is not valid", quote(other));
+            report.says(message, word.span, "Modes are `sandbox` and `insecure`");
             return None;
         }
     };
@@ -77,7 +79,7 @@ fn device(text: &Word, report: &mut Report<'_, '_>) -> Option<Device> {
     match read_device(text) {
         Ok(device) => Some(device),
         Err((message, word)) => {
-            report.says(message, word.span);
+            report.says(message, word.span, "Write `--device=NAME` or `--device=NAME,required`");
             None
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Report, Request};
+use super::{Report, Request, example};
 use crate::Word;
 use crate::ast::{Add, Copy, Heredoc, Source, Transfer};
 use crate::grammar::flags::{Flags, Takes};
@@ -30,7 +30,8 @@ const ADD_FLAGS: [(&str, Takes); 7] = [
 
 pub(super) fn copy(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<Copy> {
     if let Some(flag) = request.flags.iter().find(|flag| flag.name.text == "checksum") {
-        report.syntax("checksum can't be specified for COPY", flag.span);
+        let hint = "Remove it, or use ADD: checksums are for what is downloaded";
+        report.syntax("checksum can't be specified for COPY", flag.span, hint);
         return None;
     }
     let flags = Flags::check(request.flags, &COPY_FLAGS, report);
@@ -40,6 +41,7 @@ pub(super) fn copy(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option
             "variable expansion is not supported for --from, define a new stage with FROM using \
              ARG from global scope as a workaround",
             from.span,
+            format!("Add a stage `FROM {from} AS files`, and write `--from=files`"),
         );
     }
     let transfer = transfer("COPY", request, &flags, report)?;
@@ -69,13 +71,14 @@ fn transfer(
         return too_few(name, request, report);
     }
     if !json && heredoc::parse_word(&dest.text).is_some() {
-        report.says(format!("{name} cannot accept a heredoc as a destination"), dest.span);
+        let message = format!("{name} cannot accept a heredoc as a destination");
+        report.says(message, dest.span, "Write the path of the new file behind it");
     }
     let chmod = flags.value("chmod");
     if let Some(mode) = chmod.as_ref().filter(|mode| !mode.may_expand())
         && let Err(error) = chmod::parse(&mode.text)
     {
-        report.syntax(error.to_string(), mode.span);
+        report.syntax(error.to_string(), mode.span, error.hint());
     }
     // Of several with the same name, the last one counts (B8-09). In JSON form there are none.
     let bodies: HashMap<&str, &Heredoc> =
@@ -96,7 +99,7 @@ fn too_few<T>(name: &str, request: &Request<'_>, report: &mut Report<'_, '_>) ->
         "{name} requires at least two arguments, but only one was provided. Destination could not \
          be determined"
     );
-    report.says(message, request.args_span());
+    report.says(message, request.args_span(), example(name));
     None
 }
 

@@ -31,7 +31,8 @@ pub(super) fn lower(
         && add.transfer.sources.len() != 1
     {
         let message = "checksum can't be specified for multiple sources";
-        return Err(Diagnostic::error(message, word.span));
+        return Err(Diagnostic::error(message, word.span)
+            .with_hint("Write an ADD with a checksum of its own for each source"));
     }
     let unpack = add.unpack.map(|unpack| unpack.value);
     let mut kinds = Vec::with_capacity(add.transfer.sources.len());
@@ -102,8 +103,7 @@ fn kind(
     let text = state.expand(lowering, word)?;
     match source_kind(&text) {
         SourceKind::Git => {
-            let (git, keep) =
-                git::parse(&text).map_err(|text| Diagnostic::error(text, word.span))?;
+            let (git, keep) = git::parse(&text).map_err(|wrong| wrong.at(word.span))?;
             return Ok(Kind::Remote(text, Op::Git(repository(git, keep, add, checksum, word)?)));
         }
         SourceKind::Http => {
@@ -114,7 +114,8 @@ fn kind(
     }
     if let Some((flag, _)) = checksum {
         let message = "checksum requires HTTP(S) or Git sources";
-        return Err(Diagnostic::error(message, flag.span));
+        return Err(Diagnostic::error(message, flag.span)
+            .with_hint("Remove it: what the context holds is known by its content anyway"));
     }
     let path = source_path(&text, false);
     Ok(Kind::Local(text, path))
@@ -130,7 +131,8 @@ fn repository(
     if let Some(keep) = add.keep_git_dir {
         if asked_to_keep.is_some_and(|asked| asked != keep.value) {
             let message = "inconsistent keep-git-dir configuration";
-            return Err(Diagnostic::error(message, keep.span));
+            return Err(Diagnostic::error(message, keep.span)
+                .with_hint("Say it once: as a flag, or as `keep-git-dir` of the address"));
         }
         git.keep_git_dir = keep.value;
     }
@@ -138,7 +140,9 @@ fn repository(
         match &git.checksum {
             Some(other) if other != text => {
                 let message = format!("checksum mismatch {text:?} != {other:?}");
-                return Err(Diagnostic::error(message, flag.span).and_label(word.span, ""));
+                return Err(Diagnostic::error(message, flag.span)
+                    .and_label(word.span, "the address says another one")
+                    .with_hint("Say it once: with `--checksum`, or in the address"));
             }
             _ => git.checksum = Some(text.clone()),
         }
@@ -150,7 +154,10 @@ fn download(url: &str, checksum: Option<&(&Word, String)>) -> Result<HttpOp, Dia
     let checksum = match checksum {
         Some((word, text)) => match text.parse::<Digest>() {
             Ok(digest) => Some(digest.to_string()),
-            Err(error) => return Err(Diagnostic::error(error.to_string(), word.span)),
+            Err(error) => {
+                return Err(Diagnostic::error(error.to_string(), word.span)
+                    .with_hint("Write `sha256:` and 64 hex digits, as `sha256sum` prints them"));
+            }
         },
         None => None,
     };

@@ -61,7 +61,7 @@ pub(super) fn lower(
 }
 
 fn use_add(message: &str, span: gantry_parser::Span) -> Diagnostic {
-    Diagnostic::error(message, span).with_hint("Use ADD")
+    Diagnostic::error(message, span).with_hint("Use ADD, which downloads")
 }
 
 fn from_stage(
@@ -89,5 +89,7 @@ fn from_stage(
         state.shown
     );
     let error = Diagnostic::error(message, from.map_or(source.span, |from| from.span));
-    Err(error.and_label(source.span, "the stage is defined here"))
+    Err(error
+        .and_label(source.span, "the stage is defined here")
+        .with_hint("Move that stage above this one"))
 }

@@ -17,7 +17,13 @@ pub(super) fn lower(
             false => vec![word.text.clone()],
         };
         let parsed = port::parse_all(&words);
-        ports.extend(parsed.map_err(|error| Diagnostic::error(error.to_string(), word.span))?);
+        ports.extend(parsed.map_err(|error| {
+            let told = Diagnostic::error(error.to_string(), word.span).with_hint(error.hint());
+            match error.reason() {
+                Some(reason) => told.with_note(reason),
+                None => told,
+            }
+        })?);
     }
     ports.sort_unstable();
     ports.dedup();

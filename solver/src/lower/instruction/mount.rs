@@ -31,7 +31,9 @@ pub(super) fn lower(
         let spec =
             written.evaluate(|word| state.expand(lowering, word)).map_err(|error| match error {
                 MountError::Expand(error) => error,
-                MountError::Invalid(invalid) => Diagnostic::error(invalid.message, invalid.span),
+                MountError::Invalid(invalid) => {
+                    Diagnostic::error(invalid.message, invalid.span).with_hint(invalid.hint)
+                }
             })?;
         let mut one = One { lowering, state, step, spec, span: written.text.span };
         let source = step.command.sources.get(n).copied().flatten();
@@ -125,7 +127,11 @@ impl One<'_, '_, '_> {
         let target = paths::join(&self.state.cwd(), written);
         if target == "/" {
             let message = format!("invalid mount target {target:?}");
-            return Err(Diagnostic::error(message, self.span));
+            let hint = match written.is_empty() {
+                true => "Say where to mount it: `target=/path`",
+                false => "Mount it below the root, such as at `target=/mnt`",
+            };
+            return Err(Diagnostic::error(message, self.span).with_hint(hint));
         }
         Ok(target)
     }
@@ -145,6 +151,7 @@ impl One<'_, '_, '_> {
             );
             Diagnostic::error(message, self.span)
                 .and_label(shown.span, "the stage is defined here")
+                .with_hint("Move that stage above this one")
         })
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn lower(
     }
     if run.command.is_empty() && run.heredocs.is_empty() {
         let span = step.command.statement.keyword.span;
-        return Err(Diagnostic::error("RUN requires at least one argument", span));
+        return Err(Diagnostic::error("RUN requires at least one argument", span)
+            .with_hint("Write it like `RUN make`"));
     }
     let (mounts, inputs) = mount::lower(lowering, state, step, run)?;
     let mut op = state.run_op(lowering);

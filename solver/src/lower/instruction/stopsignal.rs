@@ -12,7 +12,8 @@ pub(super) fn lower(
 ) -> Result<(), Diagnostic> {
     let word = &stopsignal.signal;
     let text = state.expand(lowering, word)?;
-    signal::parse(&text).map_err(|error| Diagnostic::error(error.to_string(), word.span))?;
+    signal::parse(&text)
+        .map_err(|error| Diagnostic::error(error.to_string(), word.span).with_hint(error.hint()))?;
     state.note(format!("STOPSIGNAL {text}"));
     state.config.config.stop_signal = text;
     Ok(())

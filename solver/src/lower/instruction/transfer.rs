@@ -38,7 +38,9 @@ impl Draft {
         let chown = some(state.expand_optional(lowering, transfer.chown.as_ref())?);
         let chmod = some(state.expand_optional(lowering, transfer.chmod.as_ref())?);
         if let (Some(word), Some(mode)) = (&transfer.chmod, &chmod) {
-            chmod::parse(mode).map_err(|error| Diagnostic::error(error.to_string(), word.span))?;
+            chmod::parse(mode).map_err(|error| {
+                Diagnostic::error(error.to_string(), word.span).with_hint(error.hint())
+            })?;
         }
         let exclude = transfer.exclude.iter().map(|word| state.expand(lowering, word));
         let exclude = exclude.collect::<Result<_, _>>()?;
@@ -93,8 +95,9 @@ impl Draft {
         state: &State,
         heredoc: &Heredoc,
     ) -> Result<(), Diagnostic> {
-        let content = expand::heredoc(heredoc, &state.variables)
-            .map_err(|error| Diagnostic::error(error.message, heredoc.span))?;
+        let content = expand::heredoc(heredoc, &state.variables).map_err(|error| {
+            Diagnostic::error(error.message, heredoc.span).with_hint(error.hint)
+        })?;
         let place = Word::new(String::new(), heredoc.span);
         state.warn_undefined(lowering, &content.unset, &place);
         let name = heredoc.name.text.clone();

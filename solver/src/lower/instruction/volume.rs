@@ -15,7 +15,8 @@ pub(super) fn lower(
         let path = state.expand(lowering, word)?;
         if path.is_empty() {
             let message = "VOLUME specified can not be an empty string";
-            return Err(Diagnostic::error(message, word.span));
+            return Err(Diagnostic::error(message, word.span)
+                .with_hint("Give the variable a value, or remove this one"));
         }
         paths.push(path);
     }
