@@ -3,6 +3,7 @@
 
 mod args;
 mod commands;
+mod plugin;
 mod privilege;
 mod progress;
 mod settings;
@@ -13,8 +14,12 @@ mod ui;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match args::parse(std::env::args_os()) {
-        args::Parsed::Run(cli) => commands::run(&cli),
+    let (words, called) = match plugin::spell(std::env::args_os().collect()) {
+        plugin::Spelled::Words(words, called) => (words, called),
+        plugin::Spelled::Answered(code) => return code,
+    };
+    match args::parse(words.into_iter()) {
+        args::Parsed::Run(cli) => commands::run(&cli, *called),
         args::Parsed::Answered(code) => code,
     }
 }

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::{
-    Context, build, du, history, image_prune, images, import, info, inspect, load, prune, ps, rm,
-    rmi, run, save, system_df, tag,
+    Context, build, buildx, du, history, image_prune, images, import, info, inspect, load, prune,
+    ps, rm, rmi, run, save, system_df, tag,
 };
 use crate::ui::Failure;
 
@@ -83,6 +83,21 @@ pub(crate) enum Buildx {
     Build(Box<build::BuildArgs>),
     Du(du::DuArgs),
     Prune(prune::PruneArgs),
+    Version(buildx::VersionArgs),
+    Inspect(buildx::InspectArgs),
+    Ls(buildx::LsArgs),
+    #[command(hide = true)]
+    Install(buildx::AliasArgs),
+    #[command(hide = true)]
+    Uninstall(buildx::AliasArgs),
+    #[command(hide = true)]
+    Create(buildx::BuilderArgs),
+    #[command(hide = true)]
+    Use(buildx::BuilderArgs),
+    #[command(hide = true)]
+    Rm(buildx::BuilderArgs),
+    #[command(hide = true)]
+    Stop(buildx::BuilderArgs),
 }
 
 impl Buildx {
@@ -91,6 +106,15 @@ impl Buildx {
             Self::Build(args) => build::run(args, context),
             Self::Du(args) => du::run(args, context),
             Self::Prune(args) => prune::run(args, context),
+            Self::Version(args) => buildx::version(args, context),
+            Self::Inspect(args) => buildx::inspect(args, context),
+            Self::Ls(args) => buildx::ls(args, context),
+            Self::Install(_) => buildx::alias(true),
+            Self::Uninstall(_) => buildx::alias(false),
+            Self::Create(args) => buildx::builder("create", args, context),
+            Self::Use(args) => buildx::builder("use", args, context),
+            Self::Rm(args) => buildx::builder("rm", args, context),
+            Self::Stop(args) => buildx::builder("stop", args, context),
         }
     }
 }

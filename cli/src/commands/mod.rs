@@ -1,6 +1,7 @@
 //! One file a command: its arguments, then its `run`.
 
-mod build;
+pub(crate) mod build;
+mod buildx;
 mod check;
 mod completion;
 mod du;
@@ -15,6 +16,7 @@ mod info;
 mod inspect;
 mod load;
 mod parse;
+mod plugin;
 mod prune;
 mod ps;
 mod rm;
@@ -31,6 +33,7 @@ use std::process::ExitCode;
 use gantry_cache::{OpenOptions, Store};
 
 use crate::args::{Cli, Globals};
+use crate::plugin::Called;
 use crate::settings;
 use crate::ui::{Failure, Ui};
 
@@ -67,6 +70,8 @@ pub(crate) enum Command {
     Buildx(groups::Buildx),
     #[command(subcommand)]
     System(groups::System),
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     Completion(completion::CompletionArgs),
 }
 
@@ -98,6 +103,7 @@ impl Command {
             Self::Builder(group) => group.run(context),
             Self::Buildx(group) => group.run(context),
             Self::System(group) => group.run(context),
+            Self::Plugin(group) => group.run(context),
             Self::Completion(args) => completion::run(args, context),
         }
     }
@@ -109,12 +115,14 @@ pub(crate) struct Context {
     pub(crate) ui: Ui,
     /// Whether it explains more.
     pub(crate) debug: bool,
+    /// As which program gantry was started.
+    pub(crate) called: Called,
     root: Option<PathBuf>,
 }
 
 impl Context {
-    fn new(globals: &Globals) -> Self {
-        Self { ui: Ui::new(), debug: globals.debug, root: globals.root.clone() }
+    fn new(globals: &Globals, called: Called) -> Self {
+        Self { ui: Ui::new(), debug: globals.debug, called, root: globals.root.clone() }
     }
 
     /// Where the store lies.
@@ -139,8 +147,8 @@ impl Context {
 /// `SIGPIPE` stays ignored, as the Rust runtime leaves it: a reader that goes away must not kill
 /// gantry in the middle of a write to the store. Writing to a closed stdout fails instead, and that
 /// ends the command quietly with 141, which is what a shell shows for a program killed by it.
-pub(crate) fn run(cli: &Cli) -> ExitCode {
-    let context = Context::new(&cli.globals);
+pub(crate) fn run(cli: &Cli, called: Called) -> ExitCode {
+    let context = Context::new(&cli.globals, called);
     match cli.command.run(&context) {
         Ok(code) => code,
         Err(failure) if failure.broken_pipe() => ExitCode::from(141),

@@ -37,6 +37,7 @@ fn the_manual() {
       builder     Manage the build cache
       buildx      Build with the spelling of docker's build plugin
       system      Manage gantry
+      plugin      Have `docker build` run gantry
       completion  Generate the autocompletion script for the specified shell
 
     Options:

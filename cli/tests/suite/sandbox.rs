@@ -125,7 +125,17 @@ impl Sandbox {
         command
     }
 
-    fn run(&self, command: &mut Command) -> Run {
+    /// Another program in the same surroundings.
+    pub(crate) fn other(&self, program: &Path, args: &[&str]) -> Command {
+        let like = self.command([]);
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.project()).env_clear();
+        command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, command: &mut Command) -> Run {
         let output = command.output().unwrap();
         self.finished(command, output)
     }
@@ -135,7 +145,7 @@ impl Sandbox {
         let path = self.dir.path().to_str().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).replace(path, "[DIR]");
         Run {
-            line: format!("gantry {}", words.join(" ")),
+            line: format!("{} {}", program(command), words.join(" ")),
             code: output.status.code(),
             stdout: text(output.stdout),
             stderr: text(output.stderr),
@@ -236,6 +246,12 @@ impl fmt::Display for Run {
             self.stdout, self.stderr
         )
     }
+}
+
+/// What a program is called.
+fn program(command: &Command) -> String {
+    let name = Path::new(command.get_program()).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Compares a [`Run`] with an inline snapshot, without what differs from run to run.

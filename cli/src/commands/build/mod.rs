@@ -8,9 +8,11 @@
 //! | `output` | `--output` |
 //! | `values` | flags whose values have parts |
 //! | `request` | arguments as typed → a build as meant |
+//! | `engine` | an image that a docker client asked for, and its engine |
 //! | `outcome` | what is said and written when it is over |
 
 mod args;
+mod engine;
 mod outcome;
 mod output;
 mod request;
@@ -18,6 +20,7 @@ pub(super) mod source;
 mod ssh;
 pub(crate) mod values;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,28 +41,35 @@ pub(crate) use args::BuildArgs;
 pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failure> {
     let mode = mode(args)?;
     let host = Arc::new(gantry_sandbox::probe());
-    let path = args.context.as_deref().ok_or_else(|| {
+    // Podman and buildah mean the current directory where none is named.
+    let here = context.called.as_podman().then_some(".");
+    let path = args.context.as_deref().or(here).ok_or_else(|| {
         Failure::text("please specify build context (e.g. \".\" for the current directory)")
     })?;
+    let file = args.file.clone().or_else(|| {
+        // Podman and buildah look for the one before the other (C2-08).
+        let file = Path::new(path).join("Containerfile");
+        (context.called.as_podman() && file.is_file()).then(|| file.display().to_string())
+    });
     if !privilege::is_second_run() {
         for flag in args.legacy.ignored() {
             context.ui.note(format_args!("WARNING: {flag} has no effect and is ignored"));
         }
     }
     if let Some(call) = call(args)? {
-        let sources = source::find(path, args.file.as_deref())?;
+        let sources = source::find(path, file.as_deref())?;
         let platform = args.platform.first().map(String::as_str);
         let target = args.target.as_deref();
         let request =
             check::call::Request { sources, build_args: &args.build_args, target, platform };
         return check::call::run(call, request, context);
     }
-    let reads_stdin = source::uses_stdin(path, args.file.as_deref());
+    let reads_stdin = source::uses_stdin(path, file.as_deref());
     // Stdin can be read once only: by the process in which steps can run.
     if reads_stdin && let Some(code) = privilege::escalate(&host)? {
         return Ok(code);
     }
-    let request = request::make(args, path)?;
+    let request = request::make(args, path, file.as_deref())?;
     outcome::prepare(args)?;
     let tags = request.tags.clone();
     let progress = Progress::start(mode);
@@ -97,11 +107,18 @@ fn build(
     let cancel = CancelToken::new();
     cancel_on_signals(&cancel).map_err(Ended::Refused)?;
     let observer = Arc::new(progress.clone());
+    let engine = engine::wanted(&request, context).map_err(Ended::Refused)?;
     let built = gantry_executor::build(request, &store, host, observer, &cancel);
     let built = built.map_err(|error| match error {
         BuildError::NeedsUserNamespace => Ended::NeedsUserNamespace,
         error => Ended::Failed(Box::new(error)),
     })?;
+    if let Some(engine) = engine {
+        let loaded = engine::load(&engine, &built, &store, host, progress, &cancel, context);
+        if loaded.map_err(Ended::Refused)? == engine::Ended::NeedsUserNamespace {
+            return Err(Ended::NeedsUserNamespace);
+        }
+    }
     store.sync().map_err(|error| Ended::Refused(error.into()))?;
     Ok(built)
 }

@@ -19,7 +19,11 @@ use crate::ui::{Failure, human};
 ///
 /// # Errors
 /// Whatever is wrong with the arguments, in docker's words.
-pub(super) fn make(args: &BuildArgs, path: &str) -> Result<BuildRequest, Failure> {
+pub(super) fn make(
+    args: &BuildArgs,
+    path: &str,
+    file: Option<&str>,
+) -> Result<BuildRequest, Failure> {
     let tags = args.tags.iter().map(|tag| parse_tag(tag)).collect::<Result<Vec<_>, _>>()?;
     let outputs = output::resolve(&args.outputs)?;
     if outputs.has_files && args.iidfile.is_some() {
@@ -38,7 +42,7 @@ pub(super) fn make(args: &BuildArgs, path: &str) -> Result<BuildRequest, Failure
         (false, []) => NoCache::Never,
         (false, stages) => NoCache::Stages(stages.to_vec()),
     };
-    let sources = source::find(path, args.file.as_deref())?;
+    let sources = source::find(path, file)?;
     let mut request = BuildRequest::new(sources.dockerfile, sources.context);
     request.ignore = sources.ignore;
     request.named_contexts = named_contexts(&args.build_contexts)?;
