@@ -153,6 +153,18 @@ pub enum StoreError {
         /// How many answer to it.
         count: usize,
     },
+    /// Nothing in the history of builds answers to that.
+    #[error("No such build: {text}")]
+    NoSuchBuild {
+        /// What was asked for.
+        text: String,
+    },
+    /// More than one build's id begins so.
+    #[error("More than one build's ID begins with `{text}`")]
+    AmbiguousBuild {
+        /// What was asked for.
+        text: String,
+    },
     /// An image is not deleted by its id while several repositories name it (docker's words).
     #[error(
         "conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories"

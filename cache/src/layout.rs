@@ -11,6 +11,7 @@
 //! │   ├── tar                the uncompressed layer
 //! │   └── index              the mountable index (its place; nothing makes one yet)
 //! ├── logs/<id>              step logs, zstd
+//! ├── builds/<time>-<id>     what happened in a build
 //! ├── work/<pid>-<rand>/     one process's upper directories, lease files and half-made things
 //! │   └── owner              locked as long as that process lives
 //! ├── contexts/<id>          context index
@@ -31,8 +32,8 @@ pub(crate) struct Layout {
 }
 
 /// The directories that a store has, in the order in which they are made.
-pub(crate) const DIRECTORIES: [&str; 8] =
-    ["blobs", "blobs/sha256", "layers", "logs", "work", "contexts", "mounts", "locks"];
+pub(crate) const DIRECTORIES: [&str; 9] =
+    ["blobs", "blobs/sha256", "layers", "logs", "builds", "work", "contexts", "mounts", "locks"];
 
 impl Layout {
     pub(crate) fn new(root: &Path) -> Layout {
@@ -90,6 +91,10 @@ impl Layout {
 
     pub(crate) fn log(&self, id: &LogId) -> PathBuf {
         self.logs().join(id.to_string())
+    }
+
+    pub(crate) fn builds(&self) -> PathBuf {
+        self.root.join("builds")
     }
 
     pub(crate) fn work(&self) -> PathBuf {

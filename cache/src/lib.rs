@@ -18,6 +18,7 @@
 //! layers/    layers, their manifests and forms, one form from another
 //! records    what a build step gave, by key
 //! logs       what a step printed
+//! builds/    what happened in earlier builds
 //! images/    images and their names
 //! pins       what containers use
 //! contexts   what is known of the files of a build context
@@ -34,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod blobs;
+mod builds;
 mod contexts;
 mod db;
 mod error;
@@ -57,6 +59,7 @@ mod usage;
 mod work;
 
 pub use blobs::{BlobWriter, Blobs};
+pub use builds::{BuildEntry, BuildId, Builds, Retention};
 pub use contexts::{ContextIndex, ContextIndexBuilder, Contexts};
 pub use error::StoreError;
 pub use fsck::{FsckOptions, FsckReport, Problem, Severity};

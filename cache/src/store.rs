@@ -14,8 +14,8 @@ use crate::lock::{self, Hold};
 use crate::owner::{self, LazyOwner, Owner};
 use crate::prune;
 use crate::{
-    Blobs, Contexts, Images, Layers, Lease, LockGuard, Logs, Mounts, Pins, Records, StoreError,
-    WorkDir,
+    Blobs, Builds, Contexts, Images, Layers, Lease, LockGuard, Logs, Mounts, Pins, Records,
+    StoreError, WorkDir,
 };
 
 /// A store, as one process uses it. Cloning shares the handle.
@@ -155,6 +155,11 @@ impl Store {
     /// Outputs of build steps.
     pub fn logs(&self) -> Logs<'_> {
         Logs { inner: &self.inner }
+    }
+
+    /// The history of builds.
+    pub fn builds(&self) -> Builds<'_> {
+        Builds { inner: &self.inner }
     }
 
     /// Images and their names.

@@ -13,6 +13,7 @@
 //! work/      solver::Work: one file an operation
 //! diffs      diff IDs in the background
 //! export/    the outputs
+//! history/   what happened in builds, for later
 //! ```
 //!
 //! Deliberately absent: anything that a build without misses doesn't need. It mounts nothing,
@@ -23,6 +24,7 @@ mod build;
 mod diffs;
 mod error;
 mod export;
+mod history;
 mod inputs;
 mod outcome;
 mod request;
@@ -33,6 +35,10 @@ mod work;
 pub use build::build;
 pub use error::{BuildError, ContextError, DockerfileError, StepFailure, StepFailures};
 pub use export::ExportError;
+pub use history::{
+    BuildRecord, Chunk, HistoryError, Outcome, PastBuild, StepLog, StepRecord, StepStatus,
+    StepTime, Timing,
+};
 pub use outcome::{BuildOutcome, BuiltImage, Stats};
 pub use request::{
     BuildRequest, ContextSource, DefaultNetwork, Dest, DockerfileSource, Entitlements,

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gantry_cache::BuildId;
 use gantry_image::{Digest, Platform, Reference};
 use gantry_parser::{Diagnostic, SourceFile};
+
+use crate::history::BuildRecord;
 
 /// A build that succeeded.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub struct BuildOutcome {
     pub warnings: Vec<Diagnostic>,
     /// What became of the steps.
     pub stats: Stats,
+    /// What the history remembers of it; nothing if that could not be written.
+    pub past: Option<(BuildId, BuildRecord)>,
 }
 
 /// An image that a build made, or found to be there already.

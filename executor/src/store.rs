@@ -1,10 +1,11 @@
 //! The store as the solver wants it: records by key, leases on what was found, locks on keys.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gantry_cache as cache;
-use gantry_cache::{Lease, NewRecord, RecordKind};
+use gantry_cache::{Lease, LogId, NewRecord, RecordKind};
 use gantry_solver::key::Key;
 use gantry_solver::store::{Nearest, Place};
 use gantry_solver::{Cached, Record, Store, StoreError, StoreLock};
@@ -18,12 +19,20 @@ pub(crate) struct StepStore {
     /// Keeps what was found until the build ends.
     lease: Mutex<Option<Arc<Lease>>>,
     found: Mutex<Vec<cache::Key>>,
+    /// What steps printed that were found, by content key.
+    logs: Mutex<HashMap<Key, LogId>>,
 }
 
 impl StepStore {
     pub(crate) fn new(executor: Arc<Executor>) -> Self {
         let store = executor.store.clone();
-        Self { store, executor, lease: Mutex::default(), found: Mutex::default() }
+        let (lease, found, logs) = <(_, _, _)>::default();
+        Self { store, executor, lease, found, logs }
+    }
+
+    /// Returns what a step printed when it ran, if it was found.
+    pub(crate) fn log_of(&self, content_key: &Key) -> Option<LogId> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).get(content_key).copied()
     }
 
     /// Notes that the records that were found are in use still.
@@ -55,6 +64,9 @@ impl StepStore {
             return Ok(None);
         }
         self.found.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+        if let Some(log) = record.log {
+            self.logs.lock().unwrap_or_else(PoisonError::into_inner).insert(content_key, log);
+        }
         let own = record.layers.iter().map(layer_ref).collect();
         Ok(Some(Cached { own, base, content_key, took: record.took }))
     }
@@ -72,7 +84,7 @@ impl StepStore {
                 layers: &layers,
                 preimage: &record.preimage,
                 took: cached.took,
-                log: self.executor.log_of(&cached.own),
+                log: self.executor.log_of(record.vertex),
                 extra: &encode(cached),
                 stage: &record.place.stage,
                 position: record.place.position,

@@ -39,4 +39,5 @@ pub use op::Op;
 pub use resolve::{BoxFuture, ImageName, ImageRequest, Resolve, ResolveError, ResolvedImage};
 pub use scheduler::{Failure, NoCache, Options, SolveError, Solved, World, solve};
 pub use store::{Cached, LayerRef, Nearest, Place, Record, Snapshot, Store, StoreError, StoreLock};
+pub use why::Why;
 pub use work::{Done, Events, SourceAnswer, StepError, Task, TaskInput, Work};

@@ -6,7 +6,7 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use crate::key::Key;
+use crate::{graph::VertexId, key::Key};
 
 /// A layer's name in the store. Equal names mean equal content, times included.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,6 +81,8 @@ pub struct Cached {
 /// What is remembered after an operation ran.
 #[derive(Debug, Clone)]
 pub struct Record {
+    /// Which vertex of the build it was.
+    pub vertex: VertexId,
     /// The keys to find it by: its recipe key, then its content key if that is another one.
     pub keys: Vec<Key>,
     /// The operation's word ([`Op::kind`](crate::Op::kind)).

@@ -20,7 +20,11 @@ pub(super) fn find(
 ) -> Result<Vec<FileUsage>, StoreError> {
     let layout = &inner.layout;
     let (mut seen, mut files) = (Seen::default(), Vec::new());
-    for (dir, kind) in [(layout.logs(), Kind::Log), (layout.contexts(), Kind::Context)] {
+    for (dir, kind) in [
+        (layout.logs(), Kind::Log),
+        (layout.builds(), Kind::Build),
+        (layout.contexts(), Kind::Context),
+    ] {
         files.extend(files_in(&dir, kind));
     }
     for mount in known {
@@ -83,6 +87,7 @@ fn files_in(dir: &Path, kind: Kind) -> Vec<FileUsage> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let description = match kind {
             Kind::Log => "step log",
+            Kind::Build => "what happened in a build",
             _ => "context index",
         };
         let description = description.to_owned();

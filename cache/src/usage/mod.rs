@@ -26,6 +26,8 @@ pub enum Kind {
     Blob,
     /// What steps printed.
     Log,
+    /// What is remembered of a build.
+    Build,
     /// A context index.
     Context,
     /// A cache mount.
@@ -38,11 +40,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Image,
         Kind::Layer,
         Kind::Blob,
         Kind::Log,
+        Kind::Build,
         Kind::Context,
         Kind::CacheMount,
         Kind::Work,
@@ -56,6 +59,7 @@ impl Kind {
             Kind::Layer => "layer",
             Kind::Blob => "blob",
             Kind::Log => "log",
+            Kind::Build => "build.history",
             Kind::Context => "source.local",
             Kind::CacheMount => "exec.cachemount",
             Kind::Work => "work",

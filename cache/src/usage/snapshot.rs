@@ -81,6 +81,7 @@ impl Snapshot {
             snapshot
         })?;
         snapshot.leases = leases;
+        snapshot.logs_named.extend(crate::builds::logs_named(&inner.layout));
         let found = files::find(inner, &mut snapshot.files)?;
         snapshot.files.extend(found);
         Ok(snapshot)

@@ -1,6 +1,7 @@
 //! The store, used as builds use it: by many handles, by many processes, by processes that die.
 
 mod blobs;
+mod builds;
 mod contexts;
 mod crash;
 mod fsck;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::{
-    Context, build, buildx, du, history, image_prune, images, import, info, inspect, load, prune,
-    ps, rm, rmi, run, save, system_df, tag,
+    Context, build, builds, buildx, du, history, image_prune, images, import, info, inspect, load,
+    prune, ps, rm, rmi, run, save, system_df, tag,
 };
 use crate::ui::Failure;
 
@@ -98,6 +98,8 @@ pub(crate) enum Buildx {
     Rm(buildx::BuilderArgs),
     #[command(hide = true)]
     Stop(buildx::BuilderArgs),
+    #[command(subcommand)]
+    History(builds::Builds),
 }
 
 impl Buildx {
@@ -115,6 +117,7 @@ impl Buildx {
             Self::Use(args) => buildx::builder("use", args, context),
             Self::Rm(args) => buildx::builder("rm", args, context),
             Self::Stop(args) => buildx::builder("stop", args, context),
+            Self::History(group) => group.run(context),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One file a command: its arguments, then its `run`.
 
 pub(crate) mod build;
+mod builds;
 mod buildx;
 mod check;
 mod completion;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Check(check::CheckArgs),
     Fmt(fmt::FmtArgs),
     Parse(parse::ParseArgs),
+    #[command(subcommand)]
+    Builds(builds::Builds),
     Run(Box<run::RunArgs>),
     Images(images::ImagesArgs),
     History(history::HistoryArgs),
@@ -82,6 +85,7 @@ impl Command {
             Self::Check(args) => check::run(args, context),
             Self::Fmt(args) => fmt::run(args, context),
             Self::Parse(args) => parse::run(args, context),
+            Self::Builds(group) => group.run(context),
             Self::Run(args) => run::run(args, context),
             Self::Images(args) => images::run(args, context),
             Self::History(args) => history::run(args, context),

@@ -36,7 +36,7 @@ impl Lines {
 }
 
 /// Makes a line fit for a terminal.
-pub(super) fn harmless(line: &[u8]) -> String {
+pub(crate) fn harmless(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let visible = text.trim_end_matches('\r');
     let visible = visible.rsplit('\r').find(|part| !part.is_empty()).unwrap_or("");

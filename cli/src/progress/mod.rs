@@ -28,6 +28,7 @@ mod status;
 mod tail;
 mod tty;
 
+pub(crate) use lines::harmless;
 pub(crate) use mode::Mode;
 pub(crate) use tail::Warnings;
 

@@ -16,6 +16,7 @@ fn the_manual() {
       check       Check a Dockerfile for what is legal and still unwise
       fmt         Format Dockerfiles
       parse       Show what a Dockerfile says, without building it
+      builds      Look at the builds of the past
       run         Create and run a new container from an image
       images      List images
       history     Show the history of an image

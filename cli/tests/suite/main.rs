@@ -13,6 +13,7 @@ mod sandbox;
 mod archives;
 mod build;
 mod build_errors;
+mod builds;
 mod check;
 mod containers;
 mod contexts;

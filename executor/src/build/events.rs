@@ -6,19 +6,22 @@ use std::time::Instant;
 
 use gantry_solver::{Event, Observer, VertexId};
 
+use crate::history::Recorder;
 use crate::inputs::Loaded;
 use crate::request::Output;
 
 /// Keeps events back until it is known that this process can build.
 pub(super) struct Held {
     inner: Arc<dyn Observer>,
+    /// Hears everything when it happens, whoever else hears of it.
+    pub(super) recorder: Recorder,
     events: Mutex<Option<Vec<Event>>>,
 }
 
 impl Held {
     /// Tells `inner` everything at once, or keeps it back for now.
-    pub(super) fn new(inner: Arc<dyn Observer>, keep_back: bool) -> Self {
-        Self { inner, events: Mutex::new(keep_back.then(Vec::new)) }
+    pub(super) fn new(inner: Arc<dyn Observer>, recorder: Recorder, keep_back: bool) -> Self {
+        Self { inner, recorder, events: Mutex::new(keep_back.then(Vec::new)) }
     }
 
     /// Tells all that was kept back, and from now on everything at once.
@@ -30,6 +33,7 @@ impl Held {
 
 impl Observer for Held {
     fn event(&self, event: Event) {
+        self.recorder.event(&event);
         let mut held = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *held {
             Some(events) => events.push(event),

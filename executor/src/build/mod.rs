@@ -16,7 +16,9 @@ use gantry_parser::{Diagnostic, SourceFile};
 use gantry_sandbox::Host;
 use gantry_solver::lower::{HistoryItem, LowerErrors, Lowered, lower};
 use gantry_solver::scheduler::{Failure, World};
-use gantry_solver::{CancelToken, Graph, Observer, Options, SolveError, Solved, VertexId, solve};
+use gantry_solver::{
+    CancelToken, Event, Graph, Observer, Options, SolveError, Solved, VertexId, solve,
+};
 
 use self::blame::Blame;
 use self::checks::Checks;
@@ -25,6 +27,7 @@ use self::options::lower_options;
 use crate::diffs::Diffs;
 use crate::error::{BuildError, DockerfileError, StepFailures};
 use crate::export;
+use crate::history::{Recorder, requested};
 use crate::inputs;
 use crate::outcome::{BuildOutcome, Stats};
 use crate::request::{BuildRequest, ContextSource};
@@ -52,6 +55,7 @@ pub fn build(
             hint: Some("Put the image into the store with `gantry load`".to_owned()),
         });
     }
+    let recorder = Recorder::new(requested(&request));
     export::check(&request.outputs)?;
     let unprivileged = host.needs_user_namespace();
     if unprivileged && matches!(request.context, ContextSource::Tar(_)) {
@@ -59,12 +63,23 @@ pub fn build(
         return Err(BuildError::NeedsUserNamespace);
     }
     // Without privileges this is a first look, of which nobody hears if it leads to nothing.
-    let held = Arc::new(Held::new(observer, unprivileged));
-    let outcome = Build::begin(request, store, host, Arc::clone(&held), cancel)?.run();
-    if !matches!(outcome, Err(BuildError::NeedsUserNamespace)) {
-        held.release();
+    let held = Arc::new(Held::new(observer, recorder, unprivileged));
+    let begun = Build::begin(request, store, host, Arc::clone(&held), cancel);
+    let outcome = begun.and_then(Build::run);
+    if matches!(outcome, Err(BuildError::NeedsUserNamespace)) {
+        return outcome;
     }
-    outcome
+    held.release();
+    // A history with a gap is better than a build without a result.
+    match (held.recorder.write(store, &outcome), outcome) {
+        (Ok((id, record)), Ok(outcome)) => Ok(BuildOutcome { past: Some((id, record)), ..outcome }),
+        (Err(error), Ok(outcome)) => {
+            let message = format!("This build is missing in the history: {error}");
+            held.event(Event::Warning { vertex: None, message });
+            Ok(outcome)
+        }
+        (_, failed) => failed,
+    }
 }
 
 struct Build<'a> {
@@ -136,6 +151,7 @@ impl<'a> Build<'a> {
     fn run(mut self) -> Result<BuildOutcome, BuildError> {
         let started = Instant::now();
         let ready = self.solve();
+        self.tell_logs(ready.as_ref().ok());
         self.executor.contexts.values().for_each(LocalContext::save_index);
         let ready = ready?;
         self.steps.touch()?;
@@ -168,6 +184,8 @@ impl<'a> Build<'a> {
             .map_err(BuildError::Runtime)?;
         let lowered = runtime.block_on(self.lower())?;
         let epoch = lowered.source_date_epoch;
+        let platform = lowered.platform.to_string();
+        self.observer.recorder.describe(|record| record.platform = Some(platform));
         let graph = Arc::new(lowered.graph);
         self.executor.set_graph(Arc::clone(&graph));
         self.executor.set_diffs(Diffs::new(self.store.clone(), epoch));
@@ -197,6 +215,26 @@ impl<'a> Build<'a> {
             },
             solved,
         })
+    }
+
+    /// Tells the history what it can't hear: keys and logs.
+    fn tell_logs(&self, ready: Option<&Ready>) {
+        let recorder = &self.observer.recorder;
+        if let Some(ready) = ready {
+            for vertex in ready.graph.ids() {
+                if let Some(key) = ready.solved.key(vertex)
+                    && !ready.graph.vertex(vertex).op.is_source()
+                {
+                    recorder.know(vertex, Some(key), self.steps.log_of(&key));
+                }
+            }
+        }
+        for (vertex, log) in self.executor.logs() {
+            let key = ready.and_then(|ready| ready.solved.key(vertex));
+            recorder.know(vertex, key, Some(log));
+        }
+        let digesting = self.executor.digesting();
+        recorder.describe(|record| record.digesting_us = digesting);
     }
 
     async fn lower(&mut self) -> Result<Lowered, BuildError> {

@@ -1,6 +1,7 @@
 //! The end of a build: the image put together, the outputs written, the names given.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use gantry_image::{Digest, Reference};
 use gantry_solver::{Op, Snapshot};
@@ -9,6 +10,7 @@ use super::events::Progress;
 use super::{Build, Ready};
 use crate::error::BuildError;
 use crate::export::{self, Assembled, Built, Recipe, find_or_make};
+use crate::history::micros;
 use crate::outcome::{BuildOutcome, BuiltImage, Stats};
 use crate::request::Output;
 use crate::work::layer_id;
@@ -24,7 +26,10 @@ impl Build<'_> {
         }
         let progress = Progress::begin(&self.observer, &outputs);
         let snapshot = ready.solved.snapshot(ready.target).cloned().unwrap_or_default();
+        let waited = Instant::now();
         self.executor.wait_for_diffs();
+        let hashing = micros(waited.elapsed());
+        let exported_from = Instant::now();
         let image = match outputs.iter().any(export::needs_image) {
             true => Some(self.assemble(ready, &snapshot)?),
             false => None,
@@ -46,6 +51,10 @@ impl Build<'_> {
             self.name(image, &tags)?;
         }
         progress.done();
+        let exporting = micros(exported_from.elapsed());
+        self.observer.recorder.describe(|record| {
+            (record.hashing_us, record.exporting_us) = (hashing, exporting);
+        });
         Ok(BuildOutcome {
             image: image.map(|image| BuiltImage {
                 id: image.id(),
@@ -58,6 +67,7 @@ impl Build<'_> {
             dockerfile: self.dockerfile.clone(),
             warnings: std::mem::take(&mut self.warnings),
             stats: Stats::default(),
+            past: None,
         })
     }
 

@@ -33,7 +33,9 @@ mod select;
 mod stack;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use gantry_cache::{LayerId, Lease, LogId, Store};
 use gantry_image::layer::{Ids, UnpackOptions};
@@ -41,8 +43,7 @@ use gantry_sandbox::{Host, IdMap, Networks, Overlay};
 use gantry_solver::key::Value;
 use gantry_solver::op::{ContextOp, Selection};
 use gantry_solver::{
-    CancelToken, Done, Events, Graph, LayerRef, Op, Snapshot, SourceAnswer, StepError, Task,
-    VertexId, Work,
+    CancelToken, Done, Events, Graph, Op, Snapshot, SourceAnswer, StepError, Task, VertexId, Work,
 };
 use gantry_tree::{Dialect, Manifest, Root};
 
@@ -55,6 +56,7 @@ pub(crate) use self::index::Index;
 pub(crate) use self::stack::{Stack, layer_id, layer_ref, tree};
 
 use self::fault::Fault;
+use crate::history::micros;
 use crate::request::{DefaultNetwork, Entitlements, Secret, Snapshotter};
 
 /// Carries out the operations of one build.
@@ -80,7 +82,9 @@ struct Shared {
     networks: OnceLock<Networks>,
     graph: OnceLock<Arc<Graph>>,
     warned: Mutex<HashSet<&'static str>>,
-    logs: Mutex<HashMap<Vec<LayerRef>, LogId>>,
+    logs: Mutex<HashMap<VertexId, LogId>>,
+    /// How long contents of stages were digested, in microseconds.
+    digesting: AtomicU64,
     diffs: OnceLock<crate::diffs::Diffs>,
     lease: OnceLock<Lease>,
     /// What was asked of contexts that they do not have.
@@ -201,15 +205,26 @@ impl Executor {
         }
     }
 
-    /// Remembers what a step printed until its record is written.
-    fn keep_log(&self, own: &[LayerRef], log: LogId) {
+    /// Remembers what a step printed, for its record and for the history.
+    fn keep_log(&self, vertex: VertexId, log: LogId) {
         let mut logs = self.shared.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        logs.insert(own.to_vec(), log);
+        logs.insert(vertex, log);
     }
 
-    /// Returns what the step printed that made these layers in this build.
-    pub(crate) fn log_of(&self, own: &[LayerRef]) -> Option<LogId> {
-        self.shared.logs.lock().unwrap_or_else(PoisonError::into_inner).get(own).copied()
+    /// Returns what a step printed that ran in this build.
+    pub(crate) fn log_of(&self, vertex: VertexId) -> Option<LogId> {
+        self.shared.logs.lock().unwrap_or_else(PoisonError::into_inner).get(&vertex).copied()
+    }
+
+    /// Returns what all steps printed that ran in this build, also those that failed.
+    pub(crate) fn logs(&self) -> Vec<(VertexId, LogId)> {
+        let logs = self.shared.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.iter().map(|(vertex, log)| (*vertex, *log)).collect()
+    }
+
+    /// Returns how long contents of stages were digested, in microseconds.
+    pub(crate) fn digesting(&self) -> u64 {
+        self.shared.digesting.load(Ordering::Relaxed)
     }
 
     /// Digests what a selection takes from a snapshot.
@@ -298,7 +313,10 @@ impl Work for Executor {
     }
 
     fn content(&self, snapshot: &Snapshot, selection: &Selection) -> Result<[u8; 32], StepError> {
-        Ok(self.content_of(snapshot, selection)?)
+        let began = Instant::now();
+        let content = self.content_of(snapshot, selection);
+        self.shared.digesting.fetch_add(micros(began.elapsed()), Ordering::Relaxed);
+        Ok(content?)
     }
 
     fn execute(&self, task: Task) -> Result<Done, StepError> {

@@ -87,7 +87,7 @@ fn run_locked(world: &World, job: Run) -> Result<Ended, StepError> {
     let done = world.work.execute(task)?;
     let cached = Cached { own: done.own, base, content_key, took: began.elapsed() };
     let preimage = preimage.encode().into();
-    world.store.record(Record { keys, kind, cached: cached.clone(), preimage, place })?;
+    world.store.record(Record { vertex, keys, kind, cached: cached.clone(), preimage, place })?;
     Ok(Ended::Made(cached))
 }
 

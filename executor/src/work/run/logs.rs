@@ -1,20 +1,19 @@
-//! What a step prints: told as it comes, and stored whole, compressed, in frames.
-//!
-//! A frame is one byte for the stream (1 output, 2 error output), four bytes for the length
-//! (little-endian), and the bytes.
+//! What a step prints: told as it comes, and stored whole, compressed, with times.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use gantry_cache::{LogId, LogWriter};
 use gantry_solver::{Stream, Task};
 
 use super::super::Executor;
 use super::super::fault::Fault;
+use crate::history::{stamp, write_frame};
 
-/// What is stored of one step at most; the rest is told, and not kept.
-const LIMIT: u64 = 64 << 20;
+/// Times nearer to each other than this are one.
+const GRAIN: Duration = Duration::from_millis(1);
 
 /// Reads both streams to their ends. Returns the stored log, if anything was printed.
 pub(super) fn pump(
@@ -23,21 +22,21 @@ pub(super) fn pump(
     stdout: Option<File>,
     stderr: Option<File>,
 ) -> Result<Option<LogId>, Fault> {
-    let sink = Sink { executor, writer: Mutex::new(Writer { log: None, kept: 0, failed: None }) };
+    let sink = Sink { executor, writer: Mutex::new(Writer::default()) };
     std::thread::scope(|scope| {
         let (sink, events) = (&sink, &task.events);
         if let Some(stderr) = stderr {
             scope.spawn(move || {
                 drain(stderr, |bytes| {
                     events.log(Stream::Stderr, bytes);
-                    sink.keep(2, bytes);
+                    sink.keep(Stream::Stderr, bytes);
                 });
             });
         }
         if let Some(stdout) = stdout {
             drain(stdout, |bytes| {
                 events.log(Stream::Stdout, bytes);
-                sink.keep(1, bytes);
+                sink.keep(Stream::Stdout, bytes);
             });
         }
     });
@@ -70,19 +69,20 @@ struct Sink<'a> {
     writer: Mutex<Writer<'a>>,
 }
 
+#[derive(Default)]
 struct Writer<'a> {
     log: Option<LogWriter<'a>>,
-    kept: u64,
+    /// When the last time was written.
+    stamped: Option<Instant>,
     failed: Option<Fault>,
 }
 
 impl<'a> Sink<'a> {
-    fn keep(&self, stream: u8, bytes: &[u8]) {
+    fn keep(&self, stream: Stream, bytes: &[u8]) {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.failed.is_some() || writer.kept >= LIMIT {
+        if writer.failed.is_some() {
             return;
         }
-        writer.kept += bytes.len() as u64;
         if let Err(fault) = write(self.executor, &mut writer, stream, bytes) {
             writer.failed = Some(fault);
         }
@@ -92,7 +92,7 @@ impl<'a> Sink<'a> {
 fn write<'a>(
     executor: &'a Executor,
     writer: &mut Writer<'a>,
-    stream: u8,
+    stream: Stream,
     bytes: &[u8],
 ) -> Result<(), Fault> {
     let log = match &mut writer.log {
@@ -100,9 +100,10 @@ fn write<'a>(
         // Most steps print nothing, and so have no log.
         none => none.insert(executor.store.logs().writer()?),
     };
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
-    log.write_all(&[stream])
-        .and_then(|()| log.write_all(&length))
-        .and_then(|()| log.write_all(bytes))
-        .map_err(Fault::io("store the step's output"))
+    let failed = |error| Fault::io("store the step's output")(error);
+    if writer.stamped.is_none_or(|at| at.elapsed() >= GRAIN) {
+        writer.stamped = Some(Instant::now());
+        stamp(log, SystemTime::now()).map_err(failed)?;
+    }
+    write_frame(log, stream, bytes).map_err(failed)
 }

@@ -61,6 +61,9 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &RunOp) -> Result<Do
         let _ = killer.kill(Signal::KILL);
     });
     let log = logs::pump(executor, task, child.take_stdout(), child.take_stderr())?;
+    if let Some(log) = log {
+        executor.keep_log(task.vertex, log);
+    }
     let status = child.wait();
     drop(child);
     if task.cancel.is_canceled() {
@@ -70,11 +73,7 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &RunOp) -> Result<Do
         return Err(failed(op, &status));
     }
     let id = root.commit(executor, &task.base(), &work)?;
-    let own = vec![layer_ref(&id)];
-    if let Some(log) = log {
-        executor.keep_log(&own, log);
-    }
-    Ok(Done { own })
+    Ok(Done { own: vec![layer_ref(&id)] })
 }
 
 fn failed(op: &RunOp, status: &gantry_sandbox::ExitStatus) -> Fault {

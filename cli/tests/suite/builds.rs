@@ -1,0 +1,166 @@
+//! The history of builds: what is remembered, shown, printed and forgotten.
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+
+fn built() -> Sandbox {
+    let text = "FROM busybox\nARG TOKEN\nRUN echo out; echo err >&2; printf end\nRUN true\n";
+    let sandbox = Sandbox::with([("Dockerfile", text)]).with_busybox();
+    sandbox.gantry(["build", "-t", "app", "--build-arg", "TOKEN=s3cr3t", "."]).success();
+    sandbox
+}
+
+fn ids(sandbox: &Sandbox) -> Vec<String> {
+    let listed = sandbox.gantry(["builds", "ls", "-q"]).success().stdout;
+    listed.lines().map(str::to_owned).collect()
+}
+
+fn show(sandbox: &Sandbox, build: &str) -> Value {
+    let shown = sandbox.gantry(["builds", "show", "--format", "json", build]).success().stdout;
+    serde_json::from_str(&shown).unwrap()
+}
+
+/// Status and title of the steps that the Dockerfile has.
+fn steps(record: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    record["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|step| ["run", "copy", "make-dir"].contains(&step["kind"].as_str().unwrap()))
+        .map(|step| (text(&step["status"]), text(&step["title"])))
+        .collect()
+}
+
+fn pair(status: &str, title: &str) -> (String, String) {
+    (status.to_owned(), title.to_owned())
+}
+
+#[test]
+fn a_build_is_remembered_with_its_inputs_and_steps() {
+    let sandbox = built();
+    let record = show(&sandbox, "^0");
+    assert_eq!(record["outcome"], "completed");
+    assert_eq!(record["args"], serde_json::json!(["TOKEN"]));
+    assert_eq!(record["tags"], serde_json::json!(["app:latest"]));
+    assert!(record["context"].as_str().unwrap().ends_with("/project"));
+    assert!(record["image"].as_str().unwrap().starts_with("sha256:"));
+    let run = "[2/3] RUN echo out; echo err >&2; printf end";
+    assert_eq!(steps(&record), [pair("ran", run), pair("ran", "[3/3] RUN true")]);
+    assert!(record["timing"]["total_us"].as_u64().unwrap() > 0);
+
+    sandbox.gantry(["build", "-t", "app", "--build-arg", "TOKEN=s3cr3t", "."]).success();
+    let again = show(&sandbox, &ids(&sandbox)[0][..6]);
+    assert_eq!(steps(&again), [pair("cached", run), pair("cached", "[3/3] RUN true")]);
+    assert_eq!(again["image"], record["image"]);
+    assert_eq!(show(&sandbox, "^1")["id"], record["id"]);
+}
+
+#[test]
+fn values_of_arguments_and_secrets_are_not_remembered() {
+    let text = "FROM busybox\nARG TOKEN\n\
+                RUN --mount=type=secret,id=key,env=KEY test \"$KEY\" = hushhush; false\n";
+    let sandbox = Sandbox::with([("Dockerfile", text), ("key", "hushhush")]).with_busybox();
+    let secret = ["--secret", "id=key,src=key", "--build-arg", "TOKEN=s3cr3t"];
+    sandbox.gantry_words(&[&["build", "."][..], &secret].concat()).code(1);
+    let dir = sandbox.store().join("builds");
+    let mut seen = 0;
+    for entry in fs_err::read_dir(dir).unwrap() {
+        let text = fs_err::read(entry.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains("TOKEN") && !text.contains("s3cr3t"), "{text}");
+        seen += 1;
+    }
+    assert_eq!(seen, 1);
+}
+
+#[test]
+fn failed_and_canceled_builds_and_bad_dockerfiles_are_remembered_too() {
+    let sandbox = Sandbox::with([
+        ("Dockerfile", "FROM busybox\nRUN echo before; exit 3\nRUN true\n"),
+        ("bad", "FROM\n"),
+    ])
+    .with_busybox();
+    sandbox.gantry(["build", "."]).code(1);
+    sandbox.gantry(["build", "-f", "bad", "."]).code(1);
+    let listed = sandbox.gantry(["builds", "ls", "--format", "{{.Status}} {{.Dockerfile}}"]);
+    assert_eq!(listed.success().stdout, "Error bad\nError Dockerfile\n");
+    let record = show(&sandbox, "^1");
+    assert_eq!(steps(&record), [pair("failed", "[2/3] RUN echo before; exit 3")]);
+    assert!(record["error"].as_str().unwrap().contains("exit code: 3"), "{record}");
+    // What a failed step printed is what one wants to read most.
+    let printed = sandbox.gantry(["builds", "logs", "^1", "RUN echo"]).success().stdout;
+    assert_eq!(printed, "before\n");
+    let shown = sandbox.gantry(["builds", "show", "^1"]).success().stdout;
+    assert!(shown.contains("\nError:\n") && shown.contains("exit code: 3"), "{shown}");
+}
+
+#[test]
+fn logs_are_whole_and_have_times() {
+    let text = "FROM busybox\nRUN seq 1 300000; head -c 3000000 /dev/zero | tr '\\0' x\n";
+    let sandbox = Sandbox::with([("Dockerfile", text)]).with_busybox();
+    sandbox.gantry(["build", "--progress=quiet", "."]).success();
+    let printed = sandbox.gantry(["builds", "logs", "^0", "2/2"]).success().stdout;
+    let mut expected: String = (1..=300_000).map(|n| format!("{n}\n")).collect();
+    expected.push_str(&"x".repeat(3_000_000));
+    assert!(printed == expected, "{} instead of {} bytes", printed.len(), expected.len());
+
+    let timed = sandbox.gantry(["builds", "logs", "-t", "^0", "2/2"]).success().stdout;
+    assert_eq!(timed.lines().count(), 300_001);
+    let (time, line) = timed.lines().next().unwrap().split_once(' ').unwrap();
+    assert_eq!(line, "1");
+    assert!(time.starts_with("20") && time.ends_with('Z') && time.contains('T'), "{time}");
+}
+
+#[test]
+fn logs_of_a_build_show_every_step_and_of_a_cached_one_what_it_printed_then() {
+    let sandbox = built();
+    sandbox.gantry(["build", "--build-arg", "TOKEN=s3cr3t", "."]).success();
+    let all = sandbox.gantry(["builds", "logs", "^1"]).success().stdout;
+    for line in ["[2/3] RUN echo out", "out", "err", "end", "DONE"] {
+        assert!(all.contains(line), "{line} is missing in {all}");
+    }
+    let cached = sandbox.gantry(["builds", "logs"]).success().stdout;
+    assert!(cached.contains("CACHED") && !cached.contains(" err\n"), "{cached}");
+    let printed = sandbox.gantry(["builds", "logs", "^0", "2/3"]).success().stdout;
+    assert!(printed.contains("out\n") && printed.contains("err\n"), "{printed}");
+    let same = sandbox.gantry(["buildx", "history", "logs", "^0", "2/3"]).success().stdout;
+    assert_eq!(same, printed);
+}
+
+#[test]
+fn steps_are_named_by_number_or_text_and_mistakes_are_told() {
+    let sandbox = built();
+    let refused = |step: &str| sandbox.gantry(["builds", "logs", "^0", step]).code(1).stderr;
+    assert!(refused("99").contains("There is no step #99"));
+    assert!(refused("RUN").contains("in the titles of several steps"));
+    assert!(refused("nothing").contains("There is no step `nothing`"));
+    assert!(sandbox.gantry(["builds", "show", "^9"]).code(1).stderr.contains("No such build: ^9"));
+    assert!(sandbox.gantry(["builds", "rm"]).code(125).stderr.contains("--all"));
+    let empty = Sandbox::new();
+    assert!(empty.gantry(["builds", "show"]).code(1).stderr.contains("There is no build"));
+    assert_eq!(empty.gantry(["builds", "ls", "-q"]).success().stdout, "");
+    assert!(!empty.store().exists());
+}
+
+#[test]
+fn forgotten_builds_take_their_logs_along_unless_the_cache_has_them() {
+    let sandbox =
+        Sandbox::with([("Dockerfile", "FROM busybox\nRUN echo kept\nRUN echo gone; false\n")])
+            .with_busybox();
+    sandbox.gantry(["build", "."]).code(1);
+    let logs = || fs_err::read_dir(sandbox.store().join("logs")).unwrap().count();
+    assert_eq!(logs(), 2);
+    let id = ids(&sandbox).remove(0);
+    assert_eq!(
+        sandbox.gantry(["buildx", "history", "rm", &id]).success().stdout,
+        format!("{id}\n")
+    );
+    assert_eq!(logs(), 1, "the cached step's");
+    assert_eq!(ids(&sandbox), [] as [&str; 0]);
+    sandbox.gantry(["build", "."]).code(1);
+    sandbox.gantry(["builds", "rm", "--all"]).success();
+    assert_eq!(ids(&sandbox), [] as [&str; 0]);
+    sandbox.gantry(["fsck", "--deep"]).success();
+}
