@@ -53,8 +53,8 @@ fn a_log_stays_as_long_as_a_build_or_a_record_names_it() {
     // Pruning keeps what a build names, however old it is.
     for id in [shared, cached, lone] {
         let path = fixture.root().join("logs").join(id.to_string());
-        let file = std::fs::File::options().append(true).open(path).unwrap();
-        file.set_modified(ago(86400)).unwrap();
+        let file = fs_err::OpenOptions::new().append(true).open(path).unwrap();
+        file.file().set_modified(ago(86400)).unwrap();
     }
     store.prune(&PruneOptions::default()).unwrap();
     let there = |id: &LogId| store.logs().open(id).unwrap().is_some();
@@ -92,7 +92,7 @@ fn the_history_counts_for_du() {
 #[test]
 fn a_store_without_a_history_gets_one() {
     let fixture = Fixture::new();
-    std::fs::remove_dir(fixture.root().join("builds")).unwrap();
+    fs_err::remove_dir(fixture.root().join("builds")).unwrap();
     assert_eq!(fixture.store.builds().list().unwrap(), []);
     fixture.store.builds().put(ago(1), &[], b"x").unwrap();
     assert_eq!(fixture.store.builds().list().unwrap().len(), 1);
