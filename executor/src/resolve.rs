@@ -21,6 +21,9 @@ const CONFIG_LIMIT: u64 = 8 << 20;
 /// Fewer digits of an image ID could be a name.
 const SHORTEST_ID: usize = 12;
 
+/// What follows `oci-layout://`.
+const LAYOUT: &str = "Name the directory that holds `index.json`, maybe with `:tag` or `@digest`";
+
 /// Resolves names for one build.
 pub(crate) struct Resolver {
     pub(crate) store: Store,
@@ -106,7 +109,9 @@ impl Resolver {
         let unreadable = "could not be read as an OCI layout";
         let work = self.store.work_dir().map_err(failed(unreadable))?;
         let mut spool = DirectorySpool::new(work.scratch());
-        let archive = Archive::open(&place.path, &mut spool).map_err(failed(unreadable))?;
+        let hinted = |error: ResolveError| ResolveError { hint: Some(LAYOUT.to_owned()), ..error };
+        let archive = Archive::open(&place.path, &mut spool);
+        let archive = archive.map_err(|error| hinted(failed(unreadable)(error)))?;
         let named: Vec<&ArchivedImage> =
             archive.images().iter().filter(|image| place.names(image)).collect();
         let best = named
@@ -118,7 +123,7 @@ impl Resolver {
                 true => "there is no such image in the OCI layout".to_owned(),
                 false => format!("the OCI layout does not have it for {platform}"),
             };
-            return Err(ResolveError { message, source: None, hint: None });
+            return Err(hinted(ResolveError { message, source: None, hint: None }));
         };
         let layers = bring_in(&self.store, &archive, image).map_err(|source| ResolveError {
             message: unreadable.to_owned(),

@@ -169,10 +169,9 @@ impl GitOp {
     /// Reads the address of a repository with its fragment and query, as `ADD` and contexts take it.
     ///
     /// # Errors
-    /// Text, in BuildKit's words, if the fragment or the query makes no sense.
-    pub fn parse(source: &str) -> Result<GitOp, String> {
-        let parsed = crate::lower::git::parse(source).map_err(|wrong| wrong.message)?;
-        Ok(parsed.0)
+    /// Its fragment or query makes no sense.
+    pub fn parse(source: &str) -> Result<GitOp, crate::lower::BadAddress> {
+        crate::lower::git::parse(source).map(|(git, _)| git)
     }
 }
 

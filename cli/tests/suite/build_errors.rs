@@ -38,6 +38,7 @@ fn a_failing_step_shows_its_last_output_and_its_place() {
        4 |     RUN true
     --------------------
     ERROR: failed to solve: process "/bin/sh -c echo working; exit 3" did not complete successfully: exit code: 3
+    hint: What it printed last stands above; `--progress=plain` shows all of it
     "#);
     let _ = sandbox.gantry(["build", "--propagate-exit-code", "."]).code(3);
     let quiet = sandbox.gantry(["build", "-q", "."]).code(1);
@@ -145,6 +146,7 @@ fn a_source_that_is_not_there() {
        4 |     RUN true
     --------------------
     ERROR: failed to solve: failed to compute cache key: "/nope": not found
+    hint: Paths begin at the root of the context, stage or image that they are copied from
     "#);
     sandbox.write(
         "Dockerfile",
@@ -220,6 +222,7 @@ fn a_source_that_a_stage_does_not_have() {
          |                   ^^^^^^^^^
     --------------------
     ERROR: failed to solve: failed to compute cache key: "/etc/none": not found
+    hint: Paths begin at the root of the context, stage or image that they are copied from
     "#);
 }
 

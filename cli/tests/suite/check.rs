@@ -201,3 +201,18 @@ fn mending_rewrites_only_what_it_mends() {
     assert_eq!(sandbox.read("Dockerfile"), mended.as_bytes());
     sandbox.gantry_with_input(["check", "--fix", "-"], b"FROM scratch\n").code(125);
 }
+
+#[test]
+fn builds_warn_of_what_the_ignore_file_leaves_out() {
+    let text = "FROM scratch AS unused\nCOPY secret /\nFROM busybox\nCOPY open /\n";
+    let sandbox = Sandbox::with([("Dockerfile", text), (".dockerignore", "secret\n")]);
+    let sandbox = sandbox.with_busybox();
+    sandbox.write("open", "");
+    let output = sandbox.gantry(["build", "."]).success();
+    let warning = "CopyIgnoredFile: Attempting to Copy file \"secret\" that is excluded by .dockerignore (line 2)";
+    assert!(output.stderr.contains(warning), "{}", output.stderr);
+    sandbox.write("Dockerfile", format!("# check=error=true\n{text}"));
+    let output = sandbox.gantry(["build", "."]).code(1);
+    let error = "ERROR: failed to solve: lint violation found for rules: CopyIgnoredFile\nhint: ";
+    assert!(output.stderr.contains(error), "{}", output.stderr);
+}

@@ -1,37 +1,63 @@
 //! Checks: what is legal in a Dockerfile and still unwise, and whether that fails the build.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
+use gantry_image::Platform;
 use gantry_parser::ast::CheckOptions;
-use gantry_parser::{Diagnostic, Dockerfile, lint, parse_check};
+use gantry_parser::ignore::IgnoreFile;
+use gantry_parser::lint::{self, Base, World};
+use gantry_parser::{Diagnostic, Dockerfile, parse_check};
+use gantry_solver::{BoxFuture, ImageRequest, Resolve, ResolveError, ResolvedImage};
 
 /// The build argument whose value takes the place of the file's `check` directive.
 const OPTIONS: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
-/// The rules that count for one build.
-#[derive(Debug, Default)]
-pub(super) struct Checks {
+/// What there is to say about options that make no sense.
+const OPTIONS_ARE: &str =
+    "Options are `skip=RULE,RULE`, `error=true` and `experimental=RULE`, with `;` between them";
+
+/// The rules that count for one build, and what they may know of it.
+#[derive(Debug)]
+pub(super) struct Checks<'a> {
     options: Option<CheckOptions>,
+    build_args: &'a BTreeMap<String, String>,
+    ignore: Option<&'a IgnoreFile>,
+    platform: String,
 }
 
-impl Checks {
+impl<'a> Checks<'a> {
     /// Reads the options that the build was given.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub(super) fn new(build_args: &BTreeMap<String, String>) -> Result<Self, String> {
-        let options = build_args.get(OPTIONS).map(|text| parse_check(text)).transpose()?;
-        Ok(Self { options })
+    pub(super) fn new(
+        build_args: &'a BTreeMap<String, String>,
+        ignore: Option<&'a IgnoreFile>,
+        platform: &Platform,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let options = build_args.get(OPTIONS).map(|text| parse_check(text)).transpose();
+        let options = options
+            .map_err(|message| vec![Diagnostic::error_in_file(message).with_hint(OPTIONS_ARE)])?;
+        Ok(Self { options, build_args, ignore, platform: platform.to_string() })
     }
 
-    /// Puts the findings of all rules together: of those that need the text alone, and of those
-    /// that lowering looked at, if it came that far. In the order of the file, each once.
+    /// Puts the findings of all rules together: of those that look at the text, the ignore file and
+    /// the base images that were `seen`, and of those that lowering looked at, if it came that far.
+    /// In the order of the file, each once.
     pub(super) fn merge(
         &self,
         dockerfile: &Dockerfile,
+        seen: &Seen<'_>,
         lowered: Option<Vec<Diagnostic>>,
     ) -> Vec<Diagnostic> {
-        let mut found = lint::check(dockerfile, self.options.as_ref());
+        let world = World {
+            build_args: self.build_args,
+            ignore: self.ignore,
+            platform: &self.platform,
+            base: &|name| seen.base(name),
+        };
+        let mut found = lint::check_in(dockerfile, self.options.as_ref(), &world);
         if lowered.is_some() {
             // Who lowered it knew all variables, and these rules' text is the same.
             let variables = [Some("UndefinedVar"), Some("UndefinedArgInFrom")];
@@ -58,6 +84,42 @@ impl Checks {
     ) -> Option<Diagnostic> {
         let fails = lint::effective(dockerfile, self.options.as_ref())?.error;
         let message = lint::violation(findings).filter(|_| fails)?;
-        Some(Diagnostic::error_in_file(message))
+        let hint = "Mend what they found, or leave them out: `# check=skip=RULE;error=true`";
+        Some(Diagnostic::error_in_file(message).with_hint(hint))
+    }
+}
+
+/// Resolves images, and remembers what rules may ask about them: nothing is looked up twice.
+pub(super) struct Seen<'a> {
+    inner: &'a dyn Resolve,
+    bases: Mutex<HashMap<String, Base>>,
+}
+
+impl<'a> Seen<'a> {
+    /// Has seen nothing yet.
+    pub(super) fn new(inner: &'a dyn Resolve) -> Self {
+        Self { inner, bases: Mutex::default() }
+    }
+
+    fn base(&self, name: &str) -> Option<Base> {
+        self.bases.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+}
+
+impl Resolve for Seen<'_> {
+    fn image<'a>(
+        &'a self,
+        request: &'a ImageRequest,
+    ) -> BoxFuture<'a, Result<ResolvedImage, ResolveError>> {
+        Box::pin(async move {
+            let image = self.inner.image(request).await?;
+            let env = image.config.config.env.iter().filter_map(|var| var.split_once('='));
+            let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            let base = Base { env, platform: image.config.platform().normalized().to_string() };
+            let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+            bases.insert(request.name.text().to_owned(), base);
+            drop(bases);
+            Ok(image)
+        })
     }
 }

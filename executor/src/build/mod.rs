@@ -3,6 +3,7 @@
 mod blame;
 mod checks;
 mod events;
+mod frontend;
 mod options;
 mod outputs;
 
@@ -15,13 +16,14 @@ use gantry_image::{ImageConfig, Platform};
 use gantry_parser::{Diagnostic, SourceFile};
 use gantry_sandbox::Host;
 use gantry_solver::lower::{HistoryItem, LowerErrors, Lowered, lower};
+use gantry_solver::op::ContextOp;
 use gantry_solver::scheduler::{Failure, World};
 use gantry_solver::{
     CancelToken, Event, Graph, Observer, Options, SolveError, Solved, VertexId, solve,
 };
 
 use self::blame::Blame;
-use self::checks::Checks;
+use self::checks::{Checks, Seen};
 use self::events::Held;
 use self::options::lower_options;
 use crate::diffs::Diffs;
@@ -239,24 +241,29 @@ impl<'a> Build<'a> {
 
     async fn lower(&mut self) -> Result<Lowered, BuildError> {
         let parsed = gantry_parser::parse(&self.dockerfile);
+        let options = lower_options(&mut self.request);
+        frontend::check(&self.dockerfile, &parsed.dockerfile, &options.build_args)
+            .map_err(|errors| self.wrong(errors))?;
         if parsed.has_errors() {
             return Err(self.wrong(parsed.diagnostics));
         }
         self.warnings.extend(parsed.diagnostics);
         let resolver = Resolver { store: self.store.clone(), steps: Arc::clone(&self.steps) };
-        let options = lower_options(&mut self.request);
-        let checks = Checks::new(&options.build_args)
-            .map_err(|error| self.wrong(vec![Diagnostic::error_in_file(error)]))?;
+        let executor = Arc::clone(&self.executor);
+        let ignore = executor.contexts.get(ContextOp::MAIN).map(LocalContext::rules);
+        let checks = Checks::new(&options.build_args, ignore, options.target_platform())
+            .map_err(|errors| self.wrong(errors))?;
         let dockerfile = &parsed.dockerfile;
+        let resolver = Seen::new(&resolver);
         let lowered = match lower(dockerfile, &options, &resolver).await {
             Ok(lowered) => lowered,
             Err(LowerErrors(mut diagnostics)) => {
-                diagnostics.extend(checks.merge(dockerfile, None));
+                diagnostics.extend(checks.merge(dockerfile, &resolver, None));
                 return Err(self.wrong(diagnostics));
             }
         };
         let Lowered { warnings, .. } = lowered;
-        self.warnings.extend(checks.merge(dockerfile, Some(warnings)));
+        self.warnings.extend(checks.merge(dockerfile, &resolver, Some(warnings)));
         if let Some(error) = checks.violation(dockerfile, &self.warnings) {
             return Err(self.wrong(vec![error]));
         }

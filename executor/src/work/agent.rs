@@ -81,7 +81,10 @@ impl Running {
         told.transpose().map_err(start())?;
         match running.agent {
             Some(_) => Ok(running),
-            None => Err(Fault::refused("`ssh-agent` did not start")),
+            None => Err(Fault::refused_with(
+                "`ssh-agent` did not start",
+                "Give an agent that runs already: `--ssh default`",
+            )),
         }
     }
 

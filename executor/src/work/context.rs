@@ -60,6 +60,11 @@ impl LocalContext {
         Self { root, ignore, index, selected: Mutex::default() }
     }
 
+    /// Returns the rules of its ignore file.
+    pub(crate) fn rules(&self) -> &IgnoreFile {
+        &self.ignore.rules
+    }
+
     /// Returns the directory.
     pub(crate) fn root(&self) -> &Root {
         &self.root

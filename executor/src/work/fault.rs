@@ -64,16 +64,23 @@ pub(crate) enum Fault {
     },
     /// Something that the Dockerfile says can't be done here; the text is all there is to say.
     #[error("{message}")]
-    Refused { message: String, hint: Option<String> },
+    Refused { message: String, hint: String },
+    /// Something that can't be; a mistake of gantry's own.
+    #[error("{0}")]
+    Bug(String),
     /// The process of a `RUN` ended with something else than 0.
     #[error("process \"{command}\" did not complete successfully: {how}")]
-    Process { command: String, how: String, code: i32, hint: Option<String> },
+    Process { command: String, how: String, code: i32, hint: String },
     #[error("Canceled")]
     Canceled,
 }
 
 /// What to do about a full disk, in the store's own words.
 const MAKE_SPACE: &str = "Run `gantry prune` to free space";
+
+/// What to do about a source path that is not there.
+const LOOK_AT_THE_PATH: &str =
+    "Paths begin at the root of the context, stage or image that they are copied from";
 
 /// A reason that is known by its words alone.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +91,8 @@ impl From<SelectError> for Fault {
     fn from(error: SelectError) -> Self {
         match error {
             SelectError::NotFound { .. } => {
-                Self::Missing { missing: error, cause: None, hint: None }
+                let hint = Some(LOOK_AT_THE_PATH.to_owned());
+                Self::Missing { missing: error, cause: None, hint }
             }
             error => Self::Select(error),
         }
@@ -100,14 +108,14 @@ pub(crate) fn missing_source(error: &StepError) -> Option<&SourcePath> {
 }
 
 impl Fault {
-    /// Says that the operation can't be done as asked.
-    pub(crate) fn refused(message: impl Into<String>) -> Self {
-        Self::Refused { message: message.into(), hint: None }
+    /// Says that the operation can't be done as asked, and what the user can do about it.
+    pub(crate) fn refused_with(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused { message: message.into(), hint: hint.into() }
     }
 
-    /// The same, with what the user can do about it.
-    pub(crate) fn refused_with(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Refused { message: message.into(), hint: Some(hint.into()) }
+    /// Says that something can't be which is.
+    pub(crate) fn bug(message: impl Into<String>) -> Self {
+        Self::Bug(message.into())
     }
 
     /// Says what was being done when the kernel said no.
@@ -121,7 +129,7 @@ impl From<Fault> for StepError {
     fn from(fault: Fault) -> StepError {
         match &fault {
             Fault::Canceled => StepError::canceled(),
-            Fault::Refused { hint: Some(hint), .. } | Fault::Missing { hint: Some(hint), .. } => {
+            Fault::Refused { hint, .. } | Fault::Missing { hint: Some(hint), .. } => {
                 let hint = hint.clone();
                 StepError::new(fault).with_hint(hint)
             }
@@ -131,16 +139,25 @@ impl From<Fault> for StepError {
             }
             Fault::Process { code, hint, .. } => {
                 let (code, hint) = (*code, hint.clone());
+                StepError::new(fault).with_exit_code(code).with_hint(hint)
+            }
+            Fault::Spawn(spawn) => {
+                let (code, hint) = (spawn.exit_code(), spawn_hint(spawn));
                 let error = StepError::new(fault).with_exit_code(code);
                 match hint {
                     Some(hint) => error.with_hint(hint),
                     None => error,
                 }
             }
-            Fault::Spawn(spawn) => {
-                let code = spawn.exit_code();
-                StepError::new(fault).with_exit_code(code)
+            Fault::Bug(_) => {
+                StepError::new(fault).with_hint("Please report it, with the message above")
             }
+            Fault::Download { .. } => StepError::new(fault)
+                .with_hint("Check the address, and that this machine reaches it"),
+            Fault::Select(SelectError::BadPattern { .. }) => StepError::new(fault)
+                .with_hint("Close the `[`, or write `\\[` for a bracket of the name"),
+            Fault::Resolve(ResolveError::NotADirectory(_)) => StepError::new(fault)
+                .with_hint("Something on this path is a file; choose another one"),
             Fault::Tree(TreeError::Changed { .. }) => StepError::new(fault)
                 .with_hint("Build again once nothing writes into the build context"),
             Fault::Tree(error) if error.is_no_space() => {
@@ -157,3 +174,29 @@ impl From<Fault> for StepError {
         }
     }
 }
+
+/// What to do about a process that could not be started.
+fn spawn_hint(error: &SpawnError) -> Option<&'static str> {
+    Some(match error {
+        SpawnError::NotFound { .. } => {
+            "Install the program in an earlier step, or write its whole path"
+        }
+        SpawnError::NotExecutable { .. } => {
+            "Make it executable with `chmod +x`; is it for the image's platform?"
+        }
+        SpawnError::NoInterpreter { .. } => {
+            "Install the interpreter or loader that its first bytes name, in an earlier step"
+        }
+        SpawnError::NoSuchUser(_) => NO_SUCH_USER,
+        SpawnError::NoSuchGroup(_) => NO_SUCH_GROUP,
+        SpawnError::IdOutOfRange => "Choose a smaller number for USER",
+        _ => return None,
+    })
+}
+
+/// What to do about a user whom the image does not know.
+pub(crate) const NO_SUCH_USER: &str =
+    "Make the user in an earlier step, such as `RUN adduser -D NAME`, or give a number";
+/// What to do about a group that the image does not know.
+pub(crate) const NO_SUCH_GROUP: &str =
+    "Make the group in an earlier step, such as `RUN addgroup NAME`, or give a number";

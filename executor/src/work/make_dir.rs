@@ -80,5 +80,8 @@ fn make_as(
 }
 
 fn not_a_directory(path: &str) -> Fault {
-    Fault::refused(format!("cannot mkdir {path}: not a directory"))
+    Fault::refused_with(
+        format!("cannot mkdir {path}: not a directory"),
+        "There is a file; choose another path, or remove the file before",
+    )
 }

@@ -145,7 +145,12 @@ impl Executor {
     }
 
     fn context(&self, name: &str) -> Result<&LocalContext, Fault> {
-        let missing = || Fault::refused(format!("There is no build context `{name}`"));
+        let missing = || {
+            Fault::refused_with(
+                format!("There is no build context `{name}`"),
+                format!("Give it with `--build-context {name}=DIR`"),
+            )
+        };
         self.contexts.get(name).ok_or_else(missing)
     }
 
@@ -274,7 +279,7 @@ impl Executor {
             Op::MakeDir(op) => make_dir::execute(self, task, op),
             Op::Scratch | Op::Image(_) => Ok(Done { own: Vec::new() }),
             Op::Context(_) | Op::Http(_) | Op::Git(_) => {
-                Err(Fault::refused("A source is read, not executed"))
+                Err(Fault::bug("A source is read, not executed"))
             }
         }?;
         if let Some(diffs) = self.shared.diffs.get() {
@@ -302,7 +307,7 @@ impl Work for Executor {
             }
             Op::Http(op) => Ok(http::fetch(self, op, events, cancel)?),
             Op::Git(op) => Ok(git::fetch(self, op, cancel)?),
-            _ => Err(Fault::refused("Only sources can be read").into()),
+            _ => Err(Fault::bug("Only sources can be read").into()),
         }
     }
 

@@ -6,11 +6,14 @@ use gantry_cache::Store;
 use gantry_image::layer::UnpackOptions;
 use gantry_tree::{Follow, TreePath};
 
-use super::fault::Fault;
+use super::fault::{Fault, NO_SUCH_GROUP, NO_SUCH_USER};
 use super::stack::Stack;
 
 /// Account files larger than this are refused.
 const LIMIT: u64 = 8 << 20;
+
+/// What to do where no names can be looked up.
+const GIVE_NUMBERS: &str = "Give the user and the group as numbers";
 
 /// Resolves `user[:group]`. A number alone is the group too; a name alone brings its own group.
 pub(crate) fn resolve(
@@ -28,9 +31,8 @@ pub(crate) fn resolve(
         Some(uid) => (uid, uid),
         None if user.is_empty() => (0, 0),
         None => find_user(&read("etc/passwd")?, user).ok_or_else(|| {
-            Fault::refused(format!(
-                "unable to find user {user}: no matching entries in passwd file"
-            ))
+            let message = format!("unable to find user {user}: no matching entries in passwd file");
+            Fault::refused_with(message, NO_SUCH_USER)
         })?,
     };
     let gid = match group {
@@ -38,9 +40,9 @@ pub(crate) fn resolve(
         Some(group) => match number(group) {
             Some(gid) => gid,
             None => find_group(&read("etc/group")?, group).ok_or_else(|| {
-                Fault::refused(format!(
-                    "unable to find group {group}: no matching entries in group file"
-                ))
+                let message =
+                    format!("unable to find group {group}: no matching entries in group file");
+                Fault::refused_with(message, NO_SUCH_GROUP)
             })?,
         },
     };
@@ -64,11 +66,15 @@ fn account_file(
     let Some((layer, entry)) = view.lookup(&path, Follow::Last) else { return Ok(String::new()) };
     let real = view.real((layer, entry));
     if real.content().is_none() {
-        return Err(Fault::refused(format!("Refused to read `/{path}`: it is no regular file")));
+        return Err(Fault::refused_with(
+            format!("Refused to read `/{path}`: it is no regular file"),
+            GIVE_NUMBERS,
+        ));
     }
     let bytes = stack.root(layer, store, unpack)?.read(&real.path, LIMIT)?;
-    let bytes = bytes
-        .ok_or_else(|| Fault::refused(format!("Refused to read `/{path}`: it is too large")))?;
+    let bytes = bytes.ok_or_else(|| {
+        Fault::refused_with(format!("Refused to read `/{path}`: it is too large"), GIVE_NUMBERS)
+    })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -5,16 +5,23 @@ use gantry_parser::{Diagnostic, Span};
 use super::go::quote;
 use crate::op::GitOp;
 
-/// Why an address makes no sense, in BuildKit's words, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BadAddress {
-    pub(crate) message: String,
-    pub(crate) hint: String,
+/// Why the address of a repository makes no sense. Displays as BuildKit says it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadAddress {
+    message: String,
+    hint: String,
 }
 
 impl BadAddress {
     fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         BadAddress { message: message.into(), hint: hint.into() }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        &self.hint
     }
 
     /// Says it about a place in the Dockerfile.

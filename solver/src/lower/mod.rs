@@ -34,6 +34,7 @@ use gantry_parser::{Diagnostic, Dockerfile, SourceFile, ast::CheckOptions, expan
 
 pub(crate) use paths::base as base_name;
 
+pub use git::BadAddress;
 pub use options::{Context, LowerOptions};
 pub use output::{HistoryItem, LowerErrors, Lowered};
 

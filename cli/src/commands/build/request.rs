@@ -7,6 +7,7 @@ use gantry_executor::{BuildRequest, DefaultNetwork, Entitlements, NamedContext, 
 use gantry_image::{Platform, Reference};
 use gantry_parser::remote::{SourceKind, source_kind};
 use gantry_solver::NoCache;
+use gantry_solver::lower::BadAddress;
 use gantry_solver::op::{self, GitOp, HttpOp};
 
 use super::args::{BuildArgs, Limits};
@@ -91,6 +92,7 @@ fn named_contexts(texts: &[String]) -> Result<BTreeMap<String, NamedContext>, Fa
     for text in texts {
         let (name, value) = text.split_once('=').ok_or_else(|| {
             Failure::text(format_args!("invalid context value: {text}, expected key=value"))
+                .with_hint("Write it like `--build-context name=DIR`")
         })?;
         contexts.insert(context_name(name)?, named_context(name, value)?);
     }
@@ -125,8 +127,9 @@ fn named_context(name: &str, value: &str) -> Result<NamedContext, Failure> {
     };
     match (kind, value.split_once("://")) {
         (SourceKind::Git, _) => {
-            let invalid = |err| {
+            let invalid = |err: BadAddress| {
                 Failure::text(format_args!("invalid context specifier {value} for {name}: {err}"))
+                    .with_hint(err.hint())
             };
             Ok(NamedContext::Git(GitOp::parse(value).map_err(invalid)?))
         }
@@ -145,7 +148,8 @@ fn named_context(name: &str, value: &str) -> Result<NamedContext, Failure> {
         )),
         (SourceKind::Path, None) => match value.strip_prefix("target:") {
             Some(_) => {
-                Err(Failure::text(format_args!("unsupported context source target for {name}")))
+                Err(Failure::text(format_args!("unsupported context source target for {name}"))
+                    .with_hint("Targets are contexts in bake files only; name a stage or an image"))
             }
             None => Ok(NamedContext::Directory(value.into())),
         },

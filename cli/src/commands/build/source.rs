@@ -57,10 +57,9 @@ fn remote(context: &str) -> Result<Option<ContextSource>, Failure> {
         return Ok(None);
     }
     Ok(Some(match kind {
-        SourceKind::Git => ContextSource::Git(
-            GitOp::parse(context)
-                .map_err(|err| Failure::text(format_args!("unable to prepare context: {err}")))?,
-        ),
+        SourceKind::Git => ContextSource::Git(GitOp::parse(context).map_err(|err| {
+            Failure::text(format_args!("unable to prepare context: {err}")).with_hint(err.hint())
+        })?),
         _ => ContextSource::Http(context.to_owned()),
     }))
 }

@@ -6,6 +6,7 @@
 
 mod args;
 mod copy;
+mod errors;
 mod history;
 mod images;
 mod keys;

@@ -240,7 +240,12 @@ fn b5_16_networks() {
     assert_eq!(steps(text), "lo:\n");
     let text = "FROM busybox\nRUN --network=host readlink /proc/self/ns/net\n";
     let ours = fs_err::read_link("/proc/self/ns/net").unwrap();
-    assert_eq!(build(&project(text), ["--allow", "network.host"]), format!("{}\n", ours.display()));
+    let ours = format!("{}\n", ours.display());
+    assert_eq!(build(&project(text), ["--allow", "network.host"]), ours);
+    // Asked for on the command line, it is allowed as well: for all steps, and for those that ask.
+    assert_eq!(build(&project(text), ["--network", "host"]), ours);
+    let text = "FROM busybox\nRUN readlink /proc/self/ns/net\n";
+    assert_eq!(build(&project(text), ["--network=host"]), ours);
 }
 
 #[test]

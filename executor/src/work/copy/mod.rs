@@ -69,14 +69,13 @@ fn overrides(executor: &Executor, op: &CopyOp, stack: &Stack) -> Result<Override
         Some(text) => Some(owner::resolve(text, stack, &executor.store, &executor.unpack)?),
         None => None,
     };
-    let mode = match &op.chmod {
-        Some(text) => Some(Chmod::parse(text).ok_or_else(|| {
-            Fault::refused(format!(
-                "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
-            ))
-        })?),
-        None => None,
-    };
+    let mode =
+        match &op.chmod {
+            Some(text) => Some(Chmod::parse(text).ok_or_else(|| {
+                Fault::bug(format!("The mode `{text}` was read differently before"))
+            })?),
+            None => None,
+        };
     Ok(Overrides { owner, mode, mtime: None })
 }
 

@@ -256,9 +256,15 @@ impl<'a> Placer<'a> {
 }
 
 fn non_directory(path: &TreePath) -> Fault {
-    Fault::refused(format!("cannot copy to non-directory: /{path}"))
+    Fault::refused_with(
+        format!("cannot copy to non-directory: /{path}"),
+        "There is a file; copy the directory somewhere else, or remove the file before",
+    )
 }
 
 fn over_directory(path: &TreePath) -> Fault {
-    Fault::refused(format!("cannot replace to directory /{path} with file"))
+    Fault::refused_with(
+        format!("cannot replace to directory /{path} with file"),
+        format!("To put the file into the directory, end the destination with `/`: `/{path}/`"),
+    )
 }

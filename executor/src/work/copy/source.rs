@@ -106,7 +106,12 @@ impl<'a> Sources<'a> {
         let name = TreePath::new(&file.name)
             .ok()
             .filter(|name| name.components().count() == 1)
-            .ok_or_else(|| Fault::refused(format!("`{}` is no file name", file.name)))?;
+            .ok_or_else(|| {
+                Fault::refused_with(
+                    format!("`{}` is no file name", file.name),
+                    "Name the here-document with a word without `/`",
+                )
+            })?;
         let bytes = file.content.as_bytes();
         root.create_file(&name, 0o644)?
             .write_all(bytes)
@@ -209,5 +214,5 @@ fn own_choice(all: &[Chosen], selection: &Selection, path: &SourcePath) -> Vec<C
 }
 
 fn missing(input: u32) -> Fault {
-    Fault::refused(format!("The copy has no source number {input}"))
+    Fault::bug(format!("The copy has no source number {input}"))
 }

@@ -30,10 +30,9 @@ pub(super) fn check_out(
         Ok(found) if found.trim() == commit.id => {}
         Err(Fault::Canceled) => return Err(Fault::Canceled),
         _ => {
-            return Err(Fault::refused(format!(
-                "{} is no commit of {}",
-                commit.id, remote.address
-            )));
+            let message = format!("{} is no commit of {}", commit.id, remote.address);
+            let hint = "Name a branch or tag that leads to it, or another commit";
+            return Err(Fault::refused_with(message, hint));
         }
     }
     git.run(&what, &["checkout", "--quiet", "--force", "--detach", &commit.id, "--"])?;
@@ -115,14 +114,19 @@ fn name_it(git: &Git, remote: &Remote, commit: &Commit) -> Result<(), Fault> {
 fn commit_time(git: &Git, commit: &Commit) -> Result<Time, Fault> {
     let what = "read the time of the commit";
     let told = git.run(what, &["show", "--no-patch", "--format=%ct", &commit.id, "--"])?;
-    let secs = told.trim().parse().map_err(|_| Fault::refused(format!("Failed to {what}")))?;
+    let secs = told.trim().parse().map_err(|_| Fault::bug(format!("Failed to {what}")))?;
     Ok(Time { secs, nanos: 0 })
 }
 
 /// The directory that is meant; links in a repository lead no further than its root.
 fn subdir(root: &Root, op: &GitOp) -> Result<TreePath, Fault> {
     let Some(text) = &op.subdir else { return Ok(TreePath::root()) };
-    let missing = || Fault::refused(format!("the repository has no directory {text:?}"));
+    let missing = || {
+        Fault::refused_with(
+            format!("the repository has no directory {text:?}"),
+            "The path begins at the root of the repository",
+        )
+    };
     let written = TreePath::clamp(text).map_err(|_| missing())?;
     let real = root.resolve(&written, Follow::Last).map_err(|_| missing())?;
     let in_git = real.components().next().is_some_and(|first| first.eq_ignore_ascii_case(b".git"));
@@ -175,5 +179,5 @@ fn mode(entry: &Entry) -> u32 {
 }
 
 fn path(text: &str) -> Result<TreePath, Fault> {
-    TreePath::new(text).map_err(|_| Fault::refused(format!("`{text}` is no path")))
+    TreePath::new(text).map_err(|_| Fault::bug(format!("`{text}` is no path")))
 }

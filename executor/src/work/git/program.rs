@@ -227,5 +227,6 @@ fn hint(told: &str) -> Option<&'static str> {
         ),
     ];
     let says = |words: &[&str; 3]| words.iter().any(|word| told.contains(word));
-    hints.iter().find(|(words, _)| says(words)).map(|(_, hint)| *hint)
+    let known = hints.iter().find(|(words, _)| says(words)).map(|(_, hint)| *hint);
+    known.or(Some("Check the address, and that this machine reaches it"))
 }

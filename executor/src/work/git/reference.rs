@@ -19,7 +19,10 @@ pub(super) fn find(git: &Git, remote: &Remote, op: &GitOp) -> Result<Commit, Fau
     if let Some(checksum) = &op.checksum
         && !is_hex(checksum)
     {
-        return Err(Fault::refused(format!("invalid git checksum {checksum:?}")));
+        return Err(Fault::refused_with(
+            format!("invalid git checksum {checksum:?}"),
+            "Write a commit, or the first digits of one",
+        ));
     }
     let wanted = match (&op.reference, &op.checksum) {
         (_, Some(commit)) if op.fetch_by_commit && is_commit(commit) => commit,
@@ -41,7 +44,10 @@ pub(super) fn find(git: &Git, remote: &Remote, op: &GitOp) -> Result<Commit, Fau
         let message = format!("repository does not contain ref {wanted}");
         match is_hex(wanted) && wanted.len() >= 4 {
             true => Fault::refused_with(message, "Write a commit with all of its digits"),
-            false => Fault::refused(message),
+            false => Fault::refused_with(
+                message,
+                "`git ls-remote` lists the branches and tags that there are",
+            ),
         }
     })?;
     verify(op, &[found.commit, found.tag])?;
@@ -80,7 +86,10 @@ fn verify(op: &GitOp, ids: &[&str]) -> Result<(), Fault> {
         return Ok(());
     }
     let got = ids.first().copied().unwrap_or_default();
-    Err(Fault::refused(format!("expected checksum to match {wanted}, got {got}")))
+    Err(Fault::refused_with(
+        format!("expected checksum to match {wanted}, got {got}"),
+        "If the reference was meant to move, write its commit into the checksum",
+    ))
 }
 
 /// Refuses what is no name of a reference, so that it can be neither an option nor a pattern.
@@ -94,7 +103,10 @@ fn check(reference: &str) -> Result<(), Fault> {
         || reference.contains("@{")
         || reference.contains(bad);
     match invalid {
-        true => Err(Fault::refused(format!("invalid git reference {reference:?}"))),
+        true => Err(Fault::refused_with(
+            format!("invalid git reference {reference:?}"),
+            "Name a branch, a tag or a commit",
+        )),
         false => Ok(()),
     }
 }

@@ -22,7 +22,10 @@ impl Remote {
     /// Reads an address, and fetches the secret that belongs to its host.
     pub(super) fn new(executor: &Executor, text: &str) -> Result<Self, Fault> {
         if text.starts_with('-') || text.chars().any(|c| c.is_control() || c == ' ') {
-            return Err(Fault::refused(format!("invalid git repository {text:?}")));
+            return Err(Fault::refused_with(
+                format!("invalid git repository {text:?}"),
+                "Write it like `https://host/path.git` or `git@host:path.git`",
+            ));
         }
         let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         match scheme.as_deref() {
@@ -88,7 +91,12 @@ fn secret(
             let value = std::str::from_utf8(value.trim_ascii())
                 .ok()
                 .filter(|value| !value.is_empty() && !value.contains(char::is_control))
-                .ok_or_else(|| Fault::refused(format!("The secret `{id}` is no header value")))?;
+                .ok_or_else(|| {
+                    Fault::refused_with(
+                        format!("The secret `{id}` is no header value"),
+                        "Give it without line ends, as it stands behind `Authorization:`",
+                    )
+                })?;
             secrets.push(value.to_owned());
             return Ok(Some(match is_token {
                 true => format!("basic {}", STANDARD.encode(format!("x-access-token:{value}"))),
@@ -105,7 +113,12 @@ fn parse(text: &str) -> Result<Url, Fault> {
             && !url.username().starts_with('-')
     });
     // Not quoted: it may hold a password.
-    let url = url.ok_or_else(|| Fault::refused("The address of a git repository is no URL"))?;
+    let url = url.ok_or_else(|| {
+        Fault::refused_with(
+            "The address of a git repository is no URL",
+            "Write it like `https://host/path.git`",
+        )
+    })?;
     refuse_literal(&url)?;
     Ok(url)
 }

@@ -23,8 +23,12 @@ pub(super) fn authorization(executor: &Executor, url: &Url) -> Result<HeaderMap,
         let Some(secret) = executor.secrets.get(&id) else { continue };
         let value = secret.fetch().map_err(Fault::io(format!("read the secret `{id}`")))?;
         let value = [prefix.as_bytes(), value.trim_ascii()].concat();
-        let mut value = HeaderValue::from_bytes(&value)
-            .map_err(|_| Fault::refused(format!("The secret `{id}` is no header value")))?;
+        let mut value = HeaderValue::from_bytes(&value).map_err(|_| {
+            Fault::refused_with(
+                format!("The secret `{id}` is no header value"),
+                "Give it without line ends, as it stands behind `Authorization:`",
+            )
+        })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
         break;
@@ -71,9 +75,10 @@ pub(in super::super) fn refuse_literal(url: &Url) -> Result<(), Fault> {
     let host = url.host_str().unwrap_or_default();
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     match literal {
-        Ok(address) if is_link_local(address) => {
-            Err(Fault::refused(format!("Refused to connect to the link-local address {address}")))
-        }
+        Ok(address) if is_link_local(address) => Err(Fault::refused_with(
+            format!("Refused to connect to the link-local address {address}"),
+            "Serve it from another address: clouds keep credentials behind these",
+        )),
         _ => Ok(()),
     }
 }

@@ -31,8 +31,12 @@ pub(super) fn fetch(
     events: &Events,
     cancel: &CancelToken,
 ) -> Result<SourceAnswer, Fault> {
-    let url = Url::parse(&op.url)
-        .map_err(|error| Fault::refused(format!("invalid URL `{}`: {error}", op.url)))?;
+    let url = Url::parse(&op.url).map_err(|error| {
+        Fault::refused_with(
+            format!("invalid URL `{}`: {error}", op.url),
+            "Write it like `https://host/path/file`",
+        )
+    })?;
     let known = Known::load(executor, op)?;
     if let (Some(known), Some(wanted)) = (&known, &op.checksum)
         && known.digest == *wanted
@@ -79,10 +83,17 @@ async fn download(
     }
     if !response.status().is_success() {
         let status = response.status();
-        return Err(Fault::refused(format!("invalid response status {status} for {shown}")));
+        let hint = match status.as_u16() {
+            401 | 403 => "Give credentials with `--secret id=HTTP_AUTH_TOKEN_HOST,src=FILE`",
+            404 | 410 => "Check the address: the server has no such file",
+            _ => "Try again later: the server does not give the file now",
+        };
+        return Err(Fault::refused_with(
+            format!("invalid response status {status} for {shown}"),
+            hint,
+        ));
     }
     let fresh = store(executor, op, response, events, &shown).await?;
-    check(op, &fresh.digest)?;
     fresh.save(executor, op)?;
     Ok(fresh.answer())
 }
@@ -98,7 +109,12 @@ async fn store(
     let name = TreePath::new(&op.name)
         .ok()
         .filter(|name| name.components().count() == 1)
-        .ok_or_else(|| Fault::refused(format!("`{}` is no file name", op.name)))?;
+        .ok_or_else(|| {
+            Fault::refused_with(
+                format!("`{}` is no file name", op.name),
+                "Name the file in the destination: `ADD URL /path/file`",
+            )
+        })?;
     let header = |name| {
         let value = response.headers().get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
@@ -122,6 +138,9 @@ async fn store(
         events.status(shown, size, total);
     }
     drop(file);
+    let digest = sha.finish().to_string();
+    // Before it has a name in the store: what nobody wanted does not stay.
+    check(op, &digest)?;
     let mtime = time_of(mtime);
     upper.set_mtime(&name, mtime)?;
     let content = ContentId(*blake.finalize().as_bytes());
@@ -129,14 +148,15 @@ async fn store(
         Entry { node: Node::File { size, content }, mode: 0o600, mtime, ..Entry::plain_dir(name) };
     let manifest = Manifest::new(vec![entry])?;
     let layer = executor.store.layers().commit_tree(&work.upper(), &manifest)?;
-    Ok(Known { etag, modified, digest: sha.finish().to_string(), content, layer })
+    Ok(Known { etag, modified, digest, content, layer })
 }
 
 fn check(op: &HttpOp, actual: &str) -> Result<(), Fault> {
     match &op.checksum {
-        Some(wanted) if wanted != actual => {
-            Err(Fault::refused(format!("digest mismatch {actual}: {wanted}")))
-        }
+        Some(wanted) if wanted != actual => Err(Fault::refused_with(
+            format!("digest mismatch {actual}: {wanted}"),
+            "If the file was meant to change, write the first of the two into `--checksum`",
+        )),
         _ => Ok(()),
     }
 }

@@ -23,7 +23,12 @@ pub(super) fn bind(
     read_only: bool,
     scratch: &Path,
 ) -> Result<PathBuf, Fault> {
-    let not_found = || Fault::refused(format!("\"/{source}\": not found"));
+    let not_found = || {
+        Fault::refused_with(
+            format!("\"/{source}\": not found"),
+            "`source` begins at the root of the context, stage or image",
+        )
+    };
     if let Op::Context(op) = &input.op {
         let context = executor.context(&op.name)?;
         let selected = context.select(&op.selection)?;

@@ -79,14 +79,16 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &RunOp) -> Result<Do
 fn failed(op: &RunOp, status: &gantry_sandbox::ExitStatus) -> Fault {
     let code = status.shell_code();
     let mut how = format!("exit code: {code}");
-    let mut hint = None;
-    if status.oom_killed {
-        how.push_str(": cannot allocate memory");
-        hint = Some("Give the step more memory with `--memory`".to_owned());
-    } else if code == 127 {
-        hint = Some("A command was not found; is it installed in this image?".to_owned());
-    }
-    Fault::Process { command: op.argv.join(" "), how, code, hint }
+    let hint = match code {
+        _ if status.oom_killed => {
+            how.push_str(": cannot allocate memory");
+            "Give the step more memory with `--memory`"
+        }
+        126 => "A command can't be executed: make it so with `chmod +x`; is it for this platform?",
+        127 => "A command was not found; is it installed in this image?",
+        _ => "What it printed last stands above; `--progress=plain` shows all of it",
+    };
+    Fault::Process { command: op.argv.join(" "), how, code, hint: hint.to_owned() }
 }
 
 /// What must live as long as the process.
@@ -140,15 +142,22 @@ fn host(name: &str, address: &str) -> Result<ExtraHost, Fault> {
         return Ok(ExtraHost { name, address: None });
     }
     let bare = address.trim_start_matches('[').trim_end_matches(']');
-    let address: IpAddr = bare
-        .parse()
-        .map_err(|_| Fault::refused(format!("invalid IP address in add-host: \"{address}\"")))?;
+    let address: IpAddr = bare.parse().map_err(|_| {
+        Fault::refused_with(
+            format!("invalid IP address in add-host: \"{address}\""),
+            "Write `--add-host name:address`, or `host-gateway` as the address",
+        )
+    })?;
     Ok(ExtraHost { name, address: Some(address) })
 }
 
 fn rlimit(ulimit: &gantry_solver::op::Ulimit) -> Result<Rlimit, Fault> {
-    let resource = Resource::from_name(&ulimit.name)
-        .ok_or_else(|| Fault::refused(format!("invalid ulimit type: {}", ulimit.name)))?;
+    let resource = Resource::from_name(&ulimit.name).ok_or_else(|| {
+        Fault::refused_with(
+            format!("invalid ulimit type: {}", ulimit.name),
+            "Name one as in `--ulimit nofile=1024:2048`",
+        )
+    })?;
     Ok(Rlimit { resource, soft: ulimit.soft, hard: ulimit.hard })
 }
 

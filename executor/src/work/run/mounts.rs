@@ -81,7 +81,7 @@ impl Mounts {
                 self.bind(path, target, *read_only);
             }
             op::Mount::Cache { target, read_only, .. } => {
-                let held = cache.ok_or_else(|| Fault::refused("Not a cache mount"))?;
+                let held = cache.ok_or_else(|| Fault::bug("Not a cache mount"))?;
                 self.bind(held.path().to_path_buf(), target, *read_only);
                 self.held._caches.push(held);
                 self.cache_targets.push(target.clone());
@@ -160,7 +160,7 @@ impl Mounts {
 
 /// The input that a mount takes files from.
 pub(super) fn input_of(task: &Task, number: u32) -> Result<&TaskInput, Fault> {
-    let missing = || Fault::refused(format!("The step has no mount number {number}"));
+    let missing = || Fault::bug(format!("The step has no mount number {number}"));
     task.input(Role::Mount(number)).ok_or_else(missing)
 }
 
@@ -177,7 +177,10 @@ fn secret(executor: &Executor, id: &str, required: bool) -> Result<Option<Vec<u8
     };
     let value = secret.fetch().map_err(Fault::io(format!("read the secret `{id}`")))?;
     if value.len() > Secret::LIMIT {
-        return Err(Fault::refused(format!("secret {id} too big. max size 500KB")));
+        return Err(Fault::refused_with(
+            format!("secret {id} too big. max size 500KB"),
+            "Bind-mount large files: `RUN --mount=type=bind,from=…`",
+        ));
     }
     Ok(Some(value))
 }

@@ -62,7 +62,9 @@ pub(super) fn lower(
                     _ => None,
                 };
                 let title = state.next_title(lowering, step);
-                let input = draft.input(lowering.graph.add(Vertex::new(op, title), &[]));
+                let place = step.command.place(step.stages.list[state.index].span);
+                let vertex = Vertex { span: Some(place), ..Vertex::new(op, title) };
+                let input = draft.input(lowering.graph.add(vertex, &[]));
                 draft.item(match name {
                     Some(name) => {
                         CopyItem::Download { input, name, unpack: unpack.unwrap_or(false) }
