@@ -14,6 +14,7 @@ use crate::StoreError;
 use crate::db::{self, WriteError};
 use crate::error::Context;
 use crate::lease::line_of_blob;
+use crate::prune;
 use crate::store::Inner;
 
 /// The blobs of a store.
@@ -131,7 +132,8 @@ impl BlobWriter<'_> {
         let (inner, text) = (self.inner, actual.to_string());
         inner.lease_own(line_of_blob(&text))?;
         let to = inner.layout.blob(&actual);
-        inner.db.write(|tx| {
+        let mut named = false;
+        let stored = inner.db.write(|tx| {
             let now = db::now();
             let known = tx
                 .prepare_cached("update blobs set used = ?2, dying = 0 where digest = ?1")?
@@ -140,6 +142,7 @@ impl BlobWriter<'_> {
                 return Ok(());
             }
             fs::rename(&self.path, &to).doing(|| format!("store the blob `{actual}`"))?;
+            named = true;
             tx.prepare_cached(
                 "insert into blobs (digest, size, created, used, unsynced) \
                  values (?1, ?2, ?3, ?3, ?4) \
@@ -147,7 +150,12 @@ impl BlobWriter<'_> {
             )?
             .execute((&text, self.size, now, Inner::epoch(tx)?))?;
             Ok(())
-        })?;
+        });
+        if stored.is_err() && named {
+            // The disk was full when it came to the row. What resists is a leftover.
+            let _ = prune::remove_orphan(inner, &to);
+        }
+        stored?;
         Ok((actual, self.size))
     }
 

@@ -17,6 +17,7 @@
 //! blobs      bytes by sha256
 //! layers/    layers, their manifests and forms, one form from another
 //! records    what a build step gave, by key
+//! runs       what is remembered of steps whose results are gone
 //! logs       what a step printed
 //! builds/    what happened in earlier builds
 //! images/    images and their names
@@ -52,6 +53,7 @@ mod owner;
 mod pins;
 mod prune;
 mod records;
+mod runs;
 mod store;
 mod sync;
 mod trash;
@@ -73,6 +75,7 @@ pub use mounts::{CacheMount, Mounts, Sharing};
 pub use pins::{Pin, Pins};
 pub use prune::{Filter, Freed, PruneOptions, PruneReport};
 pub use records::{NewRecord, Record, RecordKind, Records};
+pub use runs::{PlaceOfRun, Run};
 pub use store::{OpenOptions, Store};
 pub use usage::{Kind, Usage};
 pub use work::WorkDir;

@@ -1,4 +1,4 @@
-//! Build records: what a step gave, by key, and why its key was what it was.
+//! Build records: what a step gave, by key.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::db::{self, WriteError, from_millis};
 use crate::layers::{ids_from_bytes, ids_to_bytes};
+use crate::runs;
 use crate::store::Inner;
 use crate::{Key, LayerId, LogId, StoreError};
 
@@ -62,14 +63,17 @@ pub struct NewRecord<'a> {
     pub kind: RecordKind,
     /// The layers that the step made, lowest first.
     pub layers: &'a [LayerId],
-    /// What the key was made from, so that it can be told later what changed.
-    pub preimage: &'a [u8],
+    /// What the key was made from, so that it can be told later what changed. Of the keys of one
+    /// run, only one needs it.
+    pub preimage: Option<&'a [u8]>,
     /// How long the step took.
     pub took: Duration,
     /// What it printed.
     pub log: Option<LogId>,
     /// Whatever else the caller wants back.
     pub extra: &'a [u8],
+    /// What was built: context and Dockerfile, in any words.
+    pub project: &'a str,
     /// The stage that it is part of.
     pub stage: &'a str,
     /// Its place in there.
@@ -106,10 +110,7 @@ impl Records<'_> {
     /// # Errors
     /// [`StoreError::LayerGone`] if a layer is not there.
     pub fn put(&self, new: &NewRecord<'_>) -> Result<(), StoreError> {
-        let preimage = zstd::bulk::compress(new.preimage, 3).map_err(|source| StoreError::Io {
-            what: "compress a record's preimage".to_owned(),
-            source,
-        })?;
+        let packed = new.preimage.map(runs::pack).transpose()?;
         self.inner.db.write(|tx| {
             forget(tx, &new.key)?;
             let mut layer = tx.prepare_cached("select 1 from layers where id = ?1")?;
@@ -141,27 +142,10 @@ impl Records<'_> {
                 new.position,
                 new.text,
             ])?;
-            tx.prepare_cached("insert into preimages values (?1, ?2)")?
-                .execute((new.key, &preimage))?;
-            Ok(())
-        })
-    }
-
-    /// Returns what a record's key was made from.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub fn preimage(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        let packed: Option<Vec<u8>> = self.inner.db.read(|connection| {
-            connection
-                .prepare_cached("select data from preimages where key = ?1")?
-                .query_row([key], |row| row.get(0))
-                .optional()
-        })?;
-        let Some(packed) = packed else { return Ok(None) };
-        zstd::stream::decode_all(&packed[..]).map(Some).map_err(|source| StoreError::Io {
-            what: format!("unpack the preimage of the record `{key}`"),
-            source,
+            match &packed {
+                Some(packed) => runs::remember(tx, new, packed),
+                None => Ok(()),
+            }
         })
     }
 
@@ -277,7 +261,6 @@ fn kind_from_number(number: i64) -> RecordKind {
 
 /// Drops a record's rows.
 pub(crate) fn forget(tx: &Connection, key: &Key) -> Result<(), WriteError> {
-    tx.prepare_cached("delete from preimages where key = ?1")?.execute([key])?;
     tx.prepare_cached("delete from record_layers where key = ?1")?.execute([key])?;
     tx.prepare_cached("delete from records where key = ?1")?.execute([key])?;
     Ok(())

@@ -168,6 +168,9 @@ pub enum ContextError {
         #[source]
         source: StepError,
     },
+    /// A dry run can't read what it has to compare.
+    #[error(transparent)]
+    Plan(StepError),
     /// A tar that was to be the context is none.
     #[error("Failed to read the build context from a tar")]
     Tar(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -178,7 +181,7 @@ impl ContextError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::NoDockerfile { .. } => Some("Name the file with `-f`"),
-            Self::Fetch { source, .. } => source.hint(),
+            Self::Fetch { source, .. } | Self::Plan(source) => source.hint(),
             _ => None,
         }
     }

@@ -32,7 +32,7 @@ mod resolve;
 mod store;
 mod work;
 
-pub use build::build;
+pub use build::{PlannedStep, build, plan};
 pub use error::{BuildError, ContextError, DockerfileError, StepFailure, StepFailures};
 pub use export::ExportError;
 pub use history::{

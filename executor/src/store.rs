@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gantry_cache as cache;
-use gantry_cache::{Lease, LogId, NewRecord, RecordKind};
+use gantry_cache::{Lease, LogId, NewRecord, PlaceOfRun, RecordKind};
 use gantry_solver::key::Key;
 use gantry_solver::store::{Nearest, Place};
 use gantry_solver::{Cached, Record, Store, StoreError, StoreLock};
@@ -15,6 +16,10 @@ use crate::work::{Executor, layer_id, layer_ref};
 /// The build cache of one build.
 pub(crate) struct StepStore {
     store: cache::Store,
+    /// Nothing is kept from being pruned, as nothing will be built from it.
+    only_looks: AtomicBool,
+    /// What is built: earlier runs of its steps are looked for first.
+    project: String,
     executor: Arc<Executor>,
     /// Keeps what was found until the build ends.
     lease: Mutex<Option<Arc<Lease>>>,
@@ -24,10 +29,16 @@ pub(crate) struct StepStore {
 }
 
 impl StepStore {
-    pub(crate) fn new(executor: Arc<Executor>) -> Self {
+    pub(crate) fn new(executor: Arc<Executor>, project: String) -> Self {
         let store = executor.store.clone();
         let (lease, found, logs) = <(_, _, _)>::default();
-        Self { store, executor, lease, found, logs }
+        let only_looks = AtomicBool::new(false);
+        Self { store, only_looks, project, executor, lease, found, logs }
+    }
+
+    /// From now on, nothing that is found is kept from being pruned.
+    pub(crate) fn only_look(&self) {
+        self.only_looks.store(true, Ordering::Relaxed);
     }
 
     /// Returns what a step printed when it ran, if it was found.
@@ -43,7 +54,7 @@ impl StepStore {
 
     /// Keeps layers as long as this build lives. Returns false if one is gone.
     pub(crate) fn keep(&self, layers: &[cache::LayerId]) -> Result<bool, cache::StoreError> {
-        if layers.is_empty() {
+        if layers.is_empty() || self.only_looks.load(Ordering::Relaxed) {
             return Ok(true);
         }
         let lease = {
@@ -74,7 +85,7 @@ impl StepStore {
     fn write(&self, record: &Record) -> Result<(), cache::StoreError> {
         let cached = &record.cached;
         let layers: Vec<cache::LayerId> = cached.own.iter().map(layer_id).collect();
-        record.keys.iter().try_for_each(|key| {
+        record.keys.iter().enumerate().try_for_each(|(number, key)| {
             self.store.records().put(&NewRecord {
                 key: cache::Key(key.0),
                 kind: match *key == cached.content_key {
@@ -82,10 +93,11 @@ impl StepStore {
                     false => RecordKind::Recipe,
                 },
                 layers: &layers,
-                preimage: &record.preimage,
+                preimage: (number == 0).then_some(&*record.preimage),
                 took: cached.took,
                 log: self.executor.log_of(record.vertex),
                 extra: &encode(cached),
+                project: &self.project,
                 stage: &record.place.stage,
                 position: record.place.position,
                 text: &record.place.text,
@@ -126,10 +138,16 @@ impl Store for StepStore {
     fn nearest(&self, place: &Place) -> Result<Option<Nearest>, StoreError> {
         let records = self.store.records();
         let find = || -> Result<Option<Nearest>, cache::StoreError> {
-            let near = records.nearest(&place.stage, place.position, &place.text)?;
-            let Some(record) = near.into_iter().next() else { return Ok(None) };
-            let preimage = records.preimage(&record.key)?;
-            Ok(preimage.map(|preimage| Nearest { preimage: preimage.into(), took: record.took }))
+            let near = records.runs(&PlaceOfRun {
+                project: &self.project,
+                stage: &place.stage,
+                position: place.position,
+                text: &place.text,
+            })?;
+            let Some(run) = near.into_iter().next() else { return Ok(None) };
+            let preimage = records.preimage(&run.key)?.map(Into::into);
+            let (took, gone) = (run.took, run.gone);
+            Ok(preimage.map(|preimage| Nearest { preimage, took, gone }))
         };
         find().map_err(failed("find earlier runs of a step"))
     }

@@ -23,7 +23,7 @@ mod multiple_instructions_disallowed;
 mod no_empty_continuation;
 mod redundant_target_platform;
 mod reserved_stage_name;
-mod secrets_used_in_arg_or_env;
+pub mod secrets_used_in_arg_or_env;
 mod stage_name_casing;
 pub mod undefined_arg_in_from;
 pub mod undefined_var;

@@ -37,7 +37,9 @@ pub use key::{Key, Preimage};
 pub use lower::{Context, HistoryItem, LowerErrors, LowerOptions, Lowered, lower};
 pub use op::Op;
 pub use resolve::{BoxFuture, ImageName, ImageRequest, Resolve, ResolveError, ResolvedImage};
-pub use scheduler::{Failure, NoCache, Options, SolveError, Solved, World, solve};
+pub use scheduler::{
+    Failure, Fate, NoCache, Options, Planned, SolveError, Solved, World, plan, solve,
+};
 pub use store::{Cached, LayerRef, Nearest, Place, Record, Snapshot, Store, StoreError, StoreLock};
 pub use why::Why;
 pub use work::{Done, Events, SourceAnswer, StepError, Task, TaskInput, Work};

@@ -182,6 +182,8 @@ pub struct EnvVar {
     pub name: Arc<str>,
     /// The value.
     pub value: Arc<str>,
+    /// Whether an ARG set it, and not ENV or the base image. Only for telling people.
+    pub arg: bool,
 }
 
 /// A process in a container on top of the base.

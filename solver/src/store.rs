@@ -113,6 +113,8 @@ pub struct Nearest {
     pub preimage: Arc<[u8]>,
     /// How long it took.
     pub took: Duration,
+    /// Why its result was pruned, if it was.
+    pub gone: Option<String>,
 }
 
 /// A lock on a key, held until dropped. Dies with the process.

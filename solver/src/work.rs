@@ -38,6 +38,13 @@ pub trait Work: Send + Sync + 'static {
         None
     }
 
+    /// Returns the parts that a digest of [`content`](Self::content) was made of, as
+    /// [`describe`](Self::describe) does. Only asked for steps that run.
+    fn describe_content(&self, snapshot: &Snapshot, selection: &Selection) -> Option<Value> {
+        let _ = (snapshot, selection);
+        None
+    }
+
     /// Returns a digest of what `selection` takes from `snapshot`: per file name, type, mode
     /// bits, owner, link target, extended attributes and content, and no times.
     ///

@@ -99,8 +99,7 @@ fn drop_unsynced(tx: &Connection, layout: &Layout) -> Result<Lost, WriteError> {
     crate::layers::drop_formless(tx)?;
     lost.layers.extend(stripped);
     tx.execute_batch(
-        "delete from preimages where key in (select key from records where unsynced is not null);
-         delete from record_layers
+        "delete from record_layers
             where key in (select key from records where unsynced is not null);
          delete from records where unsynced is not null;
          delete from image_layers

@@ -16,7 +16,8 @@ pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 /// "gtry": says that a database is a store's.
 const APPLICATION: i64 = 0x6774_7279;
 
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     create table meta (name text primary key, value) without rowid;
 
     -- `unsynced` is the sync epoch in which a row was made, null once a syncfs came after it.
@@ -93,7 +94,20 @@ const STEPS: [&str; 1] = ["
         id text not null, instance integer not null, name text not null,
         created integer not null, used integer not null, primary key (id, instance)
     ) without rowid;
-"];
+",
+    "
+    -- Steps that ran once, whether or not their records are still there; `preimages` are theirs.
+    create table runs (
+        key blob primary key, project text not null,
+        stage text not null, position integer not null, text text not null,
+        took integer not null, created integer not null,
+        gone text -- why its result was pruned
+    ) without rowid;
+    create index runs_by_place on runs (project, stage, position);
+    create index runs_by_text on runs (text);
+    insert into runs select key, '', stage, position, text, took, created, null from records;
+",
+];
 
 /// Checks the format, making or lifting the schema where needed.
 pub(super) fn prepare(

@@ -120,8 +120,8 @@ const STRAY: [(&str, &str, &str); 4] = [
     (
         "preimage",
         "select count(*) from preimages p where not exists \
-             (select 1 from records where key = p.key)",
-        "delete from preimages where key not in (select key from records)",
+             (select 1 from runs where key = p.key)",
+        "delete from preimages where key not in (select key from runs)",
     ),
     (
         "record's layer",

@@ -20,7 +20,7 @@ use super::plan::{Plan, Step, Target};
 use crate::db::WriteError;
 use crate::lock::{self, Hold};
 use crate::store::Inner;
-use crate::{StoreError, blobs, images, layers, lease, mounts, owner, usage};
+use crate::{StoreError, blobs, images, layers, lease, mounts, owner, runs, usage};
 
 pub(super) fn run(inner: &Arc<Inner>, plan: Plan) -> Result<PruneReport, StoreError> {
     let mut report = PruneReport::default();
@@ -48,6 +48,14 @@ pub(super) fn run(inner: &Arc<Inner>, plan: Plan) -> Result<PruneReport, StoreEr
 }
 
 impl PruneReport {
+    /// Adds what went when it was looked at once more.
+    pub(super) fn join(&mut self, again: PruneReport) {
+        self.bytes += again.bytes;
+        self.freed.extend(again.freed);
+        self.failures.extend(again.failures);
+        self.remaining = again.remaining;
+    }
+
     fn add(&mut self, step: Step) {
         self.bytes += step.freed.size;
         self.freed.push(step.freed);
@@ -128,11 +136,21 @@ fn remove_rows(inner: &Arc<Inner>, steps: &[Step]) -> Result<Vec<bool>, StoreErr
     let gone = inner.db.write(|tx| {
         let mut gone = Vec::new();
         for step in steps {
-            gone.push(finish(tx, inner, &step.target, &leases, &mut orphans)?);
+            if let Target::Layer(id) = &step.target {
+                runs::note_gone(tx, id, Some(&step.freed.reason))?;
+            }
+            let went = finish(tx, inner, &step.target, &leases, &mut orphans)?;
+            if let Target::Layer(id) = &step.target
+                && !went
+            {
+                runs::note_gone(tx, id, None)?;
+            }
+            gone.push(went);
         }
         // Layers that lived on a blob which went.
         orphans.extend(layers::drop_formless(tx)?.iter().map(|id| inner.layout.layer(id)));
         usage::remeasure_shared(tx)?;
+        runs::forget_old(tx)?;
         Ok(gone)
     })?;
     // Now that the rows are gone for good, and unless somebody brings the same in again first.

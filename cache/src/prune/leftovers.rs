@@ -92,7 +92,7 @@ fn known(inner: &Inner) -> Result<Known, StoreError> {
 }
 
 /// Moves an orphan out of the way, if it still is one. Says whether it was.
-pub(crate) fn remove_orphan(inner: &Arc<Inner>, path: &Path) -> Result<bool, StoreError> {
+pub(crate) fn remove_orphan(inner: &Inner, path: &Path) -> Result<bool, StoreError> {
     inner.db.write(|tx| {
         let name =
             |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -93,7 +93,20 @@ impl Store {
         }
         // On a full disk not even a row can be changed: what is kept for this day makes room.
         inner.spend_reserve()?;
-        let report = plan::make(inner, options).and_then(|plan| execute::run(inner, plan));
+        let mut report = plan::make(inner, options).and_then(|plan| execute::run(inner, plan));
+        // Pruning writes, too: what the database grew by has to fit as well.
+        for _ in 0..3 {
+            let Ok(so_far) = &mut report else { break };
+            if options.max_used_space.is_none() || so_far.freed.is_empty() {
+                break;
+            }
+            let again = plan::make(inner, options).and_then(|plan| execute::run(inner, plan))?;
+            let done = again.freed.is_empty();
+            so_far.join(again);
+            if done {
+                break;
+            }
+        }
         inner.keep_reserve();
         report
     }

@@ -27,6 +27,7 @@ mod save;
 mod system_df;
 mod tag;
 mod version;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     Parse(parse::ParseArgs),
     #[command(subcommand)]
     Builds(builds::Builds),
+    Why(why::WhyArgs),
     Run(Box<run::RunArgs>),
     Images(images::ImagesArgs),
     History(history::HistoryArgs),
@@ -86,6 +88,7 @@ impl Command {
             Self::Fmt(args) => fmt::run(args, context),
             Self::Parse(args) => parse::run(args, context),
             Self::Builds(group) => group.run(context),
+            Self::Why(args) => why::run(args, context),
             Self::Run(args) => run::run(args, context),
             Self::Images(args) => images::run(args, context),
             Self::History(args) => history::run(args, context),

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
-use gantry_solver::{Event, VertexId};
+use gantry_solver::{Event, VertexId, Why};
 
 use super::model::{Build, Line, State, Step};
 use super::{Display, Heard};
@@ -54,13 +54,18 @@ impl Display for Plain {
                 (*vertex, vec![format!("WARN: {}", super::lines::harmless(first.as_bytes()))])
             }
             Event::Started { vertex } => (*vertex, Vec::new()),
+            // Of what never ran, and of what the user wants to run, there is nothing to explain.
+            Event::Missed { why: Why::New | Why::NoCache, .. } => return,
+            Event::Missed { vertex, why } => {
+                let why = super::lines::harmless(why.to_string().as_bytes());
+                (*vertex, vec![format!("[because: {why}]")])
+            }
             Event::Cached { vertex }
             | Event::Done { vertex, .. }
             | Event::Failed { vertex, .. }
             | Event::Canceled { vertex } => (*vertex, texts(&heard.lines)),
             Event::VertexAdded { .. }
             | Event::Skipped { .. }
-            | Event::Missed { .. }
             | Event::Waiting { .. }
             | Event::Warning { vertex: None, .. } => return,
         };

@@ -17,6 +17,7 @@ fn the_manual() {
       fmt         Format Dockerfiles
       parse       Show what a Dockerfile says, without building it
       builds      Look at the builds of the past
+      why         Say why steps of a build ran instead of coming from the cache
       run         Create and run a new container from an image
       images      List images
       history     Show the history of an image

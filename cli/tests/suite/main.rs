@@ -41,6 +41,7 @@ mod store;
 mod terminal;
 mod tutorials;
 mod usage;
+mod why;
 
 /// A module that is not named above would never run.
 #[test]

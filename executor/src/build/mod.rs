@@ -6,6 +6,9 @@ mod events;
 mod frontend;
 mod options;
 mod outputs;
+mod plan;
+
+pub use plan::{PlannedStep, plan};
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -130,12 +133,13 @@ impl<'a> Build<'a> {
             network: request.network,
             snapshotter: request.snapshotter,
         });
+        let project = observer.recorder.project();
         let told: Arc<dyn Observer> = Arc::clone(&observer) as _;
         let inputs = inputs::open(&executor, &mut request, &told, cancel)?;
         events::tell_loaded(&observer, &inputs.loaded);
         executor.contexts = inputs.contexts;
         let executor = Arc::new(executor);
-        let steps = Arc::new(StepStore::new(Arc::clone(&executor)));
+        let steps = Arc::new(StepStore::new(Arc::clone(&executor), project));
         Ok(Self {
             request,
             store,

@@ -54,6 +54,12 @@ impl Recorder {
         describe(&mut self.notes().record);
     }
 
+    /// Says what is built: context and Dockerfile.
+    pub(crate) fn project(&self) -> String {
+        let notes = self.notes();
+        format!("{}\n{}", notes.record.context, notes.record.dockerfile)
+    }
+
     /// Notes the key and the log of a step.
     pub(crate) fn know(&self, vertex: VertexId, key: Option<Key>, log: Option<LogId>) {
         let mut notes = self.notes();

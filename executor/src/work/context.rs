@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gantry_parser::ignore::IgnoreFile;
+use gantry_solver::key::Value;
 use gantry_solver::op::Selection;
 use gantry_tree::{
     FileKind, Follow, KnownFn, Manifest, Root, Scan, ScanOptions, TreePath, Verdict, View, scan,
@@ -123,6 +124,14 @@ impl LocalContext {
         let view = View::new(&[selected.manifest()]);
         selected.digest = picked::digest(&view, &picked::pick(&view, &selected.chosen, &exclude));
         Ok(selected)
+    }
+
+    /// Lists per path what the digest of a selection was made of.
+    pub(crate) fn describe(&self, selection: &Selection) -> Result<Value, Fault> {
+        let selected = self.select(selection)?;
+        let exclude = excludes(&selection.exclude)?;
+        let view = View::new(&[selected.manifest()]);
+        Ok(picked::describe(&view, &picked::pick(&view, &selected.chosen, &exclude)))
     }
 
     /// Writes down what was learnt of the files; a failure costs the next build some time only.

@@ -313,8 +313,15 @@ impl Work for Executor {
 
     fn describe(&self, op: &Op) -> Option<Value> {
         let Op::Context(op) = op else { return None };
-        let selected = self.context(&op.name).ok()?.select(&op.selection).ok()?;
-        Some(picked::describe(selected.manifest()))
+        self.context(&op.name).ok()?.describe(&op.selection).ok()
+    }
+
+    fn describe_content(&self, snapshot: &Snapshot, selection: &Selection) -> Option<Value> {
+        let stack = Stack::open(&self.store, snapshot).ok()?;
+        let view = stack.view();
+        let chosen = select::select(&view, &selection.paths).ok()?;
+        let exclude = picked::excludes(&selection.exclude).ok()?;
+        Some(picked::describe(&view, &picked::pick(&view, &chosen, &exclude)))
     }
 
     fn content(&self, snapshot: &Snapshot, selection: &Selection) -> Result<[u8; 32], StepError> {

@@ -136,16 +136,22 @@ pub(crate) fn layers_with_files(picked: &[Picked<'_>], layers: &[&Manifest]) -> 
 }
 
 /// Lists per path what the digest was made of, to explain it.
-pub(crate) fn describe(manifest: &Manifest) -> Value {
-    Value::tree(manifest.entries().iter().map(|entry| {
-        let real = manifest.real(entry);
+pub(crate) fn describe<'a>(view: &View<'a>, picked: &[Picked<'a>]) -> Value {
+    let items = picked.iter().flat_map(|one| one.parents.iter().chain(&one.items));
+    Value::tree(items.map(|item| {
+        let real = view.real((item.layer, item.entry));
         let mut parts = vec![("mode", Value::from(format!("{:o}", real.mode).as_str()))];
         match &real.node {
-            Node::File { content, .. } => parts.push(("content", Value::Digest(content.0, None))),
+            Node::File { content, .. } => parts.push(("content", short(&content.0))),
             Node::Symlink { target } => {
                 parts.push(("link", Value::from(&*String::from_utf8_lossy(target))));
             }
             _ => parts.push(("type", Value::from(format!("{:?}", kind_of(&real.node)).as_str()))),
+        }
+        for (name, id) in [("uid", real.uid), ("gid", real.gid)] {
+            if id != 0 {
+                parts.push((name, Value::from(id)));
+            }
         }
         if !real.xattrs.is_empty() {
             let mut hasher = blake3::Hasher::new();
@@ -153,8 +159,13 @@ pub(crate) fn describe(manifest: &Manifest) -> Value {
                 hasher.update(&(part.len() as u64).to_le_bytes());
                 hasher.update(part);
             }
-            parts.push(("attributes", Value::Digest(*hasher.finalize().as_bytes(), None)));
+            parts.push(("attributes", short(hasher.finalize().as_bytes())));
         }
-        (entry.path.to_string(), Value::tree(parts))
+        (item.entry.path.to_string(), Value::tree(parts))
     }))
+}
+
+/// The beginning of a digest: enough to tell what changed, and a fourth of the space.
+fn short(digest: &[u8; 32]) -> Value {
+    Value::from(gantry_solver::key::hex(&digest[..8]).as_str())
 }

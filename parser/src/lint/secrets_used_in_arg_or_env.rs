@@ -47,7 +47,9 @@ fn check(file: &File<'_>, findings: &mut Findings) {
     }
 }
 
-fn sounds_secret(name: &str) -> bool {
+/// Says whether a variable of this name probably holds a secret.
+#[must_use]
+pub fn sounds_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     let any = |words: &[&str]| name.split('_').any(|part| words.contains(&part));
     any(&SECRETS) && !any(&HARMLESS)

@@ -1,6 +1,9 @@
 //! Comparing preimages part by part, for people.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,9 @@ pub struct Difference {
     pub path: Vec<String>,
     /// What happened to it.
     pub change: Change,
+    /// The title of the step behind it, where it belongs to an input that another step makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
 }
 
 /// What happened to a part.
@@ -65,11 +71,16 @@ fn walk(path: &mut Vec<String>, old: &Value, new: &Value, found: &mut Vec<Differ
         (Value::Digest(a, Some(old)), Value::Digest(b, Some(new))) if a != b => {
             let before = found.len();
             walk(path, old, new, found);
-            if found.len() == before {
+            // What a step hands on may be what it was, however it came about.
+            let same = is_input(path) && old == new && **old != Value::Tree(BTreeMap::new());
+            if found.len() == before && !same {
                 found.push(changed(path, &Value::Digest(*a, None), &Value::Digest(*b, None)));
             }
         }
         (Value::Digest(a, _), Value::Digest(b, _)) if a == b => {}
+        (Value::List(a), Value::List(b)) if *path == ["mounts"] && nested(a) | nested(b) => {
+            walk(path, &by_target(a), &by_target(b), found);
+        }
         (Value::List(a), Value::List(b)) if a.len() == b.len() && nested(a) && nested(b) => {
             for (n, (old, new)) in a.iter().zip(b).enumerate() {
                 path.push(n.to_string());
@@ -80,6 +91,25 @@ fn walk(path: &mut Vec<String>, old: &Value, new: &Value, found: &mut Vec<Differ
         (old, new) if old == new => {}
         (old, new) => found.push(changed(path, old, new)),
     }
+}
+
+fn is_input(path: &[String]) -> bool {
+    matches!(path, [input, _] if input == "input")
+}
+
+/// Mounts are known by where they are.
+fn by_target(mounts: &[Value]) -> Value {
+    let name = |number: usize, mount: &Value| -> Arc<str> {
+        let Value::Tree(parts) = mount else { return number.to_string().into() };
+        let target = ["target", "id"].into_iter().find_map(|part| match parts.get(part) {
+            Some(Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        });
+        target.unwrap_or_else(|| number.to_string().into())
+    };
+    Value::Tree(
+        mounts.iter().enumerate().map(|(n, mount)| (name(n, mount), mount.clone())).collect(),
+    )
 }
 
 /// Lists of plain texts (an argv) read better as a whole.
@@ -93,7 +123,7 @@ fn changed(path: &[String], old: &Value, new: &Value) -> Difference {
         (old, Value::Absent) => Change::Removed(show(old)),
         (old, new) => Change::Changed { old: show(old), new: show(new) },
     };
-    Difference { path: path.to_vec(), change }
+    Difference { path: path.to_vec(), change, step: None }
 }
 
 /// Short text for people: long ones are cut.
@@ -114,26 +144,5 @@ fn show(value: &Value) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        let name = match path.as_slice() {
-            ["env", name] => format!("variable `{name}`"),
-            ["input", role, "content", file @ ..] if !file.is_empty() => {
-                let _ = role;
-                format!("`{}`", file.join("/"))
-            }
-            ["input", "base", ..] => "the step before".to_owned(),
-            ["input", role, ..] => (*role).to_owned(),
-            rest => format!("`{}`", rest.join(" ")),
-        };
-        match &self.change {
-            Change::Added(_) => write!(f, "{name} was added"),
-            Change::Removed(_) => write!(f, "{name} was removed"),
-            Change::Changed { .. } => write!(f, "{name} changed"),
-        }
     }
 }

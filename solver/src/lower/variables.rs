@@ -35,6 +35,8 @@ impl Lookup for Globals {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
     set: BTreeMap<Arc<str>, Arc<str>>,
+    /// Which of them an ARG set last.
+    by_arg: BTreeSet<Arc<str>>,
     /// ARGs in the order of their first declaration, with or without a value.
     args: Vec<(Arc<str>, Option<Arc<str>>)>,
     /// All of `set`, made when it is needed.
@@ -51,6 +53,7 @@ impl Variables {
     /// Sets an ENV.
     pub(super) fn set_env(&mut self, name: &str, value: &str) {
         self.set.insert(name.into(), value.into());
+        self.by_arg.remove(name);
         self.env = None;
     }
 
@@ -63,6 +66,7 @@ impl Variables {
         }
         if let Some(value) = value.filter(|_| !NOT_EXPORTED.contains(&name)) {
             self.set.insert(name.into(), value);
+            self.by_arg.insert(name.into());
             self.env = None;
         }
     }
@@ -72,7 +76,11 @@ impl Variables {
         let set = &self.set;
         let vars = || {
             set.iter()
-                .map(|(name, value)| EnvVar { name: name.clone(), value: value.clone() })
+                .map(|(name, value)| EnvVar {
+                    name: name.clone(),
+                    value: value.clone(),
+                    arg: self.by_arg.contains(name),
+                })
                 .collect()
         };
         self.env.get_or_insert_with(vars).clone()
@@ -151,7 +159,7 @@ pub(super) fn proxies(build_args: &BTreeMap<String, String>) -> Arc<[EnvVar]> {
         let given = build_args.iter().find(|(name, _)| name.eq_ignore_ascii_case(proxy));
         if let Some((_, value)) = given {
             for name in [proxy.to_owned(), proxy.to_lowercase()] {
-                vars.push(EnvVar { name: name.into(), value: value.as_str().into() });
+                vars.push(EnvVar { name: name.into(), value: value.as_str().into(), arg: true });
             }
         }
     }

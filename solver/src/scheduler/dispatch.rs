@@ -186,7 +186,9 @@ impl Owner {
             place: shown.place.clone(),
             recipe_key,
             content_key,
-            inputs: self.facts.input_facts(vertex),
+            inputs: self
+                .facts
+                .input_facts(&self.graph, vertex, |input| Some(self.output(input)?.content_key)),
             base,
             ask: !fact.fresh,
             nearest: fact.nearest.clone(),

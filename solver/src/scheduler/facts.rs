@@ -7,7 +7,7 @@ use crate::{
     graph::{Graph, Role, VertexId},
     key::{InputId, Key, preimage},
     op::Op,
-    scheduler::{NoCache, Output, run::InputFact, state::Start},
+    scheduler::{NoCache, Output, explain::InputFact, state::Start},
     store::{Nearest, Snapshot},
 };
 
@@ -193,14 +193,22 @@ impl Facts {
         !fact.fresh && (fact.tainted || fact.recipe_key != Some(content_key))
     }
 
-    /// Returns what identifies the inputs of a vertex, to explain its key.
-    pub(super) fn input_facts(&self, id: VertexId) -> Vec<InputFact> {
+    /// Returns what identifies the inputs of a vertex, to explain its key; `content_key` tells those
+    /// of what has been solved.
+    pub(super) fn input_facts(
+        &self,
+        graph: &Graph,
+        id: VertexId,
+        content_key: impl Fn(VertexId) -> Option<Key>,
+    ) -> Vec<InputFact> {
         let fact = self.of(id);
         let input_fact = |&(role, input): &(Role, VertexId)| {
             let content = fact.contents.iter().find(|(taken, _)| *taken == role);
             Some(InputFact {
                 role,
                 recipe_key: self.of(input).recipe_key?,
+                content_key: content_key(input),
+                title: graph.vertex(input).title.clone(),
                 source: self.of(input).source,
                 content: content.map(|(_, digest)| *digest),
             })

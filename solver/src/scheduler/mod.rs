@@ -3,7 +3,8 @@
 //! `state` says how far one vertex is, and moves it by a pure match. `owner` holds all states, on
 //! one task; it is told what happened by a closed list of `messages`, hands out work in
 //! `dispatch`, and lets go in `endings`. `facts` are keys and inputs, `order` says which of several
-//! ready steps comes first, `jobs` and `run` are what runs on blocking threads.
+//! ready steps comes first, `jobs` and `run` are what runs on blocking threads,
+//! and `explain` says why it has to.
 //!
 //! What a build asks and does, in this order:
 //!
@@ -17,13 +18,17 @@
 
 mod dispatch;
 mod endings;
+mod explain;
 mod facts;
 mod jobs;
 mod messages;
 mod order;
 mod owner;
+mod plan;
 mod run;
 mod state;
+
+pub use plan::{Fate, Planned, plan};
 
 use std::{collections::HashMap, fmt, sync::Arc};
 

@@ -6,11 +6,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     event::Event,
-    graph::Role,
-    key::{InputId, Key, Value, preimage},
-    op::Op,
+    key::Key,
     scheduler::{
         World,
+        explain::{self, InputFact},
         jobs::{Message, fits, spawn},
         state::Ended,
     },
@@ -34,16 +33,6 @@ pub(super) struct Run {
     pub(super) nearest: Option<Nearest>,
 }
 
-/// What is known of one input of a step.
-pub(super) struct InputFact {
-    pub(super) role: Role,
-    pub(super) recipe_key: Key,
-    /// What a source was found to hold.
-    pub(super) source: Option<[u8; 32]>,
-    /// The digest of what the step takes from it.
-    pub(super) content: Option<[u8; 32]>,
-}
-
 /// Runs a step under the lock of its content key, unless somebody else does, or just did.
 pub(super) fn run(world: &World, job: Run, sender: &UnboundedSender<Message>) {
     let world = world.clone();
@@ -60,12 +49,16 @@ fn run_locked(world: &World, job: Run) -> Result<Ended, StepError> {
     let Some(_lock) = world.store.try_lock(&content_key)? else { return Ok(Ended::Busy) };
     let mut keys = vec![recipe_key, content_key];
     keys.dedup();
+    let mut rebased = false;
     if ask {
         // Whoever held the lock before may have made it.
         let found = world.store.lookup(&keys)?;
-        if let Some(cached) = found.into_iter().flatten().find(|cached| fits(cached, base)) {
+        let (fitting, others): (Vec<_>, Vec<_>) =
+            found.into_iter().flatten().partition(|cached| fits(cached, base));
+        if let Some(cached) = fitting.into_iter().next() {
             return Ok(Ended::Found(cached));
         }
+        rebased = !others.is_empty();
     }
     if task.cancel.is_canceled() {
         return Err(StepError::canceled());
@@ -73,13 +66,17 @@ fn run_locked(world: &World, job: Run) -> Result<Ended, StepError> {
 
     let vertex = task.vertex;
     world.observer.event(Event::Started { vertex });
-    let ids: Vec<_> = inputs
-        .iter()
-        .filter(|input| input.role != Role::Base || preimage::depends_on_base(&task.op))
-        .map(|input| (input.role, InputId::Key(input.recipe_key, explain(world, &task, input))))
-        .collect();
-    let preimage = preimage::of_step(&task.op, ids);
-    let why = if ask { Why::compare(nearest.as_ref(), &preimage) } else { Why::NoCache };
+    let input = |role| task.input(role).map(|input| (&input.op, Some(&input.snapshot)));
+    let preimage = explain::detailed(world, &task.op, &inputs, input);
+    let why = match ask {
+        // Who was not asked about before may have run before all the same.
+        true if nearest.is_none() => {
+            let nearest = world.store.nearest(&place)?;
+            explain::why(nearest.as_ref(), &preimage, &task.op, &inputs, rebased)
+        }
+        true => explain::why(nearest.as_ref(), &preimage, &task.op, &inputs, rebased),
+        false => Why::NoCache,
+    };
     world.observer.event(Event::Missed { vertex, why });
 
     let kind = task.op.kind();
@@ -89,14 +86,4 @@ fn run_locked(world: &World, job: Run) -> Result<Ended, StepError> {
     let preimage = preimage.encode().into();
     world.store.record(Record { vertex, keys, kind, cached: cached.clone(), preimage, place })?;
     Ok(Ended::Made(cached))
-}
-
-/// Returns what an input's key stands for, as far as that helps to explain a change.
-fn explain(world: &World, task: &Task, input: &InputFact) -> Option<Value> {
-    let op = &task.input(input.role)?.op;
-    if op.is_source() && !(matches!(op, Op::Image(_)) && input.content.is_some()) {
-        let content = input.source.map(|digest| (digest, world.work.describe(op)));
-        return preimage::of_source(op, content).map(|preimage| preimage.0);
-    }
-    input.content.map(|digest| Value::tree([("content", Value::Digest(digest, None))]))
 }

@@ -9,7 +9,7 @@ use gantry_solver::{
         ContextOp, CopyItem, CopyOp, EnvVar, GitOp, HttpOp, ImageOp, InlineFile, Limits, MakeDirOp,
         Mount, Network, RunOp, Security, Selection, Sharing, SourcePath, Ulimit,
     },
-    why::Why,
+    why::{Case, Why},
 };
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn run(change: impl FnOnce(&mut RunOp)) -> Key {
 
 fn env(vars: &[(&str, &str)]) -> Arc<[EnvVar]> {
     vars.iter()
-        .map(|(name, value)| EnvVar { name: (*name).into(), value: (*value).into() })
+        .map(|(name, value)| EnvVar { name: (*name).into(), value: (*value).into(), arg: false })
         .collect()
 }
 
@@ -440,7 +440,7 @@ fn differences_name_the_part() {
         texts(&|op| op.env = env(&[("B", "1")])),
         ["variable `A` was removed", "variable `B` was added"]
     );
-    assert_eq!(texts(&|op| op.argv.push("x".into())), ["`args` changed"]);
+    assert_eq!(texts(&|op| op.argv.push("x".into())), ["the command changed"]);
     let changed = Preimage::diff(&plain, &of(&|op| op.cwd = "/w".into()));
     assert_eq!(changed[0].path, ["cwd"]);
     assert_eq!(changed[0].change, Change::Changed { old: "/".into(), new: "/w".into() });
@@ -449,10 +449,13 @@ fn differences_name_the_part() {
         let nearest = nearest.map(|preimage| Nearest {
             preimage: preimage.encode().into(),
             took: std::time::Duration::ZERO,
+            gone: Some("too much".into()),
         });
-        Why::compare(nearest.as_ref(), &plain)
+        let op = Op::Run(Box::new(run_op("make")));
+        let case = Case { op: &op, titles: &[], rebased: false };
+        Why::compare(nearest.as_ref(), &plain, &case)
     };
     assert_eq!(why(None), Why::New);
-    assert_eq!(why(Some(&plain)), Why::Gone);
+    assert_eq!(why(Some(&plain)), Why::Gone { pruned: Some("too much".into()) });
     assert_eq!(why(Some(&of(&|op| op.cwd = "/w".into()))).to_string(), "`cwd` changed");
 }

@@ -230,7 +230,8 @@ impl Store for ToyStore {
         for key in &record.keys {
             lock(&self.records).insert(*key, record.cached.clone());
         }
-        let nearest = Nearest { preimage: record.preimage, took: record.cached.took };
+        let (preimage, took) = (record.preimage, record.cached.took);
+        let nearest = Nearest { preimage, took, gone: None };
         lock(&self.places).insert(record.place, nearest);
         Ok(())
     }

@@ -98,6 +98,8 @@ pub(crate) struct BuildArgs {
     #[arg(long = "ulimit", value_name = "ulimit", value_parser = values::parse_ulimit)]
     pub(super) ulimits: Vec<Ulimit>,
     #[command(flatten)]
+    pub(super) explain: super::dry_run::Explain,
+    #[command(flatten)]
     pub(super) limits: Limits,
     #[command(flatten)]
     pub(super) legacy: Legacy,

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `args` | the flags |
+//! | `dry_run` | what would run, and why |
 //! | `source` | where Dockerfile and context come from |
 //! | `ssh` | `--ssh` |
 //! | `output` | `--output` |
@@ -12,6 +13,7 @@
 //! | `outcome` | what is said and written when it is over |
 
 mod args;
+mod dry_run;
 mod engine;
 mod outcome;
 mod output;
@@ -25,7 +27,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gantry_executor::{BuildError, BuildOutcome, BuildRequest};
+use gantry_executor::{BuildError, BuildOutcome, BuildRequest, Timing};
 use gantry_image::Reference;
 use gantry_sandbox::Host;
 use gantry_solver::CancelToken;
@@ -70,6 +72,9 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
         return Ok(code);
     }
     let request = request::make(args, path, file.as_deref())?;
+    if let Some(form) = args.explain.dry_run {
+        return dry_run::run(form, request, context, &host);
+    }
     outcome::prepare(args)?;
     let tags = request.tags.clone();
     let progress = Progress::start(mode);
@@ -80,6 +85,11 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
                 true => Warnings::Elsewhere,
                 false => Warnings::Brief(outcome::warnings(&built)),
             });
+            if args.explain.timing
+                && let Some((_, record)) = &built.past
+            {
+                context.ui.note(super::builds::timing::text(record, &Timing::of(record)));
+            }
             outcome::succeeded(&built, &tags, args, context)
         }
         Err(Ended::Failed(error)) => {
