@@ -33,6 +33,9 @@ pub enum BuildError {
     /// An output could not be written. The build itself is in the cache.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The layers could not be made one.
+    #[error("Failed to squash the image")]
+    Squash(#[source] StepError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,6 +53,11 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// Whether nothing failed, but the build ended early.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(self, Self::Canceled | Self::NeedsUserNamespace)
+    }
+
     /// Returns what the user can do about it, where that does not stand at a place in the
     /// Dockerfile.
     pub fn hint(&self) -> Option<&str> {

@@ -25,6 +25,7 @@ mod diffs;
 mod error;
 mod export;
 mod history;
+mod image_options;
 mod inputs;
 mod outcome;
 mod request;
@@ -39,8 +40,11 @@ pub use history::{
     BuildRecord, Chunk, HistoryError, Outcome, PastBuild, StepLog, StepRecord, StepStatus,
     StepTime, Timing,
 };
+pub use image_options::{
+    Annotation, AnnotationPlace, ConfigChanges, ImageOptions, LayerCompression,
+};
 pub use outcome::{BuildOutcome, BuiltImage, Stats};
 pub use request::{
     BuildRequest, ContextSource, DefaultNetwork, Dest, DockerfileSource, Entitlements,
-    NamedContext, Output, Secret, Snapshotter, SshAgent,
+    NamedContext, OnFail, Output, Secret, Snapshotter, SshAgent,
 };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gantry_cache::BuildId;
-use gantry_image::{Digest, Platform, Reference};
+use gantry_image::{Descriptor, Digest, Platform, Reference};
 use gantry_parser::{Diagnostic, SourceFile};
 
 use crate::history::BuildRecord;
@@ -29,13 +29,19 @@ pub struct BuildOutcome {
 }
 
 /// An image that a build made, or found to be there already.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BuiltImage {
-    /// The image ID: the digest of its config.
+    /// The image ID: the digest of its config; of several platforms' images, of the index.
     pub id: Digest,
-    /// The digest of its manifest.
+    /// The ID of the image that names in the store stand for: of several, the one that runs here.
+    pub stored: Digest,
+    /// The digest of its manifest, or of the index.
     pub manifest: Digest,
-    /// What it runs on.
+    /// What a registry would call it.
+    pub descriptor: Descriptor,
+    /// Whether it is an index over the images of several platforms.
+    pub is_index: bool,
+    /// What it runs on; of several, the first one.
     pub platform: Platform,
     /// Whether it was in the store before.
     pub reused: bool,

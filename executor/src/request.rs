@@ -11,6 +11,8 @@ use gantry_parser::SourceFile;
 use gantry_solver::NoCache;
 use gantry_solver::op::{GitOp, HttpOp, Limits, Ulimit};
 
+use crate::image_options::{ConfigChanges, ImageOptions};
+
 /// Everything that [`build`](crate::build) has to know.
 ///
 /// Start from [`BuildRequest::new`] and set what differs.
@@ -32,8 +34,8 @@ pub struct BuildRequest {
     pub build_args: BTreeMap<String, String>,
     /// `--label`: added to the image's labels, these win.
     pub labels: Vec<(String, String)>,
-    /// The platform to build for; the host's if absent.
-    pub platform: Option<Platform>,
+    /// The platforms to build for; the host's if empty. Several make an index.
+    pub platforms: Vec<Platform>,
     /// Which steps run although the cache has them.
     pub no_cache: NoCache,
     /// `--pull`: don't be content with images of the store. Refused until registries are there.
@@ -54,12 +56,22 @@ pub struct BuildRequest {
     pub ulimits: Vec<Ulimit>,
     /// Memory and CPU limits of `RUN` steps.
     pub limits: Limits,
+    /// Takes the place of the image that the first `FROM` names.
+    pub from: Option<String>,
     /// Names that the image gets in the store.
     pub tags: Vec<Reference>,
+    /// What the image is called, with the digest of its manifest, if it gets no other name.
+    pub dangling_prefix: Option<Reference>,
     /// What to make of the result. Empty: nothing but the cache.
     pub outputs: Vec<Output>,
     /// `SOURCE_DATE_EPOCH`: pins every time that the build writes.
     pub source_date_epoch: Option<i64>,
+    /// `--squash`: the layers of this build become one. Those of the base image stay.
+    pub squash: bool,
+    /// Changes of the image's config.
+    pub changes: ConfigChanges,
+    /// What of a step that failed is kept, and where.
+    pub on_fail: Option<OnFail>,
     /// How many steps may run at once; 0 means as many as there are CPUs.
     pub jobs: usize,
     /// How root filesystems are put together; for tests and for odd file systems.
@@ -77,7 +89,7 @@ impl BuildRequest {
             target: None,
             build_args: BTreeMap::new(),
             labels: Vec::new(),
-            platform: None,
+            platforms: Vec::new(),
             no_cache: NoCache::default(),
             pull: false,
             network: DefaultNetwork::default(),
@@ -88,9 +100,14 @@ impl BuildRequest {
             shm_size: None,
             ulimits: Vec::new(),
             limits: Limits::default(),
+            from: None,
             tags: Vec::new(),
-            outputs: vec![Output::Store],
+            dangling_prefix: None,
+            outputs: vec![Output::Store { options: ImageOptions::default() }],
             source_date_epoch: None,
+            squash: false,
+            changes: ConfigChanges::default(),
+            on_fail: None,
             jobs: 0,
             snapshotter: Snapshotter::default(),
         }
@@ -231,13 +248,18 @@ pub enum Snapshotter {
 #[derive(Debug)]
 pub enum Output {
     /// An image in the store, under the request's tags.
-    Store,
+    Store {
+        /// How it is written.
+        options: ImageOptions,
+    },
     /// A tar that is both a docker archive and an OCI layout.
     Docker {
         /// Where to.
         dest: Dest,
         /// Names inside; the request's tags if empty.
         names: Vec<Reference>,
+        /// How the image is written.
+        options: ImageOptions,
     },
     /// An OCI layout, as a tar or (only to a path) as a directory.
     Oci {
@@ -247,17 +269,35 @@ pub enum Output {
         tar: bool,
         /// Names inside; the request's tags if empty.
         names: Vec<Reference>,
+        /// How the image is written.
+        options: ImageOptions,
     },
     /// The root filesystem in a directory, its files owned by the caller.
     Local {
         /// The directory; made if it is missing, merged into if not.
         dest: PathBuf,
+        /// Whether each platform's files get a directory of their own, such as `linux_arm64`;
+        /// absent: if there are several platforms.
+        split: Option<bool>,
+        /// Whether what is there and not in the result is deleted.
+        delete: bool,
     },
-    /// The root filesystem as a tar.
+    /// The root filesystem as a tar; of several platforms, each in a directory of its own.
     Tar {
         /// Where to.
         dest: Dest,
     },
+}
+
+/// Files of a step that failed, written out before they are thrown away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnFail {
+    /// A file or directory of the failed step's root filesystem.
+    pub src: String,
+    /// Where it goes: a directory, or a tar file.
+    pub dest: PathBuf,
+    /// Whether as a tar.
+    pub tar: bool,
 }
 
 /// Where a file of an output goes.

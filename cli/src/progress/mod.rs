@@ -30,6 +30,7 @@ mod tty;
 
 pub(crate) use lines::harmless;
 pub(crate) use mode::Mode;
+pub(crate) use rawjson::base64;
 pub(crate) use tail::Warnings;
 
 use std::io::{self, Write};

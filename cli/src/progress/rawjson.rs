@@ -167,7 +167,8 @@ fn digest(vertex: VertexId) -> String {
     Digest::of(vertex.to_string().as_bytes()).to_string()
 }
 
-fn base64(data: &[u8]) -> String {
+/// Bytes as Go's JSON has them.
+pub(crate) fn base64(data: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
     for chunk in data.chunks(3) {

@@ -35,6 +35,11 @@ fn a_build_shows_its_steps_and_tags_its_image() {
     #5 DONE [TIME]
 
     #6 exporting to image
+    #6 exporting layers
+    #6 exporting layers done
+    #6 writing image [DIGEST] done
+    #6 naming to docker.io/library/app:latest done
+    #6 naming to docker.io/library/app:2 done
     #6 DONE [TIME]
     ");
     let names = sandbox.gantry(["images", "--format", "{{.Repository}}:{{.Tag}}", "app"]);

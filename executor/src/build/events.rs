@@ -78,7 +78,7 @@ impl<'a> Progress<'a> {
     pub(super) fn begin(observer: &'a Held, outputs: &[Output]) -> Self {
         let title = match outputs {
             [] => None,
-            [Output::Store] => Some("exporting to image"),
+            [Output::Store { .. }] => Some("exporting to image"),
             [Output::Docker { .. }] => Some("exporting to docker image format"),
             [Output::Oci { .. }] => Some("exporting to oci image format"),
             [Output::Local { .. }] => Some("exporting to client directory"),
@@ -98,8 +98,38 @@ impl<'a> Progress<'a> {
         Self { observer, started: Instant::now(), told: title.is_none() }
     }
 
+    /// Tells that a part of it begins.
+    pub(super) fn begin_part(&self, name: &str) {
+        self.part(name, 0, None);
+    }
+
+    /// Tells that a part of it is done.
+    pub(super) fn end_part(&self, name: &str) {
+        self.part(name, 0, Some(0));
+    }
+
+    /// Tells how far a part has come.
+    pub(super) fn part(&self, name: &str, current: u64, total: Option<u64>) {
+        if !self.told {
+            let vertex = VertexId::internal(Self::VERTEX);
+            let name = name.to_owned();
+            self.observer.event(Event::Status { vertex, name, current, total });
+        }
+    }
+
+    /// Tells that it failed.
+    pub(super) fn failed(mut self, error: &dyn std::error::Error) {
+        if !std::mem::replace(&mut self.told, true) {
+            let vertex = VertexId::internal(Self::VERTEX);
+            let chain = std::iter::successors(Some(error), |error| error.source());
+            let mut messages: Vec<String> = chain.map(ToString::to_string).collect();
+            messages.dedup();
+            self.observer.event(Event::Failed { vertex, messages, exit_code: None });
+        }
+    }
+
     /// Tells that all is written.
-    pub(super) fn done(mut self) {
+    pub(super) fn done(&mut self) {
         if !std::mem::replace(&mut self.told, true) {
             let vertex = VertexId::internal(Self::VERTEX);
             self.observer.event(Event::Done { vertex, took: self.started.elapsed() });

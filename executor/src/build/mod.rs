@@ -7,6 +7,8 @@ mod frontend;
 mod options;
 mod outputs;
 mod plan;
+mod platforms;
+mod squash;
 
 pub use plan::{PlannedStep, plan};
 
@@ -16,9 +18,10 @@ use std::time::{Duration, Instant};
 
 use gantry_cache::{Store, WorkDir};
 use gantry_image::{ImageConfig, Platform};
+use gantry_parser::ast::{Dockerfile, Instruction};
 use gantry_parser::{Diagnostic, SourceFile};
 use gantry_sandbox::Host;
-use gantry_solver::lower::{HistoryItem, LowerErrors, Lowered, lower};
+use gantry_solver::lower::{HistoryItem, LowerErrors, LowerOptions, lower};
 use gantry_solver::op::ContextOp;
 use gantry_solver::scheduler::{Failure, World};
 use gantry_solver::{
@@ -29,6 +32,7 @@ use self::blame::Blame;
 use self::checks::{Checks, Seen};
 use self::events::Held;
 use self::options::lower_options;
+use self::platforms::Together;
 use crate::diffs::Diffs;
 use crate::error::{BuildError, DockerfileError, StepFailures};
 use crate::export;
@@ -61,7 +65,7 @@ pub fn build(
         });
     }
     let recorder = Recorder::new(requested(&request));
-    export::check(&request.outputs)?;
+    export::check(&request.outputs, request.platforms.len() > 1)?;
     let unprivileged = host.needs_user_namespace();
     if unprivileged && matches!(request.context, ContextSource::Tar(_)) {
         // A stream can't be read twice: it has to be read where steps can run.
@@ -103,13 +107,14 @@ struct Build<'a> {
 /// A Dockerfile that was lowered, solved, and is ready to be written out.
 struct Ready {
     graph: Arc<Graph>,
-    target: VertexId,
-    lowered: Lowering,
+    /// One for each platform.
+    targets: Vec<Target>,
     solved: Solved,
 }
 
-/// What of a lowered Dockerfile makes up the image.
-struct Lowering {
+/// What of a lowered Dockerfile makes up the image of one platform.
+struct Target {
+    vertex: VertexId,
     config: ImageConfig,
     history: Vec<HistoryItem>,
     platform: Platform,
@@ -132,6 +137,7 @@ impl<'a> Build<'a> {
             allow: request.allow,
             network: request.network,
             snapshotter: request.snapshotter,
+            on_fail: request.on_fail.take(),
         });
         let project = observer.recorder.project();
         let told: Arc<dyn Observer> = Arc::clone(&observer) as _;
@@ -167,7 +173,12 @@ impl<'a> Build<'a> {
         let is_step = |vertex: &VertexId| !ready.graph.vertex(*vertex).op.is_source();
         Ok(BuildOutcome {
             stats: Stats {
-                steps: ready.graph.reachable(&[ready.target]).iter().filter(|v| is_step(v)).count(),
+                steps: ready
+                    .graph
+                    .reachable(&ready.vertices())
+                    .iter()
+                    .filter(|v| is_step(v))
+                    .count(),
                 ran: ready.solved.ran().iter().filter(|v| is_step(v)).map(titles).collect(),
                 solving,
                 exporting: started.elapsed().saturating_sub(solving),
@@ -188,16 +199,18 @@ impl<'a> Build<'a> {
             .thread_keep_alive(Duration::from_secs(1))
             .build()
             .map_err(BuildError::Runtime)?;
-        let lowered = runtime.block_on(self.lower())?;
-        let epoch = lowered.source_date_epoch;
-        let platform = lowered.platform.to_string();
-        self.observer.recorder.describe(|record| record.platform = Some(platform));
-        let graph = Arc::new(lowered.graph);
+        let (graph, targets) = runtime.block_on(self.lower())?;
+        let platforms: Vec<String> =
+            targets.iter().map(|target| target.platform.to_string()).collect();
+        let platforms = platforms.join(",");
+        self.observer.recorder.describe(|record| record.platform = Some(platforms));
+        let graph = Arc::new(graph);
         self.executor.set_graph(Arc::clone(&graph));
+        let epoch = targets.first().and_then(|target| target.epoch);
         self.executor.set_diffs(Diffs::new(self.store.clone(), epoch));
-        let targets = [lowered.target];
+        let vertices: Vec<VertexId> = targets.iter().map(|target| target.vertex).collect();
         let (observer, executor) = (Arc::clone(&self.observer), Arc::clone(&self.executor));
-        let blame = Arc::new(Blame::new(observer, executor, Arc::clone(&graph), &targets));
+        let blame = Arc::new(Blame::new(observer, executor, Arc::clone(&graph), &vertices));
         let world = World {
             store: Arc::clone(&self.steps) as _,
             work: Arc::clone(&self.executor) as _,
@@ -208,19 +221,9 @@ impl<'a> Build<'a> {
             no_cache: self.request.no_cache.clone(),
             probe_only: self.unprivileged,
         };
-        let solved = solve(Arc::clone(&graph), &targets, world, &options, self.cancel);
+        let solved = solve(Arc::clone(&graph), &vertices, world, &options, self.cancel);
         let solved = runtime.block_on(solved).map_err(|error| self.failed(&blame, error))?;
-        Ok(Ready {
-            graph,
-            target: lowered.target,
-            lowered: Lowering {
-                config: lowered.config,
-                history: lowered.history,
-                platform: lowered.platform,
-                epoch,
-            },
-            solved,
-        })
+        Ok(Ready { graph, targets, solved })
     }
 
     /// Tells the history what it can't hear: keys and logs.
@@ -243,8 +246,9 @@ impl<'a> Build<'a> {
         recorder.describe(|record| record.digesting_us = digesting);
     }
 
-    async fn lower(&mut self) -> Result<Lowered, BuildError> {
-        let parsed = gantry_parser::parse(&self.dockerfile);
+    /// Lowers the Dockerfile for all platforms into one graph.
+    async fn lower(&mut self) -> Result<(Graph, Vec<Target>), BuildError> {
+        let mut parsed = gantry_parser::parse(&self.dockerfile);
         let options = lower_options(&mut self.request);
         frontend::check(&self.dockerfile, &parsed.dockerfile, &options.build_args)
             .map_err(|errors| self.wrong(errors))?;
@@ -252,6 +256,9 @@ impl<'a> Build<'a> {
             return Err(self.wrong(parsed.diagnostics));
         }
         self.warnings.extend(parsed.diagnostics);
+        if let Some(image) = self.request.from.take() {
+            build_upon(&mut parsed.dockerfile, image);
+        }
         let resolver = Resolver { store: self.store.clone(), steps: Arc::clone(&self.steps) };
         let executor = Arc::clone(&self.executor);
         let ignore = executor.contexts.get(ContextOp::MAIN).map(LocalContext::rules);
@@ -259,19 +266,27 @@ impl<'a> Build<'a> {
             .map_err(|errors| self.wrong(errors))?;
         let dockerfile = &parsed.dockerfile;
         let resolver = Seen::new(&resolver);
-        let lowered = match lower(dockerfile, &options, &resolver).await {
-            Ok(lowered) => lowered,
-            Err(LowerErrors(mut diagnostics)) => {
-                diagnostics.extend(checks.merge(dockerfile, &resolver, None));
-                return Err(self.wrong(diagnostics));
-            }
+        let mut together = Together::default();
+        let mut found = Vec::new();
+        let platforms: Vec<Option<Platform>> = match &self.request.platforms[..] {
+            [] => vec![None],
+            platforms => platforms.iter().cloned().map(Some).collect(),
         };
-        let Lowered { warnings, .. } = lowered;
-        self.warnings.extend(checks.merge(dockerfile, &resolver, Some(warnings)));
+        for platform in platforms {
+            let options = LowerOptions { platform, ..options.clone() };
+            match lower(dockerfile, &options, &resolver).await {
+                Ok(lowered) => together.add(lowered, &mut found),
+                Err(LowerErrors(mut diagnostics)) => {
+                    diagnostics.extend(checks.merge(dockerfile, &resolver, None));
+                    return Err(self.wrong(diagnostics));
+                }
+            }
+        }
+        self.warnings.extend(checks.merge(dockerfile, &resolver, Some(found)));
         if let Some(error) = checks.violation(dockerfile, &self.warnings) {
             return Err(self.wrong(vec![error]));
         }
-        Ok(Lowered { warnings: Vec::new(), ..lowered })
+        Ok(together.finish())
     }
 
     fn wrong(&mut self, mut diagnostics: Vec<Diagnostic>) -> BuildError {
@@ -294,5 +309,17 @@ impl<'a> Build<'a> {
                     .collect(),
             }),
         }
+    }
+}
+
+/// Puts an image in the place of the one that the first `FROM` names.
+fn build_upon(dockerfile: &mut Dockerfile, image: String) {
+    let first =
+        dockerfile.statements.iter_mut().find_map(|statement| match &mut statement.instruction {
+            Instruction::From(from) => Some(from),
+            _ => None,
+        });
+    if let Some(from) = first {
+        from.image.text = image;
     }
 }

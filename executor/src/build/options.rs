@@ -28,9 +28,9 @@ pub(super) fn lower_options(request: &mut BuildRequest) -> LowerOptions {
         target: request.target.clone(),
         build_args,
         labels: std::mem::take(&mut request.labels).into_iter().collect(),
-        platform: request.platform.clone(),
+        platform: None,
         host: Platform::host(),
-        multi_platform: false,
+        multi_platform: request.platforms.len() > 1,
         context: Context::Local,
         contexts: contexts.collect(),
         network: match request.network {

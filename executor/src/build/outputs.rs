@@ -1,67 +1,114 @@
 //! The end of a build: the image put together, the outputs written, the names given.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use gantry_image::{Digest, Reference};
-use gantry_solver::{Op, Snapshot};
+use gantry_solver::{Op, Snapshot, VertexId};
 
-use super::events::Progress;
-use super::{Build, Ready};
+use super::events::{Held, Progress};
+use super::{Build, Ready, Target};
 use crate::error::BuildError;
-use crate::export::{self, Assembled, Built, Recipe, find_or_make};
+use crate::export::{self, Assembled, Assembly, Built, Recipe};
 use crate::history::micros;
+use crate::image_options::ImageOptions;
 use crate::outcome::{BuildOutcome, BuiltImage, Stats};
 use crate::request::Output;
 use crate::work::layer_id;
 
+/// The images that were made, by how they were asked for.
+type Made = Vec<(ImageOptions, Assembly)>;
+
 impl Build<'_> {
     /// Makes the image if an output wants one, and writes the outputs.
     pub(super) fn export(&mut self, ready: &Ready) -> Result<BuildOutcome, BuildError> {
+        let observer = Arc::clone(&self.observer);
+        let mut progress = None;
+        let exported = self.write(ready, &observer, &mut progress);
+        match (&exported, progress) {
+            (Err(error), Some(progress)) if !error.is_interruption() => progress.failed(error),
+            _ => {}
+        }
+        exported
+    }
+
+    fn write<'o>(
+        &mut self,
+        ready: &Ready,
+        observer: &'o Held,
+        told: &mut Option<Progress<'o>>,
+    ) -> Result<BuildOutcome, BuildError> {
         let outputs = std::mem::take(&mut self.request.outputs);
-        let reads = outputs.iter().any(|output| !matches!(output, Output::Store));
+        let reads = outputs.iter().any(|output| !matches!(output, Output::Store { .. }));
         if self.unprivileged && reads {
             // Files of the layers belong to users that only a user namespace knows.
             return Err(BuildError::NeedsUserNamespace);
         }
-        let progress = Progress::begin(&self.observer, &outputs);
-        let snapshot = ready.solved.snapshot(ready.target).cloned().unwrap_or_default();
+        let progress = told.insert(Progress::begin(observer, &outputs));
+        let snapshots = self.snapshots(ready)?;
+        progress.begin_part("exporting layers");
         let waited = Instant::now();
         self.executor.wait_for_diffs();
         let hashing = micros(waited.elapsed());
         let exported_from = Instant::now();
-        let image = match outputs.iter().any(export::needs_image) {
-            true => Some(self.assemble(ready, &snapshot)?),
-            false => None,
+        let mut made: Made = Vec::new();
+        for options in outputs.iter().filter_map(export::options) {
+            if !made.iter().any(|(known, _)| known == options) {
+                made.push((options.clone(), self.assemble(ready, &snapshots, options)?));
+            }
+        }
+        progress.end_part("exporting layers");
+        let names = self.request.tags.clone();
+        let clamp = ready.targets.first().and_then(|target| target.epoch);
+        let platforms = ready.targets.iter().map(|target| &target.platform);
+        let mut built = Built {
+            platforms: platforms.zip(&snapshots).collect(),
+            image: None,
+            names: &names,
+            clamp,
         };
-        let names = &self.request.tags;
-        let stored = outputs.iter().any(|output| matches!(output, Output::Store));
-        let built =
-            Built { snapshot: &snapshot, image: image.as_ref(), names, clamp: ready.lowered.epoch };
         let mut exported: Vec<PathBuf> = Vec::new();
+        let mut tags: Vec<Reference> = Vec::new();
+        let mut stored: Option<&Assembly> = None;
         for output in outputs {
             if self.cancel.is_canceled() {
                 return Err(BuildError::Canceled);
             }
-            exported.extend(export::write(&self.executor, output, &built)?);
+            let wanted = export::options(&output);
+            let image = made.iter().find(|(options, _)| Some(options) == wanted);
+            built.image = image.map(|(_, image)| image);
+            if matches!(output, Output::Store { .. }) {
+                stored = built.image;
+            }
+            let tell = |name: &str, current, total| progress.part(name, current, total);
+            exported.extend(export::write(&self.executor, output, &built, &tell)?);
         }
         // Names come last: they must not point at an image whose build failed after all.
-        let tags: Vec<Reference> = if stored { names.clone() } else { Vec::new() };
-        if let Some(image) = &image {
+        if let Some(stored) = stored {
+            let image = stored.named()?;
+            progress.end_part(&format!("writing image {}", image.id()));
+            tags.clone_from(&names);
+            if let Some(prefix) = self.request.dangling_prefix.as_ref().filter(|_| tags.is_empty())
+            {
+                tags.push(prefix.with_digest(stored.descriptor()?.digest));
+            }
             self.name(image, &tags)?;
+            for tag in &tags {
+                progress.end_part(&format!("naming to {}", tag.clone().with_default_tag()));
+            }
         }
         progress.done();
         let exporting = micros(exported_from.elapsed());
         self.observer.recorder.describe(|record| {
             (record.hashing_us, record.exporting_us) = (hashing, exporting);
         });
+        let image = match stored.or(made.first().map(|(_, made)| made)) {
+            Some(made) => Some(described(made, ready)?),
+            None => None,
+        };
         Ok(BuildOutcome {
-            image: image.map(|image| BuiltImage {
-                id: image.id(),
-                manifest: image.manifest.digest(),
-                platform: ready.lowered.platform.clone(),
-                reused: image.reused,
-            }),
+            image,
             tags,
             exported,
             dockerfile: self.dockerfile.clone(),
@@ -69,6 +116,18 @@ impl Build<'_> {
             stats: Stats::default(),
             past: None,
         })
+    }
+
+    /// The root filesystem of every platform's image.
+    fn snapshots(&self, ready: &Ready) -> Result<Vec<Snapshot>, BuildError> {
+        let solved = |target: &Target| {
+            let snapshot = ready.solved.snapshot(target.vertex).cloned().unwrap_or_default();
+            match self.request.squash {
+                true => self.squashed(&snapshot, target.config.rootfs.diff_ids.len()),
+                false => Ok(snapshot),
+            }
+        };
+        ready.targets.iter().map(solved).collect()
     }
 
     /// Gives the image its names; a rebuild, whose image has them, writes nothing.
@@ -83,27 +142,63 @@ impl Build<'_> {
         Ok(())
     }
 
-    fn assemble(&self, ready: &Ready, snapshot: &Snapshot) -> Result<Assembled, BuildError> {
-        let lowered = &ready.lowered;
-        let recipe = Recipe {
-            config: &lowered.config,
-            history: &lowered.history,
-            layers: snapshot.layers().iter().map(layer_id).collect(),
-            base: ready.base_image(),
-            platform: &lowered.platform,
-            epoch: lowered.epoch,
-        };
-        if self.unprivileged && !recipe.is_ready(self.store)? {
-            return Err(BuildError::NeedsUserNamespace);
+    fn assemble(
+        &self,
+        ready: &Ready,
+        snapshots: &[Snapshot],
+        options: &ImageOptions,
+    ) -> Result<Assembly, BuildError> {
+        let configs: Vec<_> = ready
+            .targets
+            .iter()
+            .map(|target| {
+                let mut config = target.config.clone();
+                self.request.changes.apply(&mut config);
+                config
+            })
+            .collect();
+        let mut recipes = Vec::new();
+        for ((target, snapshot), config) in ready.targets.iter().zip(snapshots).zip(&configs) {
+            let recipe = Recipe {
+                config,
+                history: &target.history,
+                layers: snapshot.layers().iter().map(layer_id).collect(),
+                base: ready.base_image(target.vertex),
+                platform: &target.platform,
+                epoch: target.epoch,
+                squashed: self.request.squash
+                    && target.history.iter().any(|item| item.vertex.is_some()),
+                options,
+            };
+            if self.unprivileged && !recipe.is_ready(self.store)? {
+                return Err(BuildError::NeedsUserNamespace);
+            }
+            recipes.push(recipe);
         }
-        Ok(find_or_make(self.store, &recipe)?)
+        let indexed = self.request.platforms.len() > 1;
+        Ok(Assembly::make(self.store, &recipes, indexed, options)?)
     }
 }
 
+fn described(made: &Assembly, ready: &Ready) -> Result<BuiltImage, BuildError> {
+    let first = made.first()?;
+    let descriptor = made.descriptor()?;
+    let platform = ready.targets.first().map(|target| target.platform.clone());
+    Ok(BuiltImage {
+        id: made.id()?,
+        stored: made.named()?.id(),
+        manifest: descriptor.digest,
+        descriptor,
+        is_index: made.index.is_some(),
+        platform: platform.unwrap_or_else(|| first.config.platform()),
+        reused: made.images.iter().all(|image| image.reused),
+    })
+}
+
 impl Ready {
-    /// The ID of the image that the target is built upon, if it is one.
-    fn base_image(&self) -> Option<Digest> {
-        let mut vertex = Some(self.target);
+    /// The ID of the image that a target is built upon, if it is one.
+    fn base_image(&self, target: VertexId) -> Option<Digest> {
+        let mut vertex = Some(target);
         while let Some(at) = vertex {
             if let Op::Image(op) = &self.graph.vertex(at).op {
                 return op.config.parse().ok();

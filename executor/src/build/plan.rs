@@ -6,7 +6,7 @@ use gantry_cache::Store;
 use gantry_sandbox::Host;
 use gantry_solver::event::Deaf;
 use gantry_solver::scheduler::World;
-use gantry_solver::{CancelToken, Fate, Why};
+use gantry_solver::{CancelToken, Fate, VertexId, Why};
 
 use super::Build;
 use super::events::Held;
@@ -54,16 +54,18 @@ pub fn plan(
     build.steps.only_look();
     let runtime =
         tokio::runtime::Builder::new_current_thread().build().map_err(BuildError::Runtime)?;
-    let lowered = runtime.block_on(build.lower())?;
-    let graph = Arc::new(lowered.graph);
+    let (graph, targets) = runtime.block_on(build.lower())?;
+    let graph = Arc::new(graph);
+    let epoch = targets.first().and_then(|target| target.epoch);
+    let vertices: Vec<VertexId> = targets.iter().map(|target| target.vertex).collect();
     build.executor.set_graph(Arc::clone(&graph));
-    build.executor.set_diffs(Diffs::new(store.clone(), lowered.source_date_epoch));
+    build.executor.set_diffs(Diffs::new(store.clone(), epoch));
     let world = World {
         store: Arc::clone(&build.steps) as _,
         work: Arc::clone(&build.executor) as _,
         observer: Arc::new(Deaf),
     };
-    let planned = gantry_solver::plan(&graph, &[lowered.target], &world, &build.request.no_cache)
+    let planned = gantry_solver::plan(&graph, &vertices, &world, &build.request.no_cache)
         .map_err(ContextError::Plan)?;
     let steps = planned.into_iter().filter_map(|planned| {
         let shown = graph.vertex(planned.vertex);

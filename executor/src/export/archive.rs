@@ -1,15 +1,16 @@
 //! Archives: one tar that is docker's and OCI's at once, or an OCI layout.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use gantry_cache::Store;
+use gantry_image::Reference;
 use gantry_image::archive::{
-    SaveImage, SaveLayer, write_docker, write_oci_directory, write_oci_tar,
+    SaveImage, SaveIndex, SaveLayer, write_docker, write_oci_directory, write_oci_index_directory,
+    write_oci_index_tar, write_oci_tar,
 };
-use gantry_image::{Descriptor, MediaType, Reference};
 
-use super::{Assembled, ExportError};
+use super::{Assembled, Assembly, ExportError, compress};
 
 /// Writes a docker archive that is an OCI layout too (A3-12).
 pub(super) fn docker(
@@ -24,38 +25,51 @@ pub(super) fn docker(
 /// Writes an OCI layout as a tar.
 pub(super) fn oci(
     store: &Store,
-    image: &Assembled,
+    made: &Assembly,
     names: Vec<Reference>,
     out: &mut dyn Write,
 ) -> Result<(), ExportError> {
-    Ok(write_oci_tar(&mut [save(store, image, names)], out)?)
+    match over(made, &names) {
+        Some(index) => Ok(write_oci_index_tar(&index, &mut unnamed(store, made), out)?),
+        None => Ok(write_oci_tar(&mut [save(store, made.first()?, names)], out)?),
+    }
 }
 
 /// Writes an OCI layout into a directory, or adds to the one that is there.
 pub(super) fn oci_directory(
     store: &Store,
-    image: &Assembled,
+    made: &Assembly,
     names: Vec<Reference>,
     path: &Path,
 ) -> Result<(), ExportError> {
     super::dest::check_directory(path)?;
-    Ok(write_oci_directory(&mut [save(store, image, names)], path)?)
+    match over(made, &names) {
+        Some(index) => Ok(write_oci_index_directory(&index, &mut unnamed(store, made), path)?),
+        None => Ok(write_oci_directory(&mut [save(store, made.first()?, names)], path)?),
+    }
+}
+
+fn over(made: &Assembly, names: &[Reference]) -> Option<SaveIndex> {
+    let index = made.index.clone()?;
+    Some(SaveIndex { names: names.to_vec(), index, annotations: made.annotations.clone() })
+}
+
+fn unnamed<'a>(store: &'a Store, made: &'a Assembly) -> Vec<SaveImage<'a>> {
+    made.images.iter().map(|image| save(store, image, Vec::new())).collect()
 }
 
 fn save<'a>(store: &'a Store, image: &'a Assembled, names: Vec<Reference>) -> SaveImage<'a> {
-    let layers = image.layers.iter().map(|layer| SaveLayer {
-        descriptor: Descriptor::new(MediaType::OciLayer, layer.diff_id.0, layer.size),
-        open: Box::new(move || {
-            let reader: Box<dyn Read + 'a> = Box::new(layer.open(store)?);
-            Ok(reader)
-        }),
+    let described = image.layers.iter().zip(&image.manifest.layers);
+    let layers = described.map(|(layer, descriptor)| SaveLayer {
+        descriptor: descriptor.clone(),
+        open: Box::new(move || compress::open(store, layer, descriptor)),
     });
     SaveImage {
         names,
         config: image.config.clone(),
         manifest: Some(image.manifest.clone()),
         layers: layers.collect(),
-        annotations: Vec::new(),
+        annotations: image.annotations.clone(),
         platform: Some(image.config.platform()),
     }
 }

@@ -7,14 +7,14 @@ use super::ExportError;
 use crate::request::Dest;
 
 /// Something that an output is written to.
-pub(super) enum Target {
+pub(crate) enum Target {
     /// A file beside its final name.
     File(Box<Staged>),
     Stream(Box<dyn Write + Send>),
 }
 
 /// A file that is not whole yet; removed if it never becomes so.
-pub(super) struct Staged {
+pub(crate) struct Staged {
     out: BufWriter<fs_err::File>,
     staged: PathBuf,
     path: PathBuf,
@@ -42,7 +42,7 @@ pub(super) fn check_file(dest: &Dest) -> Result<(), ExportError> {
 
 impl Target {
     /// Begins to write.
-    pub(super) fn open(dest: Dest) -> Result<Self, ExportError> {
+    pub(crate) fn open(dest: Dest) -> Result<Self, ExportError> {
         check_file(&dest)?;
         let path = match dest {
             Dest::Writer(stream) => return Ok(Self::Stream(stream)),
@@ -66,7 +66,7 @@ impl Target {
     }
 
     /// Makes what was written appear.
-    pub(super) fn finish(self) -> Result<Option<PathBuf>, ExportError> {
+    pub(crate) fn finish(self) -> Result<Option<PathBuf>, ExportError> {
         match self {
             Self::Stream(mut stream) => {
                 stream.flush().map_err(ExportError::io("write the output"))?;

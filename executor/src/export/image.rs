@@ -5,15 +5,15 @@
 //! the key of a record that holds the config and manifest as they were written the first time. A
 //! rebuild finds them, needs no diff ID, and has the same image ID, also after `rmi` (A5-15).
 
-use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use gantry_cache::{Key, NewImage, NewRecord, RecordKind, Store};
 use gantry_image::{DateTime, Descriptor, Digest, ImageConfig, ImageManifest, MediaType, Raw};
 
-use super::ExportError;
 use super::layers::ImageLayer;
 use super::recipe::Recipe;
+use super::{ExportError, compress};
+use crate::image_options::AnnotationPlace;
 
 /// An image that is in the store, and how its layers come to their diff IDs.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Assembled {
     pub(crate) config: Raw<ImageConfig>,
     pub(crate) manifest: Raw<ImageManifest>,
     pub(crate) layers: Vec<ImageLayer>,
+    /// Annotations of its entry in an index.
+    pub(crate) annotations: Vec<(String, String)>,
     /// It was there before.
     pub(crate) reused: bool,
 }
@@ -45,8 +47,9 @@ pub(crate) fn find_or_make(store: &Store, recipe: &Recipe<'_>) -> Result<Assembl
     }
     let layers = recipe.image_layers(store)?;
     let config = Raw::write(recipe.config(&layers));
-    let manifest = Raw::write(manifest(&config, &layers));
-    let assembled = Assembled { config, manifest, layers, reused: false };
+    let manifest = Raw::write(manifest(store, recipe, &config, &layers)?);
+    let annotations = of_entry(recipe);
+    let assembled = Assembled { config, manifest, layers, annotations, reused: false };
     put(store, recipe, &assembled)?;
     store.records().put(&NewRecord {
         key,
@@ -77,6 +80,12 @@ fn find(store: &Store, recipe: &Recipe<'_>, key: &Key) -> Result<Option<Assemble
     if whole.iter().any(|count| *count != whole[0]) {
         return Ok(None);
     }
+    for (layer, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
+        // Compressed layers are not kept for ever; they are made again, and are the same.
+        if layer.digest != diff_id.0 && store.blobs().size(&layer.digest)?.is_none() {
+            return Ok(None);
+        }
+    }
     let layers = recipe
         .layers
         .iter()
@@ -91,11 +100,17 @@ fn find(store: &Store, recipe: &Recipe<'_>, key: &Key) -> Result<Option<Assemble
         .collect();
     let known = store.images().get(&config.digest())?;
     let reused = known.is_some_and(|image| image.layers == recipe.layers);
-    let assembled = Assembled { config, manifest, layers, reused };
+    let annotations = of_entry(recipe);
+    let assembled = Assembled { config, manifest, layers, annotations, reused };
     if !reused {
         put(store, recipe, &assembled)?;
     }
     Ok(Some(assembled))
+}
+
+fn of_entry(recipe: &Recipe<'_>) -> Vec<(String, String)> {
+    let place = AnnotationPlace::ManifestDescriptor;
+    recipe.options.annotations_of(place, Some(recipe.platform)).collect()
 }
 
 fn put(store: &Store, recipe: &Recipe<'_>, image: &Assembled) -> Result<(), ExportError> {
@@ -120,20 +135,29 @@ fn put(store: &Store, recipe: &Recipe<'_>, image: &Assembled) -> Result<(), Expo
     Ok(())
 }
 
-/// Layers are described uncompressed: the digest is the diff ID. Compressing is for a push.
-fn manifest(config: &Raw<ImageConfig>, layers: &[ImageLayer]) -> ImageManifest {
-    let describe =
-        |layer: &ImageLayer| Descriptor::new(MediaType::OciLayer, layer.diff_id.0, layer.size);
-    ImageManifest {
-        schema_version: 2,
-        media_type: Some(MediaType::OciManifest),
-        artifact_type: None,
-        config: Descriptor::new(MediaType::OciConfig, config.digest(), config.size()),
-        layers: layers.iter().map(describe).collect(),
-        subject: None,
-        annotations: BTreeMap::new(),
-        extra: BTreeMap::new(),
-    }
+/// Unless asked otherwise, layers are described uncompressed: the digest is the diff ID.
+/// Compressing is for a push.
+fn manifest(
+    store: &Store,
+    recipe: &Recipe<'_>,
+    config: &Raw<ImageConfig>,
+    layers: &[ImageLayer],
+) -> Result<ImageManifest, ExportError> {
+    let options = recipe.options;
+    let describe = |(number, layer): (usize, &ImageLayer)| {
+        compress::descriptor(store, layer, number < recipe.base_layers(), options)
+    };
+    let layers = layers.iter().enumerate().map(describe).collect::<Result<_, _>>()?;
+    let kind = match options.docker_types {
+        true => MediaType::DockerConfig,
+        false => MediaType::OciConfig,
+    };
+    let config = Descriptor::new(kind, config.digest(), config.size());
+    let annotations = options.annotations_of(AnnotationPlace::Manifest, Some(recipe.platform));
+    Ok(ImageManifest {
+        annotations: annotations.collect(),
+        ..ImageManifest::new(config, layers, options.docker_types)
+    })
 }
 
 /// Config and manifest as they were written, and the clamp of each layer.

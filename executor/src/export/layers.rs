@@ -13,7 +13,7 @@ use super::ExportError;
 pub(crate) struct ImageLayer {
     pub(crate) id: LayerId,
     pub(crate) diff_id: DiffId,
-    /// How many bytes its tar has.
+    /// How many bytes its tar has; of one that was found compressed, how many bytes the blob has.
     pub(crate) size: u64,
     /// SOURCE_DATE_EPOCH of the build that made it.
     pub(crate) clamp: Option<i64>,

@@ -2,33 +2,45 @@
 //!
 //! ```text
 //! recipe    what an image is made from
+//! assembly  one image, or an index over one for each platform
 //! image     layers + config + history → an image in the store, the same one for the same build
 //! layers    the tar of a layer as a stream to be read
+//! compress  a layer's blob, compressed
 //! archive   docker archives and OCI layouts
 //! rootfs    the root filesystem, as a directory or a tar
+//! told      how far the writing of a tar has come
 //! dest      where a file goes, and how it appears there whole or not at all
 //! ```
 
 mod archive;
+mod assembly;
+mod compress;
 mod dest;
 mod image;
 mod layers;
 mod recipe;
-mod rootfs;
+pub(crate) mod rootfs;
+mod told;
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gantry_cache::StoreError;
 use gantry_image::archive::ArchiveError;
 use gantry_image::layer::LayerError;
-use gantry_tree::TreeError;
+use gantry_image::{Platform, Reference};
+use gantry_solver::Snapshot;
+use gantry_tree::{TreeError, TreePath};
 
+pub(crate) use self::assembly::Assembly;
+pub(crate) use self::dest::Target;
 pub(crate) use self::image::{Assembled, find_or_make};
 pub(crate) use self::recipe::Recipe;
 
-use self::dest::Target;
+pub(crate) use self::told::Tell;
+use self::told::Told;
+use crate::image_options::ImageOptions;
 use crate::request::{Dest, Output};
 use crate::work::Executor;
 
@@ -51,6 +63,9 @@ pub enum ExportError {
     /// An output of this kind does not go there.
     #[error("{0}")]
     Dest(&'static str),
+    /// What is asked for can't be.
+    #[error("{0}")]
+    Refused(String),
     /// Writing failed.
     #[error("Failed to {what}")]
     Io {
@@ -100,12 +115,18 @@ impl ExportError {
 }
 
 /// Looks at the destinations before anything is built, so that a typing error costs no build.
-pub(crate) fn check(outputs: &[Output]) -> Result<(), ExportError> {
+pub(crate) fn check(outputs: &[Output], indexed: bool) -> Result<(), ExportError> {
     let mut streams = 0;
     for output in outputs {
         match output {
-            Output::Store => {}
-            Output::Local { dest } => dest::check_directory(dest)?,
+            Output::Store { .. } => {}
+            Output::Local { dest, .. } => dest::check_directory(dest)?,
+            Output::Docker { .. } if indexed => {
+                return Err(ExportError::Dest(
+                    "docker exporter does not support exporting manifest lists, use the oci \
+                     exporter instead",
+                ));
+            }
             Output::Docker { dest, .. }
             | Output::Tar { dest }
             | Output::Oci { dest, tar: true, .. } => {
@@ -119,6 +140,12 @@ pub(crate) fn check(outputs: &[Output]) -> Result<(), ExportError> {
                 return Err(ExportError::Dest("an OCI layout without tar needs a directory"));
             }
         }
+        let annotations = options(output).map(|options| &*options.annotations).unwrap_or_default();
+        if !indexed && annotations.iter().any(|annotation| annotation.place.is_of_index()) {
+            return Err(ExportError::Dest(
+                "index annotations not supported for single platform export",
+            ));
+        }
     }
     if streams > 1 {
         return Err(ExportError::Dest("multiple outputs configured to write to stdout"));
@@ -126,9 +153,14 @@ pub(crate) fn check(outputs: &[Output]) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// Says whether an output needs an image, and not only the root filesystem.
-pub(crate) fn needs_image(output: &Output) -> bool {
-    matches!(output, Output::Store | Output::Docker { .. } | Output::Oci { .. })
+/// How an output wants its image; nothing for outputs that are files alone.
+pub(crate) fn options(output: &Output) -> Option<&ImageOptions> {
+    match output {
+        Output::Store { options }
+        | Output::Docker { options, .. }
+        | Output::Oci { options, .. } => Some(options),
+        Output::Local { .. } | Output::Tar { .. } => None,
+    }
 }
 
 /// Writes one output. Returns where, if it was not the store or a stream.
@@ -136,49 +168,97 @@ pub(crate) fn write(
     executor: &Executor,
     output: Output,
     result: &Built<'_>,
+    tell: Tell<'_>,
 ) -> Result<Option<PathBuf>, ExportError> {
+    let named = |names: Vec<Reference>| match names.is_empty() {
+        true => result.names.to_vec(),
+        false => names,
+    };
     match output {
-        Output::Store => Ok(None),
-        Output::Docker { dest, names } => {
+        Output::Store { .. } => Ok(None),
+        Output::Docker { dest, names, .. } => {
             let mut target = Target::open(dest)?;
-            let names = if names.is_empty() { result.names.to_vec() } else { names };
-            archive::docker(&executor.store, result.image()?, names, &mut target)?;
+            let image = result.image()?;
+            let mut told = Told::new(&mut target, tell, Some(image.size()));
+            archive::docker(&executor.store, image.first()?, named(names), &mut told)?;
+            told.finish();
             target.finish()
         }
-        Output::Oci { dest, tar: true, names } => {
+        Output::Oci { dest, tar: true, names, .. } => {
             let mut target = Target::open(dest)?;
-            let names = if names.is_empty() { result.names.to_vec() } else { names };
-            archive::oci(&executor.store, result.image()?, names, &mut target)?;
+            let image = result.image()?;
+            let mut told = Told::new(&mut target, tell, Some(image.size()));
+            archive::oci(&executor.store, image, named(names), &mut told)?;
+            told.finish();
             target.finish()
         }
         Output::Oci { dest: Dest::Directory(path) | Dest::File(path), names, .. } => {
-            let names = if names.is_empty() { result.names.to_vec() } else { names };
-            archive::oci_directory(&executor.store, result.image()?, names, &path)?;
+            archive::oci_directory(&executor.store, result.image()?, named(names), &path)?;
             Ok(Some(path))
         }
         Output::Oci { .. } => Err(ExportError::Dest("an OCI layout without tar needs a directory")),
-        Output::Local { dest } => {
-            rootfs::local(executor, result.snapshot, &dest)?;
+        Output::Local { dest, split, delete } => {
+            local(executor, result, &dest, split, delete)?;
             Ok(Some(dest))
         }
         Output::Tar { dest } => {
             let mut target = Target::open(dest)?;
-            rootfs::tar(executor, result.snapshot, result.clamp, &mut target)?;
+            let split = result.platforms.len() > 1;
+            let mut placed: Vec<rootfs::Placed<'_>> = Vec::new();
+            for (platform, snapshot) in &result.platforms {
+                placed.push((split.then(|| directory(platform)), snapshot));
+            }
+            let mut told = Told::new(&mut target, tell, None);
+            rootfs::tar(executor, &placed, result.clamp, &mut told)?;
+            told.finish();
             target.finish()
         }
     }
 }
 
+/// Writes the files of all platforms, each in a directory of its own or all in one.
+fn local(
+    executor: &Executor,
+    result: &Built<'_>,
+    dest: &Path,
+    split: Option<bool>,
+    delete: bool,
+) -> Result<(), ExportError> {
+    let several = result.platforms.len() > 1;
+    let split = split.unwrap_or(several);
+    if !split && several {
+        rootfs::check_apart(executor, &result.platforms)?;
+    }
+    if !split && delete {
+        let all: Vec<&Snapshot> = result.platforms.iter().map(|(_, snapshot)| *snapshot).collect();
+        rootfs::delete_others(executor, &all, dest)?;
+    }
+    for (platform, snapshot) in &result.platforms {
+        let dest = if split { dest.join(directory(platform)) } else { dest.to_path_buf() };
+        if split && delete {
+            rootfs::delete_others(executor, &[snapshot], &dest)?;
+        }
+        rootfs::local(executor, snapshot, &TreePath::root(), &dest)?;
+    }
+    Ok(())
+}
+
+/// The directory of a platform: `linux_arm_v7`.
+fn directory(platform: &Platform) -> String {
+    platform.to_string().replace('/', "_")
+}
+
 /// What there is to be written.
 pub(crate) struct Built<'a> {
-    pub(crate) snapshot: &'a gantry_solver::Snapshot,
-    pub(crate) image: Option<&'a Assembled>,
-    pub(crate) names: &'a [gantry_image::Reference],
+    pub(crate) platforms: Vec<(&'a Platform, &'a Snapshot)>,
+    /// The image as this output wants it.
+    pub(crate) image: Option<&'a Assembly>,
+    pub(crate) names: &'a [Reference],
     pub(crate) clamp: Option<i64>,
 }
 
 impl Built<'_> {
-    fn image(&self) -> Result<&Assembled, ExportError> {
+    fn image(&self) -> Result<&Assembly, ExportError> {
         self.image
             .ok_or_else(|| ExportError::Image { what: "there is none".to_owned(), source: None })
     }

@@ -8,6 +8,7 @@ use gantry_solver::lower::HistoryItem;
 
 use super::ExportError;
 use super::layers::ImageLayer;
+use crate::image_options::ImageOptions;
 use crate::resolve::read_config;
 
 /// What an image is made from.
@@ -24,9 +25,17 @@ pub(crate) struct Recipe<'a> {
     pub(crate) platform: &'a Platform,
     /// SOURCE_DATE_EPOCH.
     pub(crate) epoch: Option<i64>,
+    /// Whether the layers above the base's were made one.
+    pub(crate) squashed: bool,
+    pub(crate) options: &'a ImageOptions,
 }
 
 impl Recipe<'_> {
+    /// The time that no file is younger than.
+    fn clamp(&self) -> Option<i64> {
+        self.epoch.filter(|_| !self.options.keep_times)
+    }
+
     /// Everything that makes the image what it is, but for the time.
     pub(super) fn key(&self) -> Key {
         let mut hasher = blake3::Hasher::new_derive_key("gantry image 1");
@@ -43,6 +52,13 @@ impl Recipe<'_> {
         self.layers.iter().for_each(|layer| add(&layer.0));
         add(self.platform.to_string().as_bytes());
         add(self.epoch.map(|epoch| epoch.to_string()).unwrap_or_default().as_bytes());
+        if self.squashed {
+            add(b"squashed");
+        }
+        if *self.options != ImageOptions::default() {
+            // Its text names every field; one that is new gives another key, and no wrong image.
+            add(format!("{:?}", self.options).as_bytes());
+        }
         Key(*hasher.finalize().as_bytes())
     }
 
@@ -51,13 +67,21 @@ impl Recipe<'_> {
         if store.records().get(&self.key())?.is_some() {
             return Ok(true);
         }
+        if self.options.compression.is_some() {
+            return Ok(false);
+        }
         for id in &self.layers {
             let layer = store.layers().require(id)?;
-            if layer.diff_id(self.epoch).is_none() {
+            if layer.diff_id(self.clamp()).is_none() {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// How many of the layers are the base image's.
+    pub(super) fn base_layers(&self) -> usize {
+        self.config.rootfs.diff_ids.len()
     }
 
     pub(super) fn image_layers(&self, store: &Store) -> Result<Vec<ImageLayer>, ExportError> {
@@ -66,13 +90,13 @@ impl Recipe<'_> {
             let what = "the base image has more diff IDs than layers".to_owned();
             return Err(ExportError::Image { what, source: None });
         }
-        let mut clamps = vec![None, self.epoch, self.base_epoch(store)];
+        let mut clamps = vec![None, self.clamp(), self.epoch, self.base_epoch(store)];
         clamps.dedup();
         let mut layers = Vec::with_capacity(self.layers.len());
         for (number, id) in self.layers.iter().enumerate() {
             layers.push(match base.get(number) {
                 Some(diff_id) => ImageLayer::of_base(store, *id, *diff_id, &clamps)?,
-                None => ImageLayer::own(store, *id, self.epoch)?,
+                None => ImageLayer::own(store, *id, self.clamp())?,
             });
         }
         Ok(layers)
@@ -98,9 +122,17 @@ impl Recipe<'_> {
             created: Some(now.clone()),
             created_by: item.created_by.clone(),
             comment: HistoryItem::COMMENT.to_owned(),
-            empty_layer: item.vertex.is_none(),
+            empty_layer: item.vertex.is_none() || self.squashed,
             ..History::default()
         }));
+        if self.squashed {
+            let base = self.base.map_or_else(|| "scratch".to_owned(), |base| base.to_string());
+            config.history.push(History {
+                created: Some(now),
+                comment: format!("squashed onto {base}"),
+                ..History::default()
+            });
+        }
         config
     }
 }

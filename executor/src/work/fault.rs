@@ -40,6 +40,15 @@ pub(crate) enum Fault {
     Files(#[from] FilesError),
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    /// A program is for other machines than this one, and nothing emulates them.
+    #[error("exec format error: the step is for {wanted}, and this host runs {host}")]
+    Foreign {
+        wanted: String,
+        host: String,
+        hint: String,
+        #[source]
+        source: Box<SpawnError>,
+    },
     #[error(transparent)]
     Network(#[from] NetworkError),
     #[error("Failed to download {url}")]
@@ -151,6 +160,10 @@ impl From<Fault> for StepError {
             }
             Fault::Bug(_) => {
                 StepError::new(fault).with_hint("Please report it, with the message above")
+            }
+            Fault::Foreign { hint, source, .. } => {
+                let (hint, code) = (hint.clone(), source.exit_code());
+                StepError::new(fault).with_hint(hint).with_exit_code(code)
             }
             Fault::Download { .. } => StepError::new(fault)
                 .with_hint("Check the address, and that this machine reaches it"),

@@ -30,6 +30,7 @@ mod picked;
 mod root_dir;
 mod run;
 mod select;
+mod squash;
 mod stack;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -53,11 +54,12 @@ pub(crate) use self::copy::is_tar_header;
 pub(crate) use self::fault::missing_source;
 pub(crate) use self::http::without_password;
 pub(crate) use self::index::Index;
+pub(crate) use self::squash::squash;
 pub(crate) use self::stack::{Stack, layer_id, layer_ref, tree};
 
 use self::fault::Fault;
 use crate::history::micros;
-use crate::request::{DefaultNetwork, Entitlements, Secret, Snapshotter};
+use crate::request::{DefaultNetwork, Entitlements, OnFail, Secret, Snapshotter};
 
 /// Carries out the operations of one build.
 #[derive(Debug)]
@@ -70,6 +72,8 @@ pub(crate) struct Executor {
     pub(crate) allow: Entitlements,
     pub(crate) network: DefaultNetwork,
     pub(crate) snapshotter: Snapshotter,
+    /// What of the first step that fails is kept.
+    pub(crate) on_fail: Mutex<Option<OnFail>>,
     /// How layers are unpacked here.
     pub(crate) unpack: UnpackOptions,
     shared: Shared,
@@ -112,14 +116,28 @@ pub(crate) struct Parts {
     pub(crate) allow: Entitlements,
     pub(crate) network: DefaultNetwork,
     pub(crate) snapshotter: Snapshotter,
+    pub(crate) on_fail: Option<OnFail>,
 }
 
 impl Executor {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { store, host, secrets, agents, allow, network, snapshotter } = parts;
+        let Parts { store, host, secrets, agents, allow, network, snapshotter, on_fail } = parts;
+        let on_fail = Mutex::new(on_fail);
         let unpack = unpack_options(&host);
         let (contexts, shared) = (BTreeMap::new(), Shared::default());
-        Self { store, host, contexts, secrets, agents, allow, network, snapshotter, unpack, shared }
+        Self {
+            store,
+            host,
+            contexts,
+            secrets,
+            agents,
+            allow,
+            network,
+            snapshotter,
+            on_fail,
+            unpack,
+            shared,
+        }
     }
 
     /// Says which graph is solved, so that earlier runs of a step can be found.

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use gantry_executor::{Dest, Output};
+use gantry_executor::{Dest, ImageOptions, Output};
 
 use crate::common::{Sandbox, explain};
 
@@ -42,8 +42,11 @@ fn a_docker_archive_is_an_oci_layout_too() {
     fs_err::create_dir(&out).unwrap();
     let mut request = sandbox.request(DOCKERFILE);
     request.tags = vec!["app:1".parse().unwrap()];
-    request.outputs =
-        vec![Output::Docker { dest: Dest::File(out.join("app.tar")), names: Vec::new() }];
+    request.outputs = vec![Output::Docker {
+        dest: Dest::File(out.join("app.tar")),
+        names: Vec::new(),
+        options: ImageOptions::default(),
+    }];
     let built = sandbox.run(request);
     assert_eq!(built.outcome.exported, [out.join("app.tar")]);
     assert_eq!(names_in(&out), ["app.tar"]);
@@ -71,8 +74,18 @@ fn an_oci_layout_is_a_directory_or_a_tar_and_can_be_built_upon() {
     let mut request = sandbox.request(DOCKERFILE);
     let names = vec!["app:1".parse().unwrap()];
     request.outputs = vec![
-        Output::Oci { dest: Dest::Directory(out.clone()), tar: false, names: names.clone() },
-        Output::Oci { dest: Dest::File(sandbox.dir.path().join("o.tar")), tar: true, names },
+        Output::Oci {
+            dest: Dest::Directory(out.clone()),
+            tar: false,
+            names: names.clone(),
+            options: ImageOptions::default(),
+        },
+        Output::Oci {
+            dest: Dest::File(sandbox.dir.path().join("o.tar")),
+            tar: true,
+            names,
+            options: ImageOptions::default(),
+        },
     ];
     let built = sandbox.run(request);
     assert_eq!(names_in(&out), ["blobs", "index.json", "oci-layout"]);
@@ -102,7 +115,7 @@ fn a_directory_gets_the_files_as_the_callers_own() {
     std::os::unix::fs::symlink(&trap, out.join("x")).unwrap();
     let mut request =
         sandbox.request(&format!("{DOCKERFILE}FROM scratch\nCOPY --from=0 /x /l /f /\n"));
-    request.outputs = vec![Output::Local { dest: out.clone() }];
+    request.outputs = vec![Output::Local { dest: out.clone(), split: None, delete: false }];
     let built = sandbox.run(request);
     assert!(built.outcome.image.is_none());
     assert_eq!(names_in(&out), ["f", "l", "x"]);
@@ -153,7 +166,7 @@ fn wrong_destinations_are_told_before_anything_runs() {
         request.outputs = output;
         explain(&sandbox.fail_request(request))
     };
-    let text = refuse(vec![Output::Local { dest: file.clone() }]);
+    let text = refuse(vec![Output::Local { dest: file.clone(), split: None, delete: false }]);
     assert!(
         text.contains(&format!("destination directory {} is a file", file.display())),
         "{text}"

@@ -49,13 +49,23 @@ pub struct SaveLayer<'a> {
     pub open: Box<dyn FnMut() -> io::Result<Box<dyn Read + 'a>> + 'a>,
 }
 
+/// An index over images that are written with it, so that all of them have one name.
+pub struct SaveIndex {
+    /// What it shall be called; each name gets an entry in `index.json`.
+    pub names: Vec<Reference>,
+    /// The index itself, whose manifests must be those of the images.
+    pub index: Raw<ImageIndex>,
+    /// Annotations for its entries in `index.json`.
+    pub annotations: Vec<(String, String)>,
+}
+
 /// Writes one tar that is a docker archive and an OCI layout at once (A3-12).
 ///
 /// # Errors
 /// [`ArchiveError::Write`], also for a blob that isn't what its descriptor says;
 /// [`ArchiveError::Inconsistent`] for an image whose parts don't fit.
 pub fn write_docker(images: &mut [SaveImage<'_>], out: &mut dyn Write) -> Result<(), ArchiveError> {
-    write_tar(images, true, out)
+    write_tar(images, None, true, out)
 }
 
 /// Writes an OCI layout as a tar.
@@ -66,7 +76,31 @@ pub fn write_oci_tar(
     images: &mut [SaveImage<'_>],
     out: &mut dyn Write,
 ) -> Result<(), ArchiveError> {
-    write_tar(images, false, out)
+    write_tar(images, None, false, out)
+}
+
+/// Writes an OCI layout whose one image is an index over `images`, as a tar.
+///
+/// # Errors
+/// As [`write_docker`].
+pub fn write_oci_index_tar(
+    index: &SaveIndex,
+    images: &mut [SaveImage<'_>],
+    out: &mut dyn Write,
+) -> Result<(), ArchiveError> {
+    write_tar(images, Some(index), false, out)
+}
+
+/// Writes an index over `images` into a directory, as [`write_oci_directory`] does.
+///
+/// # Errors
+/// As [`write_docker`].
+pub fn write_oci_index_directory(
+    index: &SaveIndex,
+    images: &mut [SaveImage<'_>],
+    directory: &Path,
+) -> Result<(), ArchiveError> {
+    write_directory(images, Some(index), directory)
 }
 
 /// Writes an OCI layout into a directory, which is made if it is missing. Blobs that are there
@@ -79,8 +113,16 @@ pub fn write_oci_directory(
     images: &mut [SaveImage<'_>],
     directory: &Path,
 ) -> Result<(), ArchiveError> {
+    write_directory(images, None, directory)
+}
+
+fn write_directory(
+    images: &mut [SaveImage<'_>],
+    over: Option<&SaveIndex>,
+    directory: &Path,
+) -> Result<(), ArchiveError> {
     let mut target = DirectoryTarget { directory };
-    let plan = plan(images)?;
+    let plan = plan(images, over)?;
     write_blobs(images, &plan, &mut target)?;
     let path = directory.join("index.json");
     let mut entries = plan.index;
@@ -108,6 +150,8 @@ pub fn write_oci_directory(
 struct Plan {
     index: Vec<Descriptor>,
     manifests: Vec<Raw<ImageManifest>>,
+    /// The index that is itself a blob.
+    over: Option<Raw<ImageIndex>>,
 }
 
 /// An item of docker's `manifest.json`.
@@ -122,10 +166,11 @@ struct Item {
 
 fn write_tar(
     images: &mut [SaveImage<'_>],
+    over: Option<&SaveIndex>,
     docker: bool,
     out: &mut dyn Write,
 ) -> Result<(), ArchiveError> {
-    let plan = plan(images)?;
+    let plan = plan(images, over)?;
     let mut target = TarTarget::new(out);
     let mut document =
         |name: &str, bytes: &[u8]| target.member(name, bytes.len() as u64, &mut &bytes[..]);
@@ -141,8 +186,8 @@ fn write_tar(
 }
 
 /// Makes the manifests that are missing and the index, and checks that all fits.
-fn plan(images: &[SaveImage<'_>]) -> Result<Plan, ArchiveError> {
-    let mut plan = Plan { index: Vec::new(), manifests: Vec::new() };
+fn plan(images: &[SaveImage<'_>], over: Option<&SaveIndex>) -> Result<Plan, ArchiveError> {
+    let mut plan = Plan { index: Vec::new(), manifests: Vec::new(), over: None };
     for image in images {
         let layers: Vec<Descriptor> =
             image.layers.iter().map(|layer| layer.descriptor.clone()).collect();
@@ -178,16 +223,35 @@ fn plan(images: &[SaveImage<'_>]) -> Result<Plan, ArchiveError> {
         let mut entry = Descriptor::new(manifest.media_type(), manifest.digest(), manifest.size());
         entry.annotations.extend(image.annotations.iter().cloned());
         entry.platform.clone_from(&image.platform);
-        if image.names.is_empty() {
-            plan.index.push(entry.clone());
-        }
-        for name in &image.names {
-            let named = entry.clone().annotate(IMAGE_NAME, name.to_string());
-            plan.index.push(named.annotate(REF_NAME, name.tag().unwrap_or("latest")));
-        }
+        plan.index.extend(named(&entry, &image.names));
         plan.manifests.push(manifest);
     }
+    if let Some(SaveIndex { names, index, annotations }) = over {
+        let listed = |manifest: &Raw<ImageManifest>| {
+            index.manifests.iter().any(|entry| entry.digest == manifest.digest())
+        };
+        if !plan.manifests.iter().all(listed) {
+            return Err(ArchiveError::Inconsistent("its index is of other images".to_owned()));
+        }
+        let kind = index.media_type.clone().unwrap_or(MediaType::OciIndex);
+        let mut entry = Descriptor::new(kind, index.digest(), index.size());
+        entry.annotations.extend(annotations.iter().cloned());
+        plan.index = named(&entry, names);
+        plan.over = Some(index.clone());
+    }
     Ok(plan)
+}
+
+/// The entries of `index.json` for something with these names; one if it has none.
+fn named(entry: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
+    if names.is_empty() {
+        return vec![entry.clone()];
+    }
+    let annotated = |name: &Reference| {
+        let named = entry.clone().annotate(IMAGE_NAME, name.to_string());
+        named.annotate(REF_NAME, name.tag().unwrap_or("latest"))
+    };
+    names.iter().map(annotated).collect()
 }
 
 fn docker_items(images: &[SaveImage<'_>]) -> Vec<Item> {
@@ -223,6 +287,11 @@ fn write_blobs(
     target: &mut dyn Target,
 ) -> Result<(), ArchiveError> {
     let mut done: BTreeSet<Digest> = BTreeSet::new();
+    if let Some(over) = &plan.over
+        && !target.has(&blob(over.digest()))
+    {
+        target.member(&blob(over.digest()), over.size(), &mut over.bytes())?;
+    }
     for (image, manifest) in images.iter_mut().zip(&plan.manifests) {
         for (digest, bytes) in
             [(manifest.digest(), manifest.bytes()), (image.config.digest(), image.config.bytes())]

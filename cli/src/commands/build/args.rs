@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use gantry_solver::op::Ulimit;
 
+use super::legacy::Legacy;
 use super::output::OutputSpec;
-use super::values::{self, ExtraHost, KeyValue, SecretSource};
+use super::podman::Podman;
+use super::values::{self, ExtraHost, KeyValue, OnFailSpec, SecretSource};
 use crate::progress::Mode;
 use crate::ui::human;
 
@@ -20,21 +22,33 @@ pub(crate) struct BuildArgs {
     /// Add a custom host-to-IP mapping (format: `host:ip`)
     #[arg(long = "add-host", value_name = "strings")]
     pub(super) add_hosts: Vec<ExtraHost>,
-    /// Allow extra privileged entitlement (e.g., `network.host`, `security.insecure`)
+    /// Allow extra privileged entitlement (e.g., `network.host`, `security.insecure`,
+    /// `buildx.local.delete`)
     #[arg(long, value_name = "strings", value_delimiter = ',')]
     pub(super) allow: Vec<String>,
+    /// Add annotation to the image
+    #[arg(long = "annotation", value_name = "stringArray")]
+    pub(super) annotations: Vec<String>,
+    /// Attestation parameters; none can be made yet, so only `disabled=true` is taken
+    #[arg(long = "attest", value_name = "stringArray")]
+    pub(super) attests: Vec<String>,
     /// Set build-time variables
     #[arg(long = "build-arg", value_name = "stringArray")]
     pub(super) build_args: Vec<KeyValue>,
     /// Additional build contexts (e.g., name=path)
     #[arg(long = "build-context", value_name = "stringArray")]
     pub(super) build_contexts: Vec<String>,
+    /// Override the configured builder instance: there is one only, so the name means nothing
+    #[arg(long, value_name = "string", env = "BUILDX_BUILDER", hide_env = true)]
+    pub(super) builder: Option<String>,
     /// Set method for evaluating build: check, outline, targets, subrequests.describe
     /// (`,format=json`)
     #[arg(long, value_name = "string")]
     pub(super) call: Option<String>,
     /// Shorthand for `--call=check`
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = values::parse_bool,
+          action = clap::ArgAction::Set, value_name = "bool")]
     pub(super) check: bool,
     /// Name of the Dockerfile (default: `PATH/Dockerfile`)
     #[arg(short, long, value_name = "string")]
@@ -46,7 +60,9 @@ pub(crate) struct BuildArgs {
     #[arg(long = "label", value_name = "stringArray")]
     pub(super) labels: Vec<KeyValue>,
     /// Shorthand for `--output=type=docker`
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = values::parse_bool,
+          action = clap::ArgAction::Set, value_name = "bool")]
     pub(super) load: bool,
     /// Write build result metadata to a file
     #[arg(long, value_name = "string")]
@@ -55,7 +71,9 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "string", default_value = "default")]
     pub(super) network: String,
     /// Do not use cache when building the image
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = values::parse_bool,
+          action = clap::ArgAction::Set, value_name = "bool")]
     pub(super) no_cache: bool,
     /// Do not cache specified stages
     #[arg(long, value_name = "stringArray", value_delimiter = ',')]
@@ -63,27 +81,71 @@ pub(crate) struct BuildArgs {
     /// Output destination (format: `type=local,dest=path`)
     #[arg(short, long = "output", value_name = "stringArray")]
     pub(super) outputs: Vec<OutputSpec>,
+    /// Write files of a step that failed (format: `type=local,src=/reports,dest=path`, or
+    /// `type=tar`)
+    #[arg(long, value_name = "string")]
+    pub(super) on_fail_output: Option<OnFailSpec>,
     /// Set target platform for build
-    #[arg(long, value_name = "stringArray", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "stringArray",
+        value_delimiter = ',',
+        env = "DOCKER_DEFAULT_PLATFORM",
+        hide_env = true
+    )]
     pub(super) platform: Vec<String>,
     /// Set type of progress output. Use plain to show container output
     #[arg(long, value_name = "string", env = "BUILDKIT_PROGRESS", hide_env_values = true)]
     pub(super) progress: Option<Mode>,
     /// Exit with the exit code of the step that failed, instead of 1
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = values::parse_bool,
+          action = clap::ArgAction::Set, value_name = "bool")]
     pub(super) propagate_exit_code: bool,
+    /// Shorthand for `--attest=type=provenance`; only `false` is taken yet
+    #[arg(long, value_name = "string")]
+    pub(super) provenance: Option<String>,
     /// Always attempt to pull all referenced images
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = values::parse_pull,
+          action = clap::ArgAction::Set, value_name = "bool")]
     pub(super) pull: bool,
+    /// Shorthand for `--output=type=registry`
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = values::parse_bool,
+          action = clap::ArgAction::Set, value_name = "bool")]
+    pub(super) push: bool,
     /// Suppress the build output and print image ID on success
-    #[arg(short, long)]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = values::parse_bool,
+          action = clap::ArgAction::Set, value_name = "bool")]
     pub(super) quiet: bool,
+    /// Limit a resource of `RUN` steps (format: `memory=512m`; memory, memory-swap, cpu-shares,
+    /// cpu-period, cpu-quota, cpuset-cpus, cpuset-mems)
+    #[arg(long = "resource", value_name = "stringArray")]
+    pub(super) resources: Vec<String>,
+    /// Clamp the times of files in layers to `SOURCE_DATE_EPOCH`, which happens anyway; `=false`
+    /// keeps them
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = values::parse_bool, value_name = "bool")]
+    pub(super) rewrite_timestamp: Option<bool>,
+    /// Shorthand for `--attest=type=sbom`; only `false` is taken yet
+    #[arg(long, value_name = "string")]
+    pub(super) sbom: Option<String>,
     /// Secret to expose to the build (format: `id=mysecret[,src=/local/secret]`)
     #[arg(long = "secret", value_name = "stringArray")]
     pub(super) secrets: Vec<SecretSource>,
     /// Shared memory size for build containers
     #[arg(long, value_name = "bytes", value_parser = human::parse_size)]
     pub(super) shm_size: Option<u64>,
+    /// Set the time that stands for now, in seconds since 1970, over `SOURCE_DATE_EPOCH`
+    #[arg(long, value_name = "seconds")]
+    pub(super) source_date_epoch: Option<String>,
+    /// Squash newly built layers into a single new layer
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          default_value = "false", hide_default_value = true, value_parser = values::parse_bool,
+          action = clap::ArgAction::Set, value_name = "bool")]
+    pub(super) squash: bool,
     /// Image identifier (format: `[registry/]repository[:tag]`)
     #[arg(short, long = "tag", value_name = "stringArray")]
     pub(super) tags: Vec<String>,
@@ -101,6 +163,8 @@ pub(crate) struct BuildArgs {
     pub(super) explain: super::dry_run::Explain,
     #[command(flatten)]
     pub(super) limits: Limits,
+    #[command(flatten)]
+    pub(super) podman: Podman,
     #[command(flatten)]
     pub(super) legacy: Legacy,
 }
@@ -130,41 +194,6 @@ pub(super) struct Limits {
     #[arg(long, value_name = "string", hide = true)]
     pub(super) cpuset_mems: Option<String>,
     /// Set the parent cgroup for the `RUN` instructions during build
-    #[arg(long, value_name = "string", hide = true)]
+    #[arg(long, value_name = "string")]
     pub(super) cgroup_parent: Option<String>,
-}
-
-/// Flags of docker's classic builder that mean nothing here, and are said to.
-#[derive(Debug, clap::Args)]
-pub(super) struct Legacy {
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(super) rm: Option<bool>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(super) force_rm: Option<bool>,
-    #[arg(long, hide = true)]
-    pub(super) compress: bool,
-    #[arg(long, hide = true)]
-    pub(super) squash: bool,
-    #[arg(long, hide = true)]
-    pub(super) isolation: Option<String>,
-    #[arg(long, hide = true)]
-    pub(super) security_opt: Vec<String>,
-    /// How root filesystems are put together: `auto` or `copying`.
-    #[arg(long, hide = true, env = "GANTRY_SNAPSHOTTER", default_value = "auto")]
-    pub(super) snapshotter: String,
-}
-
-impl Legacy {
-    /// The flags that were given in vain.
-    pub(super) fn ignored(&self) -> Vec<&'static str> {
-        let given = [
-            (self.rm.is_some(), "--rm"),
-            (self.force_rm.is_some(), "--force-rm"),
-            (self.compress, "--compress"),
-            (self.squash, "--squash"),
-            (self.isolation.is_some(), "--isolation"),
-            (!self.security_opt.is_empty(), "--security-opt"),
-        ];
-        given.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect()
-    }
 }

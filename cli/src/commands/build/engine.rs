@@ -27,7 +27,7 @@ const VERTEX: u32 = 0x7000_0000;
 /// # Errors
 /// The docker client's configuration can't be read.
 pub(super) fn wanted(request: &BuildRequest, context: &Context) -> Result<Option<Engine>, Failure> {
-    let stored = request.outputs.iter().any(|output| matches!(output, Output::Store));
+    let stored = request.outputs.iter().any(|output| matches!(output, Output::Store { .. }));
     if !stored || !context.called.for_engine() {
         return Ok(None);
     }
@@ -58,7 +58,7 @@ pub(super) fn load(
         // Files of the layers belong to users that only a user namespace knows.
         return Ok(Ended::NeedsUserNamespace);
     }
-    let Some(image) = store.images().get(&image.id)? else { return Ok(Ended::Done) };
+    let Some(image) = store.images().get(&image.stored)? else { return Ok(Ended::Done) };
     let vertex = VertexId::internal(VERTEX);
     let started = Instant::now();
     progress.event(Event::VertexAdded {

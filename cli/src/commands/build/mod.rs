@@ -2,21 +2,29 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `args` | the flags |
+//! | `args` | the flags; `podman`, `legacy`: those of other builders |
 //! | `dry_run` | what would run, and why |
 //! | `source` | where Dockerfile and context come from |
 //! | `ssh` | `--ssh` |
 //! | `output` | `--output` |
 //! | `values` | flags whose values have parts |
+//! | `limits` | `--resource` |
+//! | `environment` | what variables and docker's configuration add |
 //! | `request` | arguments as typed → a build as meant |
+//! | `metadata` | `--metadata-file` |
 //! | `engine` | an image that a docker client asked for, and its engine |
 //! | `outcome` | what is said and written when it is over |
 
 mod args;
 mod dry_run;
 mod engine;
+mod environment;
+mod legacy;
+mod limits;
+mod metadata;
 mod outcome;
 mod output;
+mod podman;
 mod request;
 pub(super) mod source;
 mod ssh;
@@ -53,10 +61,9 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
         let file = Path::new(path).join("Containerfile");
         (context.called.as_podman() && file.is_file()).then(|| file.display().to_string())
     });
-    if !privilege::is_second_run() {
-        for flag in args.legacy.ignored() {
-            context.ui.note(format_args!("WARNING: {flag} has no effect and is ignored"));
-        }
+    let ignored = legacy::warning(&args.legacy.ignored());
+    if let Some(warning) = ignored.filter(|_| !privilege::is_second_run()) {
+        context.ui.note(warning);
     }
     if let Some(call) = call(args)? {
         let sources = source::find(path, file.as_deref())?;
@@ -71,7 +78,7 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
     if reads_stdin && let Some(code) = privilege::escalate(&host)? {
         return Ok(code);
     }
-    let request = request::make(args, path, file.as_deref())?;
+    let request = request::make(args, path, file.as_deref(), &context.ui)?;
     if let Some(form) = args.explain.dry_run {
         return dry_run::run(form, request, context, &host);
     }

@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use gantry_executor::{BuildError, BuildOutcome, DockerfileError, StepFailures};
 use gantry_image::Reference;
 use gantry_parser::Diagnostic;
-use serde_json::{Map, json};
 
-use super::{BuildArgs, Context};
+use super::{BuildArgs, Context, metadata};
 use crate::ui::Failure;
 use crate::ui::excerpt::{self, Place};
 
@@ -41,7 +40,7 @@ pub(super) fn succeeded(
         fs_err::write(path, image.id.to_string())?;
     }
     if let Some(path) = &args.metadata_file {
-        fs_err::write(path, metadata(built, tags)?)?;
+        fs_err::write(path, metadata::write(built, tags)?)?;
     }
     if args.quiet
         && let Some(image) = &built.image
@@ -62,25 +61,6 @@ pub(super) fn warnings(built: &BuildOutcome) -> Vec<String> {
         }
     };
     built.warnings.iter().map(line).collect()
-}
-
-fn metadata(built: &BuildOutcome, tags: &[Reference]) -> Result<String, serde_json::Error> {
-    let mut fields = Map::new();
-    if let Some(image) = &built.image {
-        fields.insert("containerimage.config.digest".to_owned(), json!(image.id.to_string()));
-        fields.insert("containerimage.digest".to_owned(), json!(image.manifest.to_string()));
-    }
-    if !tags.is_empty() {
-        let names: Vec<String> = tags.iter().map(Reference::to_string).collect();
-        fields.insert("image.name".to_owned(), json!(names.join(",")));
-    }
-    if std::env::var_os("BUILDX_METADATA_WARNINGS").is_some_and(|value| value == "1") {
-        let warnings = built.warnings.iter().map(|warning| {
-            json!({ "short": warning.message, "detail": warning.notes, "code": warning.code })
-        });
-        fields.insert("buildx.build.warnings".to_owned(), warnings.collect());
-    }
-    serde_json::to_string_pretty(&fields)
 }
 
 /// Words a failed build as BuildKit does.

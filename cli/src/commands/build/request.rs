@@ -3,18 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gantry_executor::{BuildRequest, DefaultNetwork, Entitlements, NamedContext, Snapshotter};
+use gantry_executor::{
+    BuildRequest, ConfigChanges, DefaultNetwork, Entitlements, NamedContext, Snapshotter,
+};
 use gantry_image::{Platform, Reference};
 use gantry_parser::remote::{SourceKind, source_kind};
 use gantry_solver::NoCache;
 use gantry_solver::lower::BadAddress;
-use gantry_solver::op::{self, GitOp, HttpOp};
+use gantry_solver::op::{GitOp, HttpOp};
 
-use super::args::{BuildArgs, Limits};
-use super::values::KeyValue;
-use super::{output, parse_tag, source};
-use crate::settings;
-use crate::ui::{Failure, human};
+use super::args::BuildArgs;
+use super::output::{self, Wanted};
+use super::values::{self, ExtraHost, KeyValue};
+use super::{environment, limits, parse_tag, source};
+use crate::ui::{Failure, Ui};
+use crate::{privilege, settings};
+
+/// What buildx says where a build leaves nothing but the cache.
+const NO_OUTPUT: &str = "WARNING: No output specified with gantry driver. Build result will only \
+                         remain in the build cache. To push result image into registry use --push \
+                         or to load image into docker use --load";
 
 /// Makes the request.
 ///
@@ -24,14 +32,35 @@ pub(super) fn make(
     args: &BuildArgs,
     path: &str,
     file: Option<&str>,
+    ui: &Ui,
 ) -> Result<BuildRequest, Failure> {
-    let tags = args.tags.iter().map(|tag| parse_tag(tag)).collect::<Result<Vec<_>, _>>()?;
-    let outputs = output::resolve(&args.outputs)?;
+    args.podman.check()?;
+    attestations(args)?;
+    let tags = args.tags.iter().chain(&args.podman.manifest);
+    let tags = tags.map(|tag| parse_tag(tag)).collect::<Result<Vec<_>, _>>()?;
+    let platforms = platforms(&args.platform)?;
+    let allow = entitlements(&args.allow)?;
+    let mut annotations = Vec::new();
+    for text in &args.annotations {
+        annotations.extend(output::parse_annotation(text).map_err(Failure::text)?);
+    }
+    let outputs = output::resolve(&Wanted {
+        specs: &args.outputs,
+        load: args.load,
+        push: args.push,
+        annotations,
+        docker_types: args.podman.format.as_deref() == Some("docker"),
+        keep_times: args.rewrite_timestamp == Some(false),
+        has_tags: !tags.is_empty(),
+        may_delete: allow.local_delete,
+        several: platforms.len() > 1,
+        nothing_by_default: environment::is_set("BUILDX_NO_DEFAULT_LOAD"),
+    })?;
     if outputs.has_files && args.iidfile.is_some() {
         return Err(Failure::text("local and tar exporters are incompatible with image ID file"));
     }
-    if args.load && !args.outputs.is_empty() {
-        return Err(Failure::text("load and output may not be used together"));
+    if outputs.cache_only && !privilege::is_second_run() {
+        ui.note(NO_OUTPUT);
     }
     let no_cache = match (args.no_cache, args.no_cache_filter.as_slice()) {
         (true, [_, ..]) => {
@@ -40,6 +69,7 @@ pub(super) fn make(
             ));
         }
         (true, []) => NoCache::All,
+        (false, []) if args.podman.no_cache() => NoCache::All,
         (false, []) => NoCache::Never,
         (false, stages) => NoCache::Stages(stages.to_vec()),
     };
@@ -48,28 +78,40 @@ pub(super) fn make(
     request.ignore = sources.ignore;
     request.named_contexts = named_contexts(&args.build_contexts)?;
     request.target = args.target.clone();
-    request.build_args = build_args(args);
-    request.labels = args
-        .labels
-        .iter()
-        .map(|label| (label.key.clone(), label.value.clone().unwrap_or_default()))
-        .collect();
-    request.platform = platform(&args.platform)?;
+    if let Some(path) = &args.podman.ignorefile {
+        let text = fs_err::read(path)?;
+        let name = path.display().to_string();
+        request.ignore = Some((name, String::from_utf8_lossy(&text).into_owned()));
+    }
+    request.build_args = build_args(args)?;
+    request.labels = environment::git_labels(path, file);
+    let given = |label: &KeyValue| (label.key.clone(), label.value.clone().unwrap_or_default());
+    request.labels.extend(args.labels.iter().map(given));
+    request.platforms = platforms;
+    request.from = args.podman.from.clone();
+    request.jobs = args.podman.jobs;
+    request.squash = args.squash || args.podman.layers == Some(false);
+    request.changes = ConfigChanges {
+        env: args.podman.envs.iter().map(given).collect(),
+        unset_env: args.podman.unset_envs.clone(),
+        unset_labels: args.podman.unset_labels.clone(),
+    };
+    request.on_fail = args.on_fail_output.clone().map(|spec| spec.0);
     request.no_cache = no_cache;
     request.pull = args.pull;
     request.network = network(&args.network)?;
     request.secrets =
         args.secrets.iter().map(|secret| (secret.id.clone(), secret.secret())).collect();
     request.ssh = super::ssh::agents(&args.ssh)?;
-    request.allow = entitlements(&args.allow)?;
-    request.extra_hosts =
-        args.add_hosts.iter().map(|host| (host.name.clone(), host.address.clone())).collect();
+    request.allow = allow.of_steps;
+    request.extra_hosts = args.add_hosts.iter().flat_map(ExtraHost::pairs).collect();
     request.shm_size = args.shm_size;
     request.ulimits = args.ulimits.clone();
-    request.limits = limits(&args.limits)?;
+    request.limits = limits::limits(&args.limits, &args.resources)?;
     request.tags = tags.into_iter().chain(outputs.names).collect();
     request.outputs = outputs.outputs;
-    request.source_date_epoch = settings::source_date_epoch()?;
+    request.dangling_prefix = outputs.dangling_prefix;
+    request.source_date_epoch = epoch(args, outputs.epoch.as_deref())?;
     request.snapshotter = match args.legacy.snapshotter.as_str() {
         "auto" => Snapshotter::Auto,
         "copying" => Snapshotter::Copying,
@@ -78,13 +120,57 @@ pub(super) fn make(
     Ok(request)
 }
 
+/// The time that stands for now: the nearest that says one.
+fn epoch(args: &BuildArgs, of_output: Option<&str>) -> Result<Option<i64>, Failure> {
+    let flag = args.source_date_epoch.as_deref();
+    let timestamp = args.podman.timestamp.as_deref();
+    if flag.is_some() && timestamp.is_some() {
+        return Err(Failure::text("--timestamp and --source-date-epoch cannot be used together"));
+    }
+    match flag.or(timestamp).or(of_output) {
+        Some(text) => match text.parse() {
+            Ok(seconds) => Ok(Some(seconds)),
+            Err(_) => Err(Failure::text(format_args!("invalid SOURCE_DATE_EPOCH: {text}"))),
+        },
+        None => settings::source_date_epoch(),
+    }
+}
+
+/// Attestations are not made (yet), and an image without them is one manifest. Saying that none
+/// are wanted is fine.
+fn attestations(args: &BuildArgs) -> Result<(), Failure> {
+    let off = |text: &str| {
+        let disabled = |field: &str| field == "disabled=true" || field == "disabled";
+        values::parse_bool(text) == Ok(false) || text.split(',').any(disabled)
+    };
+    let wanted = [
+        ("--provenance", args.provenance.as_slice()),
+        ("--sbom", args.sbom.as_slice()),
+        ("--attest", args.attests.as_slice()),
+    ];
+    for (flag, texts) in wanted {
+        if texts.iter().any(|text| !off(text)) {
+            return Err(Failure::text(format_args!("{flag}: attestations are not supported yet"))
+                .with_hint("Leave it out, or say `--provenance=false --sbom=false`"));
+        }
+    }
+    Ok(())
+}
+
 /// `--build-arg K` takes the value of the environment, and counts for nothing if there is none.
-fn build_args(args: &BuildArgs) -> BTreeMap<String, String> {
+/// The command line wins over files, and both over docker's configuration.
+fn build_args(args: &BuildArgs) -> Result<BTreeMap<String, String>, Failure> {
     let value = |arg: &KeyValue| match &arg.value {
         Some(value) => Some(value.clone()),
         None => std::env::var(&arg.key).ok(),
     };
-    args.build_args.iter().filter_map(|arg| Some((arg.key.clone(), value(arg)?))).collect()
+    let mut all: BTreeMap<String, String> = environment::proxies().into_iter().collect();
+    for arg in args.podman.build_args()?.iter().chain(&args.build_args) {
+        if let Some(value) = value(arg) {
+            all.insert(arg.key.clone(), value);
+        }
+    }
+    Ok(all)
 }
 
 fn named_contexts(texts: &[String]) -> Result<BTreeMap<String, NamedContext>, Failure> {
@@ -156,18 +242,19 @@ fn named_context(name: &str, value: &str) -> Result<NamedContext, Failure> {
     }
 }
 
-fn platform(texts: &[String]) -> Result<Option<Platform>, Failure> {
-    let [text] = texts else {
-        if texts.is_empty() {
-            return Ok(None);
+/// Each platform once, in the order in which they were asked for.
+fn platforms(texts: &[String]) -> Result<Vec<Platform>, Failure> {
+    let mut platforms: Vec<Platform> = Vec::new();
+    for text in texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
+        let platform = match text {
+            "local" => Platform::host(),
+            text => text.parse::<Platform>()?.normalized(),
+        };
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
         }
-        return Err(Failure::text("building for several platforms at once is not supported yet")
-            .with_hint("Build once for each of them"));
-    };
-    if text == "local" {
-        return Ok(Some(Platform::host()));
     }
-    Ok(Some(text.parse()?))
+    Ok(platforms)
 }
 
 fn network(text: &str) -> Result<DefaultNetwork, Failure> {
@@ -180,14 +267,20 @@ fn network(text: &str) -> Result<DefaultNetwork, Failure> {
     }
 }
 
-fn entitlements(texts: &[String]) -> Result<Entitlements, Failure> {
-    let mut allowed = Entitlements::default();
-    for text in texts {
+/// What `--allow` allows.
+struct Allowed {
+    of_steps: Entitlements,
+    /// `buildx.local.delete`
+    local_delete: bool,
+}
+
+fn entitlements(texts: &[String]) -> Result<Allowed, Failure> {
+    let mut allowed = Allowed { of_steps: Entitlements::default(), local_delete: false };
+    for text in texts.iter().filter(|text| !text.is_empty()) {
         match text.as_str() {
-            "network.host" => allowed.network_host = true,
-            "security.insecure" => allowed.security_insecure = true,
-            // Files of this host are written with the rights of whoever builds, and nothing more.
-            "buildx.local.delete" => {}
+            "network.host" => allowed.of_steps.network_host = true,
+            "security.insecure" => allowed.of_steps.security_insecure = true,
+            "buildx.local.delete" => allowed.local_delete = true,
             other if other.split('=').next() == Some("device") => {
                 return Err(Failure::text("entitlement device is not supported")
                     .with_hint("Steps are given no devices of this host"));
@@ -199,25 +292,4 @@ fn entitlements(texts: &[String]) -> Result<Entitlements, Failure> {
         }
     }
     Ok(allowed)
-}
-
-fn limits(limits: &Limits) -> Result<op::Limits, Failure> {
-    let swap = match limits.memory_swap.as_deref() {
-        None => None,
-        Some("-1") => Some(-1),
-        Some(text) => {
-            let bytes = human::parse_size(text).map_err(Failure::usage)?;
-            Some(i64::try_from(bytes).unwrap_or(i64::MAX))
-        }
-    };
-    Ok(op::Limits {
-        memory: limits.memory,
-        memory_swap: swap,
-        cpu_shares: limits.cpu_shares,
-        cpu_period: limits.cpu_period,
-        cpu_quota: limits.cpu_quota,
-        cpuset_cpus: limits.cpuset_cpus.clone(),
-        cpuset_mems: limits.cpuset_mems.clone(),
-        cgroup_parent: limits.cgroup_parent.clone(),
-    })
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use gantry_executor::Secret;
+use gantry_executor::{OnFail, Secret};
 use gantry_solver::op::Ulimit;
 
 /// `K=V`, or `K` alone.
@@ -30,11 +30,19 @@ impl FromStr for KeyValue {
     }
 }
 
-/// `host:ip` or `host=ip`; the address may stand in brackets, or be `host-gateway`.
+/// `host:ip` or `host=ip`, or several addresses with commas between; each may stand in brackets, or
+/// all be `host-gateway`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExtraHost {
     pub(crate) name: String,
-    pub(crate) address: String,
+    pub(crate) addresses: Vec<String>,
+}
+
+impl ExtraHost {
+    /// A name and an address for each line of `/etc/hosts`.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        self.addresses.iter().map(|address| (self.name.clone(), address.clone()))
+    }
 }
 
 impl FromStr for ExtraHost {
@@ -45,12 +53,18 @@ impl FromStr for ExtraHost {
         // `=` comes first, since an IPv6 address holds colons and a name holds neither.
         let pair = text.split_once('=').or_else(|| text.split_once(':'));
         let (name, address) = pair.ok_or_else(invalid)?;
-        let address =
-            address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
-        if name.is_empty() || (address != "host-gateway" && address.parse::<IpAddr>().is_err()) {
+        let bare = |text: &str| -> Result<String, String> {
+            let inner = text.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(text);
+            inner.parse::<IpAddr>().map(|_| inner.to_owned()).map_err(|_| invalid())
+        };
+        let addresses = match address {
+            "host-gateway" => vec![address.to_owned()],
+            addresses => addresses.split(',').map(bare).collect::<Result<_, _>>()?,
+        };
+        if name.is_empty() {
             return Err(invalid());
         }
-        Ok(Self { name: name.to_owned(), address: address.to_owned() })
+        Ok(Self { name: name.to_owned(), addresses })
     }
 }
 
@@ -78,6 +92,61 @@ pub(crate) fn parse_ulimit(text: &str) -> Result<Ulimit, String> {
         ));
     }
     Ok(Ulimit { name: name.to_lowercase(), soft, hard })
+}
+
+/// Reads a bool as Go's flags do.
+///
+/// # Errors
+/// In Go's words.
+pub(crate) fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        other => Err(format!("strconv.ParseBool: parsing {other:?}: invalid syntax")),
+    }
+}
+
+/// Reads `--pull`: docker's bool, or podman's policy.
+///
+/// # Errors
+/// It is neither.
+pub(crate) fn parse_pull(text: &str) -> Result<bool, String> {
+    match text {
+        "always" | "newer" => Ok(true),
+        "missing" | "never" => Ok(false),
+        other => parse_bool(other),
+    }
+}
+
+/// `--on-fail-output type=local,src=/reports,dest=path` (F8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OnFailSpec(pub(crate) OnFail);
+
+impl FromStr for OnFailSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (mut tar, mut src, mut dest) = (None, None, None);
+        for (key, value) in fields(text)? {
+            match key.as_str() {
+                "type" => {
+                    tar = Some(match value.as_str() {
+                        "local" => false,
+                        "tar" => true,
+                        other => return Err(format!("there are `local` and `tar`, not {other:?}")),
+                    });
+                }
+                "src" | "source" => src = Some(value),
+                "dest" => dest = Some(value),
+                key => return Err(format!("unexpected key '{key}' in '{key}={value}'")),
+            }
+        }
+        let tar = tar.ok_or("type is required for output")?;
+        let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+        let src = given(src).ok_or("`src` says which files of the failed step are wanted")?;
+        let dest = given(dest).ok_or("`dest` says where they go")?;
+        Ok(Self(OnFail { src, dest: dest.into(), tar }))
+    }
 }
 
 /// `--secret id=…[,src=…|,env=…]`: where a secret comes from. Read when a step wants it.
@@ -182,8 +251,11 @@ mod tests {
 
     #[test]
     fn hosts_are_read_in_both_forms() {
-        let read = |text: &str| text.parse::<ExtraHost>().map(|host| (host.name, host.address));
+        let read = |text: &str| {
+            text.parse::<ExtraHost>().map(|host| (host.name, host.addresses.join(" ")))
+        };
         let host = |name: &str, address: &str| Ok((name.to_owned(), address.to_owned()));
+        assert_eq!(read("a=1.2.3.4,[::1]"), host("a", "1.2.3.4 ::1"));
         assert_eq!(read("a:10.0.0.1"), host("a", "10.0.0.1"));
         assert_eq!(read("a=10.0.0.1"), host("a", "10.0.0.1"));
         assert_eq!(read("a:::1"), host("a", "::1"));

@@ -47,7 +47,7 @@ pub(super) fn make(args: &RunArgs) -> Result<RunRequest, Failure> {
     request.hostname = args.hostname.clone();
     request.network = network(&args.network)?;
     for text in &args.add_hosts {
-        request.extra_hosts.push(values::extra_host(text)?);
+        request.extra_hosts.extend(values::extra_hosts(text)?);
     }
     request.dns = args.dns.clone();
     request.read_only = args.read_only;

@@ -130,13 +130,16 @@ pub(super) fn env_file(path: &Path) -> Result<Vec<String>, Failure> {
 ///
 /// # Errors
 /// `invalid host …`
-pub(super) fn extra_host(text: &str) -> Result<ExtraHost, Failure> {
+pub(super) fn extra_hosts(text: &str) -> Result<Vec<ExtraHost>, Failure> {
     let host: build::ExtraHost = text.parse().map_err(Failure::usage)?;
-    let address = match host.address.as_str() {
-        "host-gateway" => None,
-        address => Some(address.parse::<IpAddr>()?),
+    let read = |(name, address): (String, String)| {
+        let address = match address.as_str() {
+            "host-gateway" => None,
+            address => Some(address.parse::<IpAddr>()?),
+        };
+        Ok(ExtraHost { name, address })
     };
-    Ok(ExtraHost { name: host.name, address })
+    host.pairs().map(read).collect()
 }
 
 /// Reads `--ulimit`.

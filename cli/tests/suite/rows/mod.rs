@@ -7,6 +7,8 @@
 mod args;
 mod copy;
 mod errors;
+mod exports;
+mod flags;
 mod history;
 mod images;
 mod keys;

@@ -7,7 +7,7 @@ use gantry_tree::{CopyItem, CopyPlan, Entry, Manifest, Node, Overrides, TreePath
 /// Plans a layer that turns the tree `before` into the tree `after`, whose bytes are source 0.
 ///
 /// Directories on the way to a change are in it as they are now.
-pub(super) fn plan(before: &Manifest, after: &Manifest, plan: &mut CopyPlan<'_>) {
+pub(in crate::work) fn plan(before: &Manifest, after: &Manifest, plan: &mut CopyPlan<'_>) {
     let mut wanted: BTreeSet<TreePath> = BTreeSet::new();
     for entry in after.entries() {
         let same = before.get(&entry.path).is_some_and(|old| {

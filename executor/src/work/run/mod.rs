@@ -7,15 +7,17 @@
 //! network  --network=… → what the sandbox sees of it
 //! logs     what the process prints, told and stored
 //! diff     what a step changed in a plain directory (the copying fall-back)
+//! on_fail  files of a step that failed
 //! opaque   directories that were made anew, in the form that all readers know
 //! ```
 
 mod bind;
 mod cache;
-mod diff;
+pub(super) mod diff;
 mod logs;
 mod mounts;
 mod network;
+mod on_fail;
 mod opaque;
 mod rootfs;
 mod ssh;
@@ -23,7 +25,10 @@ mod ssh;
 use std::ffi::OsString;
 use std::net::IpAddr;
 
-use gantry_sandbox::{ExtraHost, Limits, Resource, Rlimit, Signal, Spec, Stdio, UserSpec, spawn};
+use gantry_image::Platform;
+use gantry_sandbox::{
+    ExtraHost, Limits, Resource, Rlimit, Signal, SpawnError, Spec, Stdio, UserSpec, spawn,
+};
 use gantry_solver::op::{RunOp, Security};
 use gantry_solver::{Done, Task};
 
@@ -54,7 +59,7 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &RunOp) -> Result<Do
     if task.cancel.is_canceled() {
         return Err(Fault::Canceled);
     }
-    let mut child = spawn(spec)?;
+    let mut child = spawn(spec).map_err(|error| foreign(op, error))?;
     let killer = child.killer().map_err(Fault::io("watch the step's process"))?;
     task.cancel.on_cancel(move || {
         // It may have ended meanwhile.
@@ -70,10 +75,38 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &RunOp) -> Result<Do
         return Err(Fault::Canceled);
     }
     if !status.success() {
+        on_fail::keep(executor, task, root, &work);
         return Err(failed(op, &status));
     }
     let id = root.commit(executor, &task.base(), &work)?;
     Ok(Done { own: vec![layer_ref(&id)] })
+}
+
+/// Says so if a program can't be executed because it is for other machines than this (C1-10).
+fn foreign(op: &RunOp, error: SpawnError) -> Fault {
+    let unknown = match &error {
+        SpawnError::NotExecutable { cause, .. } => {
+            cause.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
+        }
+        // The emulator is registered by its path, and is looked for in the root filesystem.
+        SpawnError::NoInterpreter { .. } => true,
+        _ => false,
+    };
+    let host = Platform::host();
+    match op.platform.parse::<Platform>() {
+        Ok(wanted) if unknown && !host.matches(&wanted) => Fault::Foreign {
+            wanted: wanted.to_string(),
+            host: host.to_string(),
+            hint: format!(
+                "Register an emulator that outlives a change of root (flag F), by \
+                 `apt-get install qemu-user-static binfmt-support`, or by \
+                 `docker run --privileged --rm tonistiigi/binfmt --install {}`",
+                wanted.architecture
+            ),
+            source: Box::new(error),
+        },
+        _ => error.into(),
+    }
 }
 
 fn failed(op: &RunOp, status: &gantry_sandbox::ExitStatus) -> Fault {

@@ -1,0 +1,74 @@
+//! The keys of outputs that are images: compression, media types, times.
+
+use gantry_executor::{ImageOptions, LayerCompression};
+use gantry_image::compress::Compression;
+
+use super::spec::bool_of;
+
+pub(super) const NO_ESTARGZ: &str = "compression=estargz is not supported; there are gzip, zstd \
+                                     and uncompressed";
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ImageKeys {
+    pub(super) options: ImageOptions,
+    kind: Option<Compression>,
+    level: Option<i32>,
+    /// `source-date-epoch`, as typed.
+    pub(super) epoch: Option<String>,
+    /// What an image without a name is called, together with its digest.
+    pub(super) dangling_prefix: Option<String>,
+}
+
+impl ImageKeys {
+    /// Takes a key; returns whether it is one of these.
+    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<bool, String> {
+        let bool = || bool_of(key, value);
+        match key {
+            "compression" => {
+                self.kind = Some(match value {
+                    "uncompressed" => Compression::None,
+                    "gzip" => Compression::Gzip,
+                    "zstd" => Compression::Zstd,
+                    "estargz" => return Err(NO_ESTARGZ.to_owned()),
+                    other => return Err(format!("unsupported compression type {other}")),
+                });
+            }
+            "compression-level" => {
+                let level = value.parse().map_err(|_| {
+                    format!("non-integer value {value} specified for compression-level")
+                })?;
+                self.level = Some(level);
+            }
+            "force-compression" => self.options.force_compression = bool()?,
+            "oci-mediatypes" => self.options.docker_types = !bool()?,
+            "rewrite-timestamp" => self.options.keep_times = !bool()?,
+            "source-date-epoch" => self.epoch = Some(value.to_owned()),
+            // There are no attestations to be attached, and no foreign layers of our own making.
+            "oci-artifact" | "attestation-inline" | "prefer-nondist-layers" => {
+                bool()?;
+            }
+            "compatibility-version" => {
+                value.parse::<u32>().map_err(|_| format!("invalid {key}={value}"))?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Puts together what depends on several keys.
+    pub(super) fn finish(&mut self) -> Result<(), String> {
+        let kind = match (self.kind, self.level) {
+            (None, None) => return Ok(()),
+            // BuildKit's default, of which the level then is.
+            (None, Some(_)) => Compression::Gzip,
+            (Some(kind), _) => kind,
+        };
+        self.options.compression = Some(LayerCompression { kind, level: self.level });
+        if kind == Compression::Zstd {
+            // Docker's media types have none for it.
+            self.options.docker_types = false;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! Compressed layers: made once, kept as blobs of the store, found again by how they were made.
+
+use std::io::{self, Write};
+
+use gantry_cache::{BlobForm, Store, StoreError};
+use gantry_image::compress::{Compression, Encoder};
+use gantry_image::{Descriptor, MediaType};
+
+use super::ExportError;
+use super::layers::ImageLayer;
+use crate::image_options::{ImageOptions, LayerCompression};
+
+/// What the manifest says of a layer; if it is to be compressed, that is done now, unless the store
+/// has the very bytes from an earlier time.
+pub(super) fn descriptor(
+    store: &Store,
+    layer: &ImageLayer,
+    of_base: bool,
+    options: &ImageOptions,
+) -> Result<Descriptor, ExportError> {
+    let docker = options.docker_types;
+    let Some(compression) = options.compression.filter(|wanted| wanted.kind != Compression::None)
+    else {
+        return described(Compression::None, docker, layer.diff_id.0, layer.size);
+    };
+    let how = how(compression);
+    let known = store.layers().require(&layer.id)?;
+    for form in known.forms.blobs.iter().filter(|form| form.diff_id == layer.diff_id) {
+        // A base image's layer goes on as it came, unless all are to be compressed in one way.
+        let kind = MediaType::new(&form.media_type).layer_compression();
+        let came = of_base && form.how.is_empty() && !options.force_compression;
+        if (came || form.how == how)
+            && let (Some(kind), Some(size)) = (kind, store.blobs().size(&form.digest)?)
+        {
+            return described(kind, docker, form.digest, size);
+        }
+    }
+    let kind = MediaType::layer(compression.kind, false).unwrap_or(MediaType::OciLayer);
+    let failed = || ExportError::io(format!("compress the layer `{}`", layer.id));
+    let blob = store.blobs().writer()?;
+    let mut encoder =
+        Encoder::new(compression.kind, compression.level, threads(), blob).map_err(|source| {
+            match source.kind() {
+                // What is wrong with the level is all there is to say.
+                io::ErrorKind::InvalidInput => ExportError::Refused(source.to_string()),
+                _ => failed()(source),
+            }
+        })?;
+    store.layers().tar_stream(&layer.id, layer.clamp, &mut encoder)?;
+    encoder.flush().map_err(failed())?;
+    let (digest, size) = encoder.finish().map_err(failed())?.finish(None)?;
+    store.layers().attach_blob(
+        &layer.id,
+        &BlobForm { digest, diff_id: layer.diff_id, media_type: kind.as_str().to_owned(), how },
+    )?;
+    described(compression.kind, docker, digest, size)
+}
+
+/// Opens the bytes that a descriptor names.
+pub(super) fn open(
+    store: &Store,
+    layer: &ImageLayer,
+    descriptor: &Descriptor,
+) -> io::Result<Box<dyn io::Read + 'static>> {
+    if descriptor.digest == layer.diff_id.0 {
+        return Ok(Box::new(layer.open(store)?));
+    }
+    let gone = || io::Error::other(StoreError::BlobGone { digest: descriptor.digest });
+    let file = store.blobs().open(&descriptor.digest).map_err(io::Error::other)?;
+    Ok(Box::new(file.ok_or_else(gone)?))
+}
+
+fn described(
+    kind: Compression,
+    docker: bool,
+    digest: gantry_image::Digest,
+    size: u64,
+) -> Result<Descriptor, ExportError> {
+    let media_type = MediaType::layer(kind, docker)
+        .ok_or_else(|| ExportError::Refused(format!("layers compressed by {kind} have no type")))?;
+    Ok(Descriptor::new(media_type, digest, size))
+}
+
+/// The name of a way of compressing. The bytes follow from it and the tar.
+fn how(compression: LayerCompression) -> String {
+    let level = compression.level.map_or_else(|| "default".to_owned(), |level| level.to_string());
+    format!("{} {level}", compression.kind)
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
