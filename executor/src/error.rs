@@ -9,6 +9,7 @@ use gantry_parser::{Diagnostic, SourceFile, Span};
 use gantry_solver::StepError;
 
 use crate::export::ExportError;
+use crate::work::{MAKE_SPACE, is_bug, is_out_of_memory};
 
 /// A build has no result. The store is as it was, but for steps that succeeded.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,35 @@ pub enum BuildError {
     Runtime(#[source] io::Error),
 }
 
+/// Whose failure it was, by which programs tell exit codes apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A step's, the Dockerfile's, or that of whatever was asked for.
+    Failure,
+    /// The host ran out of something: space on the disk, memory.
+    Exhausted,
+    /// gantry's own.
+    Internal,
+    /// Nobody's: it was canceled.
+    Canceled,
+}
+
 impl BuildError {
+    /// Returns whose failure it was.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Canceled => Class::Canceled,
+            Self::Runtime(_) => Class::Internal,
+            Self::Steps(failures) => {
+                failures.steps.first().map_or(Class::Failure, |step| class_of(&step.error))
+            }
+            Self::Squash(error) => class_of(error),
+            Self::Store(error) if error.is_full() => Class::Exhausted,
+            error if is_exhausted(error) => Class::Exhausted,
+            _ => Class::Failure,
+        }
+    }
+
     /// Whether nothing failed, but the build ended early.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self, Self::Canceled | Self::NeedsUserNamespace)
@@ -193,4 +222,31 @@ impl ContextError {
             _ => None,
         }
     }
+}
+
+/// Whose failure a step's is.
+fn class_of(error: &StepError) -> Class {
+    if is_bug(error) {
+        Class::Internal
+    } else if error.hint() == Some(MAKE_SPACE) || is_out_of_memory(error) || is_exhausted(error) {
+        Class::Exhausted
+    } else {
+        Class::Failure
+    }
+}
+
+/// Looks for a full disk, a full quota or too little memory anywhere in a chain of causes.
+fn is_exhausted(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        let full = error.downcast_ref::<StoreError>().is_some_and(StoreError::is_full);
+        full || matches!(
+            kind,
+            Some(
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::OutOfMemory
+            )
+        )
+    })
 }

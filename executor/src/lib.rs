@@ -34,7 +34,7 @@ mod store;
 mod work;
 
 pub use build::{PlannedStep, build, plan};
-pub use error::{BuildError, ContextError, DockerfileError, StepFailure, StepFailures};
+pub use error::{BuildError, Class, ContextError, DockerfileError, StepFailure, StepFailures};
 pub use export::ExportError;
 pub use history::{
     BuildRecord, Chunk, HistoryError, Outcome, PastBuild, StepLog, StepRecord, StepStatus,

@@ -149,6 +149,9 @@ impl Context {
     }
 }
 
+/// What gantry exits with after a mistake of its own.
+const INTERNAL: u8 = 100;
+
 /// Runs the command and turns its end into an exit code.
 ///
 /// `SIGPIPE` stays ignored, as the Rust runtime leaves it: a reader that goes away must not kill
@@ -156,7 +159,12 @@ impl Context {
 /// ends the command quietly with 141, which is what a shell shows for a program killed by it.
 pub(crate) fn run(cli: &Cli, called: Called) -> ExitCode {
     let context = Context::new(&cli.globals, called);
-    match cli.command.run(&context) {
+    let ran = || cli.command.run(&context);
+    let Ok(ran) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ran)) else {
+        context.ui.note("ERROR: internal error: this is a bug in gantry, told of above");
+        return ExitCode::from(INTERNAL);
+    };
+    match ran {
         Ok(code) => code,
         Err(failure) if failure.broken_pipe() => ExitCode::from(141),
         Err(failure) => {

@@ -84,8 +84,11 @@ pub(crate) enum Fault {
     Canceled,
 }
 
+/// How a process ended that took too much memory, in the kernel's words.
+pub(super) const OUT_OF_MEMORY: &str = ": cannot allocate memory";
+
 /// What to do about a full disk, in the store's own words.
-const MAKE_SPACE: &str = "Run `gantry prune` to free space";
+pub(crate) const MAKE_SPACE: &str = "Run `gantry prune` to free space";
 
 /// What to do about a source path that is not there.
 const LOOK_AT_THE_PATH: &str =
@@ -105,6 +108,21 @@ impl From<SelectError> for Fault {
             }
             error => Self::Select(error),
         }
+    }
+}
+
+/// Says whether a step failed by a mistake of gantry's own.
+pub(crate) fn is_bug(error: &StepError) -> bool {
+    // A worker that panicked is told of by the solver, in these words.
+    matches!(error.inner().downcast_ref(), Some(Fault::Bug(_)))
+        || error.to_string().starts_with("The step hit a bug in gantry")
+}
+
+/// Says whether the kernel ended a step's process because it took too much memory.
+pub(crate) fn is_out_of_memory(error: &StepError) -> bool {
+    match error.inner().downcast_ref() {
+        Some(Fault::Process { how, .. }) => how.ends_with(OUT_OF_MEMORY),
+        _ => false,
     }
 }
 

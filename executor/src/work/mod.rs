@@ -51,7 +51,7 @@ use gantry_tree::{Dialect, Manifest, Root};
 pub(crate) use self::agent::Agents;
 pub(crate) use self::context::{Ignore, LocalContext};
 pub(crate) use self::copy::is_tar_header;
-pub(crate) use self::fault::missing_source;
+pub(crate) use self::fault::{MAKE_SPACE, is_bug, is_out_of_memory, missing_source};
 pub(crate) use self::http::without_password;
 pub(crate) use self::index::Index;
 pub(crate) use self::squash::squash;

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use gantry_executor::{BuildError, BuildOutcome, DockerfileError, StepFailures};
+use gantry_executor::{BuildError, BuildOutcome, Class, DockerfileError, StepFailures};
 use gantry_image::Reference;
 use gantry_parser::Diagnostic;
 
@@ -13,6 +13,12 @@ use crate::ui::excerpt::{self, Place};
 
 /// What a canceled build exits with: as if killed by SIGINT, as shells tell it.
 pub(super) const CANCELED: u8 = 130;
+
+/// What a build exits with that failed by a mistake of gantry's own.
+pub(super) const INTERNAL: u8 = 100;
+
+/// What a build exits with that this host had no space or no memory for.
+pub(super) const EXHAUSTED: u8 = 102;
 
 /// Removes what an earlier build wrote, so that it can't be taken for this one's.
 pub(super) fn prepare(args: &BuildArgs) -> Result<(), Failure> {
@@ -65,12 +71,17 @@ pub(super) fn warnings(built: &BuildOutcome) -> Vec<String> {
 
 /// Words a failed build as BuildKit does.
 pub(super) fn failed(error: BuildError, propagate_exit_code: bool) -> Failure {
-    match error {
+    // As buildx tells them apart (C7).
+    let code = match error.class() {
+        Class::Failure => 1,
+        Class::Internal => INTERNAL,
+        Class::Exhausted => EXHAUSTED,
+        Class::Canceled => CANCELED,
+    };
+    let failure = match error {
         BuildError::Dockerfile(error) => dockerfile(error),
         BuildError::Steps(failures) => steps(failures, propagate_exit_code),
-        BuildError::Canceled => {
-            Failure::text("failed to solve: Canceled: context canceled").with_code(CANCELED)
-        }
+        BuildError::Canceled => Failure::text("failed to solve: Canceled: context canceled"),
         error => {
             let hint = error.hint().map(str::to_owned);
             let failure = Failure::new(error).prefixed("failed to solve: ");
@@ -79,7 +90,9 @@ pub(super) fn failed(error: BuildError, propagate_exit_code: bool) -> Failure {
                 None => failure,
             }
         }
-    }
+    };
+    // A step's own code, where that is what is wanted, says more.
+    if failure.code() == 1 { failure.with_code(code) } else { failure }
 }
 
 fn dockerfile(error: DockerfileError) -> Failure {

@@ -6,6 +6,7 @@
 
 mod args;
 mod copy;
+mod ends;
 mod errors;
 mod exports;
 mod flags;

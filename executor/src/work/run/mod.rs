@@ -114,7 +114,7 @@ fn failed(op: &RunOp, status: &gantry_sandbox::ExitStatus) -> Fault {
     let mut how = format!("exit code: {code}");
     let hint = match code {
         _ if status.oom_killed => {
-            how.push_str(": cannot allocate memory");
+            how.push_str(super::fault::OUT_OF_MEMORY);
             "Give the step more memory with `--memory`"
         }
         126 => "A command can't be executed: make it so with `chmod +x`; is it for this platform?",
