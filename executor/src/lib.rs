@@ -13,6 +13,7 @@
 //! work/      solver::Work: one file an operation
 //! diffs      diff IDs in the background
 //! export/    the outputs
+//! explore    what a context holds, and who uses it
 //! history/   what happened in builds, for later
 //! ```
 //!
@@ -23,6 +24,7 @@
 mod build;
 mod diffs;
 mod error;
+mod explore;
 mod export;
 mod history;
 mod image_options;
@@ -35,6 +37,7 @@ mod work;
 
 pub use build::{PlannedStep, build, plan};
 pub use error::{BuildError, Class, ContextError, DockerfileError, StepFailure, StepFailures};
+pub use explore::{ContextFile, Explored, explore};
 pub use export::ExportError;
 pub use history::{
     BuildRecord, Chunk, HistoryError, Outcome, PastBuild, StepLog, StepRecord, StepStatus,

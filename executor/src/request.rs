@@ -72,6 +72,9 @@ pub struct BuildRequest {
     pub changes: ConfigChanges,
     /// What of a step that failed is kept, and where.
     pub on_fail: Option<OnFail>,
+    /// Files of contexts get the modes that git would check them out with: 644, 755 if their owner
+    /// may execute them, 755 for directories.
+    pub stable_modes: bool,
     /// How many steps may run at once; 0 means as many as there are CPUs.
     pub jobs: usize,
     /// How root filesystems are put together; for tests and for odd file systems.
@@ -108,6 +111,7 @@ impl BuildRequest {
             squash: false,
             changes: ConfigChanges::default(),
             on_fail: None,
+            stable_modes: false,
             jobs: 0,
             snapshotter: Snapshotter::default(),
         }

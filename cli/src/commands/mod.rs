@@ -5,6 +5,7 @@ mod builds;
 mod buildx;
 mod check;
 mod completion;
+mod context;
 mod du;
 mod fmt;
 mod fsck;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Builds(builds::Builds),
     Why(why::WhyArgs),
+    #[command(subcommand)]
+    Context(context::ContextCommand),
     Run(Box<run::RunArgs>),
     Images(images::ImagesArgs),
     History(history::HistoryArgs),
@@ -89,6 +92,7 @@ impl Command {
             Self::Parse(args) => parse::run(args, context),
             Self::Builds(group) => group.run(context),
             Self::Why(args) => why::run(args, context),
+            Self::Context(group) => group.run(context),
             Self::Run(args) => run::run(args, context),
             Self::Images(args) => images::run(args, context),
             Self::History(args) => history::run(args, context),

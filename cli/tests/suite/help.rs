@@ -18,6 +18,7 @@ fn the_manual() {
       parse       Show what a Dockerfile says, without building it
       builds      Look at the builds of the past
       why         Say why steps of a build ran instead of coming from the cache
+      context     Look at a build context
       run         Create and run a new container from an image
       images      List images
       history     Show the history of an image

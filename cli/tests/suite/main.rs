@@ -17,6 +17,8 @@ mod builds;
 mod check;
 mod containers;
 mod contexts;
+mod cutoff;
+mod explorer;
 mod fmt;
 mod help;
 mod house;

@@ -10,6 +10,7 @@ mod plan;
 mod platforms;
 mod squash;
 
+pub(crate) use options::lower_options;
 pub use plan::{PlannedStep, plan};
 
 use std::num::NonZero;
@@ -31,7 +32,6 @@ use gantry_solver::{
 use self::blame::Blame;
 use self::checks::{Checks, Seen};
 use self::events::Held;
-use self::options::lower_options;
 use self::platforms::Together;
 use crate::diffs::Diffs;
 use crate::error::{BuildError, DockerfileError, StepFailures};

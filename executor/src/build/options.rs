@@ -10,7 +10,7 @@ use crate::request::{BuildRequest, DefaultNetwork, NamedContext};
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Takes out of `request` what nobody else needs.
-pub(super) fn lower_options(request: &mut BuildRequest) -> LowerOptions {
+pub(crate) fn lower_options(request: &mut BuildRequest) -> LowerOptions {
     let mut build_args = std::mem::take(&mut request.build_args);
     if let Some(epoch) = request.source_date_epoch {
         build_args.entry(EPOCH.to_owned()).or_insert_with(|| epoch.to_string());

@@ -97,13 +97,15 @@ pub(crate) fn open(
         took: started.elapsed(),
     };
     let mut contexts = BTreeMap::new();
-    let context = LocalContext::new(main.root, ignore, main.index);
+    let stable = request.stable_modes;
+    let context = LocalContext::new(main.root, ignore, main.index).with_stable_modes(stable);
     contexts.insert(ContextOp::MAIN.to_owned(), context);
     for (name, context) in &request.named_contexts {
         if let NamedContext::Directory(path) = context {
             let (root, index) = open_directory(store, path)?;
             let (ignore, _) = read_ignore(&root, None)?;
-            contexts.insert(name.clone(), LocalContext::new(root, ignore, index));
+            let context = LocalContext::new(root, ignore, index).with_stable_modes(stable);
+            contexts.insert(name.clone(), context);
         }
     }
     Ok(Inputs { dockerfile, contexts, loaded: [definition, ignored], _spool: main.spool })
@@ -158,7 +160,7 @@ fn open_main(
 }
 
 /// The name under which a Dockerfile lies in a context; `Dockerfile` if there is none.
-fn default_name(root: &Root) -> &'static str {
+pub(crate) fn default_name(root: &Root) -> &'static str {
     ["Dockerfile", "dockerfile", "Containerfile"]
         .into_iter()
         .find(|name| {
@@ -184,7 +186,7 @@ fn unpack(stream: Box<dyn Read + Send>, root: &Root) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn read_dockerfile(root: &Root, path: &str) -> Result<SourceFile, ContextError> {
+pub(crate) fn read_dockerfile(root: &Root, path: &str) -> Result<SourceFile, ContextError> {
     let absent = |similar| ContextError::NoDockerfile { path: path.to_owned(), similar };
     let place = TreePath::clamp(path).map_err(|_| absent(None))?;
     match root.read(&place, TEXT_LIMIT) {
@@ -210,7 +212,7 @@ fn similar(root: &Root, path: &TreePath) -> Option<String> {
 
 /// Reads the ignore file that belongs to the Dockerfile, else the context's own (C3-01, C3-08);
 /// also says how long it is.
-fn read_ignore(
+pub(crate) fn read_ignore(
     root: &Root,
     dockerfile: Option<&str>,
 ) -> Result<(Ignore, Option<u64>), ContextError> {
@@ -234,7 +236,7 @@ fn read_ignore(
     Ok((Ignore::default(), None))
 }
 
-fn parse_ignore(name: &str, text: &str) -> Result<Ignore, ContextError> {
+pub(crate) fn parse_ignore(name: &str, text: &str) -> Result<Ignore, ContextError> {
     let rules = IgnoreFile::parse(text).map_err(|source| {
         let line = match &source {
             IgnoreError::LoneExclamation { line } | IgnoreError::BadPattern { line, .. } => *line,

@@ -10,7 +10,8 @@ use gantry_parser::ignore::IgnoreFile;
 use gantry_solver::key::Value;
 use gantry_solver::op::Selection;
 use gantry_tree::{
-    FileKind, Follow, KnownFn, Manifest, Root, Scan, ScanOptions, TreePath, Verdict, View, scan,
+    Contents, FileKind, Follow, KnownFn, Manifest, Node, Root, Scan, ScanOptions, TreePath,
+    Verdict, View, scan,
 };
 
 use super::fault::{Because, Fault};
@@ -25,6 +26,8 @@ pub(crate) struct LocalContext {
     root: Root,
     ignore: Ignore,
     index: Index,
+    /// Whether modes are made what git would check out.
+    stable_modes: bool,
     /// What was selected before; a file is looked at once for each selection and build.
     selected: Mutex<HashMap<Selection, Arc<Selected>>>,
 }
@@ -58,7 +61,12 @@ impl Selected {
 impl LocalContext {
     /// Takes a directory with the rules of its ignore file and what is known of its files.
     pub(crate) fn new(root: Root, ignore: Ignore, index: Index) -> Self {
-        Self { root, ignore, index, selected: Mutex::default() }
+        Self { root, ignore, index, stable_modes: false, selected: Mutex::default() }
+    }
+
+    /// Has all modes count as git would check them out, whatever umask did so here.
+    pub(crate) fn with_stable_modes(self, stable_modes: bool) -> Self {
+        Self { stable_modes, ..self }
     }
 
     /// Returns the rules of its ignore file.
@@ -79,12 +87,12 @@ impl LocalContext {
         if let Some(selected) = known(&self.selected) {
             return Ok(selected);
         }
-        let selected = Arc::new(self.look(selection)?);
+        let selected = Arc::new(self.look(selection, Contents::Hash)?);
         let mut map = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(map.entry(selection.clone()).or_insert(selected).clone())
     }
 
-    fn look(&self, selection: &Selection) -> Result<Selected, Fault> {
+    fn look(&self, selection: &Selection, contents: Contents) -> Result<Selected, Fault> {
         let files = Visible { root: &self.root, ignore: &self.ignore.rules };
         let chosen = select(&files, &selection.paths).map_err(|error| self.explain(error))?;
         let exclude = excludes(&selection.exclude)?;
@@ -113,17 +121,28 @@ impl LocalContext {
             filter: Some(&filter),
             known: Some(known),
             workers: index.workers(),
+            contents,
             ..ScanOptions::default()
         };
         let mut scan = if chosen.is_empty() { None } else { Some(scan(&self.root, &options)?) };
         if let Some(scan) = &mut scan {
             self.index.note(scan);
-            scan.manifest = roots_own(std::mem::take(&mut scan.manifest))?;
+            let manifest = std::mem::take(&mut scan.manifest);
+            scan.manifest = roots_own(manifest, self.stable_modes)?;
         }
         let mut selected = Selected { scan, nothing: Manifest::default(), chosen, digest: [0; 32] };
         let view = View::new(&[selected.manifest()]);
         selected.digest = picked::digest(&view, &picked::pick(&view, &selected.chosen, &exclude));
         Ok(selected)
+    }
+
+    /// Lists what a selection takes, without reading any file.
+    pub(crate) fn paths(&self, selection: &Selection) -> Result<Vec<TreePath>, Fault> {
+        let selected = self.look(selection, Contents::Skip)?;
+        let exclude = excludes(&selection.exclude)?;
+        let view = View::new(&[selected.manifest()]);
+        let picked = picked::pick(&view, &selected.chosen, &exclude);
+        Ok(picked.iter().flat_map(|one| &one.items).map(|item| item.entry.path.clone()).collect())
     }
 
     /// Lists per path what the digest of a selection was made of.
@@ -208,9 +227,16 @@ fn skipped(rules: &IgnoreFile, path: &TreePath, kind: FileKind) -> Verdict {
     }
 }
 
-fn roots_own(manifest: Manifest) -> Result<Manifest, Fault> {
+fn roots_own(manifest: Manifest, stable_modes: bool) -> Result<Manifest, Fault> {
     let mut entries = manifest.into_entries();
     for entry in &mut entries {
+        if stable_modes {
+            entry.mode = match &entry.node {
+                Node::File { .. } if entry.mode & 0o100 == 0 => 0o644,
+                Node::File { .. } | Node::Dir { .. } => 0o755,
+                _ => entry.mode,
+            };
+        }
         entry.uid = 0;
         entry.gid = 0;
     }

@@ -13,7 +13,7 @@ const PARALLEL: usize = 2000;
 /// The index of one context directory.
 #[derive(Debug)]
 pub(crate) struct Index {
-    store: Store,
+    store: Option<Store>,
     /// What tells this context from others; `None` for one that no later build can see again.
     id: Option<Vec<u8>>,
     loaded: OnceLock<Known>,
@@ -31,14 +31,20 @@ impl Index {
     /// Makes the index of the context `id`. Reads nothing yet.
     pub(crate) fn new(store: Store, id: Option<Vec<u8>>) -> Self {
         let (loaded, stale) = (OnceLock::new(), AtomicBool::new(false));
-        Self { store, id, loaded, started: SystemTime::now(), stale }
+        Self { store: Some(store), id, loaded, started: SystemTime::now(), stale }
+    }
+
+    /// Makes an index that knows nothing and remembers nothing.
+    pub(crate) fn none() -> Self {
+        let (loaded, stale) = (OnceLock::new(), AtomicBool::new(false));
+        Self { store: None, id: None, loaded, started: SystemTime::now(), stale }
     }
 
     /// Returns what is known. An index that can't be read means that files are read.
     pub(crate) fn load(&self) -> &Known {
         self.loaded.get_or_init(|| {
-            let id = self.id.as_ref();
-            Known(id.and_then(|id| self.store.contexts().load(id).ok().flatten()))
+            let known = self.store.as_ref().zip(self.id.as_ref());
+            Known(known.and_then(|(store, id)| store.contexts().load(id).ok().flatten()))
         })
     }
 
@@ -52,13 +58,13 @@ impl Index {
     /// Writes what the scans of this build found, if it is anything new. It only saves time:
     /// failing is no error.
     pub(crate) fn save<'s>(&self, scans: impl Iterator<Item = &'s Scan>) {
-        let Some(id) = &self.id else { return };
+        let Some((store, id)) = self.store.as_ref().zip(self.id.as_ref()) else { return };
         if !self.stale.swap(false, Ordering::Relaxed) {
             return;
         }
         let mut builder = ContextIndexBuilder::new(self.started);
         scans.for_each(|scan| builder.add_scan(scan));
-        let _ = self.store.contexts().save(id, builder);
+        let _ = store.contexts().save(id, builder);
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) use self::agent::Agents;
 pub(crate) use self::context::{Ignore, LocalContext};
 pub(crate) use self::copy::is_tar_header;
 pub(crate) use self::fault::{MAKE_SPACE, is_bug, is_out_of_memory, missing_source};
+pub(crate) use self::files::kind_of;
 pub(crate) use self::http::without_password;
 pub(crate) use self::index::Index;
 pub(crate) use self::squash::squash;

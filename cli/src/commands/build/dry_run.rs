@@ -27,6 +27,9 @@ pub(super) struct Explain {
     #[arg(long, value_enum, value_name = "form", num_args = 0..=1, require_equals = true,
           default_missing_value = "text")]
     pub(super) dry_run: Option<Form>,
+    /// Take files of the context as git would check them out: what umask made of modes does not count
+    #[arg(long)]
+    pub(super) stable_modes: bool,
     /// Say at the end where the time went
     #[arg(long)]
     pub(super) timing: bool,

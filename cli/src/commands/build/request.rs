@@ -112,6 +112,7 @@ pub(super) fn make(
     request.outputs = outputs.outputs;
     request.dangling_prefix = outputs.dangling_prefix;
     request.source_date_epoch = epoch(args, outputs.epoch.as_deref())?;
+    request.stable_modes = args.explain.stable_modes;
     request.snapshotter = match args.legacy.snapshotter.as_str() {
         "auto" => Snapshotter::Auto,
         "copying" => Snapshotter::Copying,

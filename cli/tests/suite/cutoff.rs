@@ -1,0 +1,114 @@
+//! Early cut-off: what may change without anything running again.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+
+const DOCKERFILE: &str = "FROM busybox AS build\n\
+    ENV BEFORE=1\n\
+    LABEL a=1\n\
+    COPY list tool /src/\n\
+    RUN sort /src/list > /out\n\
+    FROM busybox\n\
+    COPY --from=build /out /out\n\
+    RUN --mount=type=bind,from=build,source=/out,target=/in wc -l /in > /count\n\
+    ENV AFTER=1\n\
+    CMD [\"cat\", \"/count\"]\n";
+
+fn project() -> Sandbox {
+    let sandbox = Sandbox::with([("Dockerfile", DOCKERFILE), ("list", "a\nb\n"), ("tool", "x")])
+        .with_busybox();
+    sandbox.gantry(["build", "-t", "app", "."]).success();
+    sandbox
+}
+
+/// Builds, and returns what ran.
+fn ran(sandbox: &Sandbox, flags: &[&str]) -> Vec<String> {
+    sandbox.gantry_words(&[&["build", "-t", "app"][..], flags, &["."]].concat()).success();
+    let shown = sandbox.gantry(["builds", "show", "--format", "json"]).success().stdout;
+    let record: Value = serde_json::from_str(&shown).unwrap();
+    let steps = record["steps"].as_array().unwrap().iter();
+    let ran = steps.filter(|step| !step["why"].is_null());
+    ran.map(|step| step["title"].as_str().unwrap().to_owned()).collect()
+}
+
+fn edit(sandbox: &Sandbox, from: &str, to: &str) {
+    let text = String::from_utf8(sandbox.read("Dockerfile")).unwrap();
+    assert!(text.contains(from), "{text}");
+    sandbox.write("Dockerfile", text.replace(from, to));
+}
+
+#[test]
+fn a_rebuilt_stage_with_an_unchanged_result_invalidates_nothing_that_takes_from_it() {
+    let sandbox = project();
+    sandbox.write("list", "b\na\n");
+    assert_eq!(
+        ran(&sandbox, &[]),
+        ["[build 2/3] COPY list tool /src/", "[build 3/3] RUN sort /src/list > /out"]
+    );
+    assert_eq!(ran(&sandbox, &[]), [""; 0]);
+    sandbox.write("list", "a\nb\nc\n");
+    assert_eq!(ran(&sandbox, &[]).len(), 4, "and a changed one does");
+}
+
+#[test]
+fn what_only_changes_the_config_reruns_nothing() {
+    let sandbox = project();
+    let labels = |label: &str| {
+        let format = format!("{{{{index .Config.Labels \"{label}\"}}}}");
+        sandbox.gantry(["inspect", "-f", &format, "app"]).success().stdout
+    };
+    edit(&sandbox, "LABEL a=1", "LABEL a=2");
+    edit(&sandbox, "ENV AFTER=1", "ENV AFTER=2\nLABEL b=3\nEXPOSE 80\nUSER 1\nSTOPSIGNAL SIGINT");
+    edit(&sandbox, "CMD [\"cat\"", "CMD [\"head\"");
+    assert_eq!(ran(&sandbox, &["-t", "other:tag", "--label", "c=4"]), [""; 0]);
+    assert_eq!(labels("b"), "3\n", "the image is another one all the same");
+    assert_eq!(labels("c"), "4\n");
+    sandbox.gantry(["inspect", "other:tag"]).success();
+    edit(&sandbox, "ENV BEFORE=1", "ENV BEFORE=2");
+    assert_eq!(ran(&sandbox, &[]), ["[build 3/3] RUN sort /src/list > /out"]);
+}
+
+#[test]
+fn times_of_files_count_for_nothing() {
+    let sandbox = project();
+    for name in ["list", "tool", "Dockerfile"] {
+        let file = fs_err::OpenOptions::new().append(true).open(sandbox.project().join(name));
+        let time = SystemTime::now() - Duration::from_secs(86400);
+        file.unwrap().file().set_modified(time).unwrap();
+    }
+    assert_eq!(ran(&sandbox, &[]), [""; 0]);
+    // The same content under another inode, as a fresh checkout has it.
+    fs_err::remove_file(sandbox.project().join("list")).unwrap();
+    sandbox.write("list", "a\nb\n");
+    assert_eq!(ran(&sandbox, &[]), [""; 0]);
+}
+
+#[test]
+fn with_stable_modes_a_umask_counts_for_nothing_and_the_x_bit_does() {
+    let sandbox = project();
+    let chmod = |mode: u32| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        fs_err::set_permissions(sandbox.project().join("tool"), permissions).unwrap();
+    };
+    let copy = "[build 2/3] COPY list tool /src/";
+    // What is 644 already is what it would be.
+    assert_eq!(ran(&sandbox, &["--stable-modes"]), [""; 0]);
+    for mode in [0o600, 0o664, 0o666] {
+        chmod(mode);
+        assert_eq!(ran(&sandbox, &["--stable-modes"]), [""; 0], "{mode:o}");
+    }
+    assert_eq!(ran(&sandbox, &[])[0], copy, "without the flag it counts");
+    chmod(0o775);
+    assert_eq!(ran(&sandbox, &["--stable-modes"])[0], copy);
+    chmod(0o700);
+    assert_eq!(ran(&sandbox, &["--stable-modes"]), [""; 0]);
+    sandbox.write("show", "FROM busybox\nCOPY tool /\n");
+    sandbox.gantry(["build", "--stable-modes", "-f", "show", "-t", "show", "."]).success();
+    let mode =
+        sandbox.gantry(["run", "--rm", "--network", "none", "show", "stat", "-c", "%a", "/tool"]);
+    assert_eq!(mode.success().stdout, "755\n", "and it is what the files get");
+}
