@@ -45,6 +45,7 @@ pub(crate) fn lowering(workspace: &Workspace, runs: usize) -> Result<Row, Proble
         floor,
         budget: BUDGET.as_secs_f64() / floor.as_secs_f64(),
         floor_is: "reading the file; the budget is 1 ms",
+        peer: None,
     })
 }
 
@@ -98,6 +99,7 @@ pub(crate) fn ignoring(context: &Path, files: usize, runs: usize) -> Result<Row,
         floor,
         budget: 2.0,
         floor_is: "walk + lstat on 2 threads",
+        peer: None,
     })
 }
 

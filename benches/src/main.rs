@@ -1,18 +1,20 @@
 //! Measures gantry against floors made of plain tools, in one run, and prints ratios.
 //!
 //! ```text
-//! gantry-benches --gantry target/release/gantry [--runs 5] [--files 50000]
+//! gantry-benches --gantry target/release/gantry [--runs 5] [--files 50000] [--peer-runs 1]
 //! ```
 //!
 //! A floor is the least that any builder must do for the same result: the walk, the copy, the
 //! hash, the clone. A ratio is gantry's time over its floor's, both medians of the same run, so
-//! that it holds on a slow machine as on a fast one. Caveats stand beside each row in the table.
+//! that it holds on a slow machine as on a fast one. The peer's column is Debian's `buildah`, where
+//! it is installed, doing the same in the same run. `BENCHMARKS.md` explains each row.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
 mod floors;
 mod language;
+mod peer;
 mod rows;
 mod workspace;
 
@@ -23,6 +25,8 @@ struct Options {
     gantry: String,
     runs: usize,
     files: usize,
+    /// How often the peer does each work; never, if 0.
+    peer_runs: usize,
 }
 
 fn main() -> ExitCode {
@@ -45,19 +49,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options =
-        Options { gantry: "target/release/gantry".to_owned(), runs: 5, files: 50_000 };
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, workspace::Problem> {
+    let mut options = Options {
+        gantry: "target/release/gantry".to_owned(),
+        runs: 5,
+        files: 50_000,
+        peer_runs: 1,
+    };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
         match word.as_str() {
             "--gantry" => options.gantry = value()?,
             "--runs" => options.runs = number(&value()?)?,
             "--files" => options.files = number(&value()?)?,
-            _ => return Err(format!("unknown option `{word}`")),
+            "--peer-runs" => options.peer_runs = value()?.parse()?,
+            _ => return Err(format!("unknown option `{word}`").into()),
         }
     }
-    let path = fs_err::canonicalize(&options.gantry).map_err(|error| error.to_string())?;
+    let path = fs_err::canonicalize(&options.gantry)?;
     options.gantry = path.display().to_string();
     Ok(options)
 }
@@ -71,18 +80,26 @@ fn number(text: &str) -> Result<usize, String> {
 
 fn print(rows: &[rows::Row]) {
     println!(
-        "{:<46} {:>11} {:>11} {:>7} {:>7}  floor",
-        "work", "gantry", "floor", "ratio", "budget"
+        "{:<46} {:>11} {:>11} {:>7} {:>7} {:>11} {:>7}  floor",
+        "work", "gantry", "floor", "ratio", "budget", "buildah", "faster"
     );
     for row in rows {
-        println!(
-            "{:<46} {:>8.2} ms {:>8.2} ms {:>6.2}x {:>6.2}x  {}",
+        print!(
+            "{:<46} {:>8.2} ms {:>8.2} ms {:>6.2}x {:>6.2}x ",
             row.work,
             row.gantry.as_secs_f64() * 1e3,
             row.floor.as_secs_f64() * 1e3,
             row.ratio(),
-            row.budget,
-            row.floor_is
+            row.budget
         );
+        match row.peer {
+            Some(peer) => print!(
+                "{:>8.0} ms {:>6.1}x",
+                peer.as_secs_f64() * 1e3,
+                peer.as_secs_f64() / row.gantry.as_secs_f64().max(1e-9)
+            ),
+            None => print!("{:>11} {:>7}", "-", "-"),
+        }
+        println!("  {}", row.floor_is);
     }
 }

@@ -93,10 +93,11 @@ pub(crate) fn paired(
         ours.push(gantry(turn)?);
         least.push(floor(turn)?);
     }
-    Ok((middle(ours), middle(least)))
+    Ok((median(ours), median(least)))
 }
 
-fn middle(mut times: Vec<Duration>) -> Duration {
+/// Returns the middle one of some times.
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
 }
