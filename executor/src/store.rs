@@ -135,6 +135,27 @@ impl Store for StepStore {
         self.write(&record).map_err(failed("record a step"))
     }
 
+    fn also(&self, recipe_key: Key, found: &Cached, place: &Place) -> Result<(), StoreError> {
+        if self.only_looks.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let layers: Vec<cache::LayerId> = found.own.iter().map(layer_id).collect();
+        let put = self.store.records().put(&NewRecord {
+            key: cache::Key(recipe_key.0),
+            kind: RecordKind::Recipe,
+            layers: &layers,
+            preimage: None,
+            took: found.took,
+            log: self.log_of(&found.content_key),
+            extra: &encode(found),
+            project: &self.project,
+            stage: &place.stage,
+            position: place.position,
+            text: &place.text,
+        });
+        put.map_err(failed("record a step"))
+    }
+
     fn nearest(&self, place: &Place) -> Result<Option<Nearest>, StoreError> {
         let records = self.store.records();
         let find = || -> Result<Option<Nearest>, cache::StoreError> {

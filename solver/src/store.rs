@@ -153,6 +153,13 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`] if nothing could be written; the step counts as failed then.
     fn record(&self, record: Record) -> Result<(), StoreError>;
 
+    /// Remembers that what was found by its content key is the result of this recipe key too, so
+    /// that the next build finds it without its inputs.
+    ///
+    /// # Errors
+    /// [`StoreError`] if nothing could be written. The step holds all the same.
+    fn also(&self, recipe_key: Key, found: &Cached, place: &Place) -> Result<(), StoreError>;
+
     /// Returns earlier runs of the step at `place`, the best match first: same text at the same
     /// position, same text, same position. Only used to explain and to estimate.
     ///

@@ -116,7 +116,9 @@ impl Owner {
                 }
             }
             let (base, ask) = (self.base_id(vertex), !self.facts.of(vertex).fresh);
-            let job = Narrow { vertex, graph: self.graph.clone(), keyed, taken, base, ask };
+            let graph = self.graph.clone();
+            let recipe_key = self.facts.of(vertex).recipe_key;
+            let job = Narrow { vertex, graph, keyed, taken, base, ask, recipe_key };
             jobs::narrow(&self.world, job, &self.sender);
             self.narrowing += 1;
             self.in_flight += 1;

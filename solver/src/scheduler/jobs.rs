@@ -163,6 +163,8 @@ pub(super) struct Narrow {
     pub(super) base: Option<[u8; 32]>,
     /// Whether the store may be asked.
     pub(super) ask: bool,
+    /// By which the store did not know it.
+    pub(super) recipe_key: Option<Key>,
 }
 
 /// Digests what a step takes from its inputs, and asks the store for the content key.
@@ -179,7 +181,14 @@ pub(super) fn narrow(world: &World, job: Narrow, sender: &UnboundedSender<Messag
         let content_key = preimage::of_step(&job.graph.vertex(vertex).op, keyed.chain(taken)).key();
         let cached = if job.ask {
             let found = world.store.lookup(&[content_key])?;
-            found.into_iter().flatten().find(|cached| fits(cached, job.base))
+            let found = found.into_iter().flatten().find(|cached| fits(cached, job.base));
+            if let (Some(found), Some(recipe_key)) = (&found, job.recipe_key)
+                && recipe_key != content_key
+            {
+                // Where it can't be written down, the next build looks at the inputs again.
+                drop(world.store.also(recipe_key, found, &job.graph.vertex(vertex).place));
+            }
+            found
         } else {
             None
         };

@@ -236,6 +236,11 @@ impl Store for ToyStore {
         Ok(())
     }
 
+    fn also(&self, recipe_key: Key, found: &Cached, _place: &Place) -> Result<(), StoreError> {
+        lock(&self.records).insert(recipe_key, found.clone());
+        Ok(())
+    }
+
     fn nearest(&self, place: &Place) -> Result<Option<Nearest>, StoreError> {
         Ok(lock(&self.places).get(place).cloned())
     }
