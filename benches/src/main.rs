@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! gantry-benches --gantry target/release/gantry [--runs 5] [--files 50000] [--peer-runs 1]
+//! gantry-benches --text [--runs 5] [--files 50000]      only what needs no build: the language
 //! ```
 //!
 //! A floor is the least that any builder must do for the same result: the walk, the copy, the
@@ -27,6 +28,8 @@ struct Options {
     files: usize,
     /// How often the peer does each work; never, if 0.
     peer_runs: usize,
+    /// Only the rows about text, which need neither a program nor a base image.
+    text: bool,
 }
 
 fn main() -> ExitCode {
@@ -55,10 +58,12 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, workspace::
         runs: 5,
         files: 50_000,
         peer_runs: 1,
+        text: false,
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
         match word.as_str() {
+            "--text" => options.text = true,
             "--gantry" => options.gantry = value()?,
             "--runs" => options.runs = number(&value()?)?,
             "--files" => options.files = number(&value()?)?,
@@ -66,8 +71,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, workspace::
             _ => return Err(format!("unknown option `{word}`").into()),
         }
     }
-    let path = fs_err::canonicalize(&options.gantry)?;
-    options.gantry = path.display().to_string();
+    if !options.text {
+        let path = fs_err::canonicalize(&options.gantry)?;
+        options.gantry = path.display().to_string();
+    }
     Ok(options)
 }
 

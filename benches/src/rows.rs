@@ -30,6 +30,14 @@ impl Row {
 /// Measures every row, one after the other, in one temporary directory.
 pub(crate) fn measure(options: &Options) -> Result<Vec<Row>, Problem> {
     let workspace = Workspace::new(&options.gantry)?;
+    if options.text {
+        let context = workspace.context("large", "", options.files)?;
+        return Ok(vec![
+            language::lowering(&workspace, options.runs * 20)?,
+            language::ignoring(&context, options.files, options.runs * 2)?,
+        ]);
+    }
+    workspace.import_busybox()?;
     let peer = match options.peer_runs {
         0 => None,
         runs => Peer::new(&workspace, runs)?,

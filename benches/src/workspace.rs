@@ -9,21 +9,23 @@ use tempfile::TempDir;
 
 pub(crate) type Problem = Box<dyn std::error::Error>;
 
-/// A temporary directory with a gantry store that holds the `busybox` base image.
+/// A temporary directory, and a gantry store in it.
 pub(crate) struct Workspace {
     dir: TempDir,
     gantry: String,
 }
 
 impl Workspace {
-    /// Makes the directory below `/var/tmp` (a real file system, where `/tmp` may be memory)
-    /// and brings in the base image.
+    /// Makes the directory below `/var/tmp`: a real file system, where `/tmp` may be memory.
     pub(crate) fn new(gantry: &str) -> Result<Self, Problem> {
         let dir = tempfile::Builder::new().prefix("gantry-bench.").tempdir_in("/var/tmp")?;
-        let workspace = Self { dir, gantry: gantry.to_owned() };
+        Ok(Self { dir, gantry: gantry.to_owned() })
+    }
+
+    /// Brings in the base image.
+    pub(crate) fn import_busybox(&self) -> Result<(), Problem> {
         let base = fs_err::canonicalize("target/bases/busybox.tar")?;
-        run(workspace.gantry(["import"]).arg(base).arg("busybox"))?;
-        Ok(workspace)
+        run(self.gantry(["import"]).arg(base).arg("busybox")).map(drop)
     }
 
     /// A path below the directory.

@@ -116,7 +116,19 @@ impl Lexer {
     /// # Errors
     /// A bad substitution, an unclosed quote, a bad pattern, or `${v:?message}`.
     pub fn expand(&self, word: &str, env: &dyn Lookup) -> Result<Expanded, ExpandError> {
-        lexer::run(*self, word, env).map_err(|Reason { message, hint }| ExpandError {
+        self.run(word, env, true)
+    }
+
+    /// Expands one word to one string; its parts ([`Expanded::words`]) are not collected.
+    ///
+    /// # Errors
+    /// As [`expand`](Self::expand).
+    pub fn value(&self, word: &str, env: &dyn Lookup) -> Result<Expanded, ExpandError> {
+        self.run(word, env, false)
+    }
+
+    fn run(&self, word: &str, env: &dyn Lookup, words: bool) -> Result<Expanded, ExpandError> {
+        lexer::run(*self, word, env, words).map_err(|Reason { message, hint }| ExpandError {
             word: word.to_owned(),
             message,
             hint,
@@ -128,7 +140,7 @@ impl Lexer {
     /// # Errors
     /// As [`expand`](Self::expand).
     pub fn text(&self, word: &Word, env: &dyn Lookup) -> Result<String, ExpandError> {
-        self.expand(&word.text, env).map(|expanded| expanded.text)
+        self.value(&word.text, env).map(|expanded| expanded.text)
     }
 }
 
@@ -141,5 +153,5 @@ pub fn heredoc(heredoc: &Heredoc, env: &dyn Lookup) -> Result<Expanded, ExpandEr
     if !heredoc.expand {
         return Ok(Expanded { text: content, ..Expanded::default() });
     }
-    Lexer::for_heredoc().expand(&content, env)
+    Lexer::for_heredoc().value(&content, env)
 }

@@ -56,6 +56,20 @@ impl Glob {
         self.tokens.iter().all(|token| matches!(token, Token::Char(_)))
     }
 
+    /// The bytes with which everything that matches begins and ends; `None` where it may be any.
+    pub(crate) fn edges(&self) -> (Option<u8>, Option<u8>) {
+        // U+FFFD also matches bytes that are no UTF-8.
+        let literal = |token: Option<&Token>| match token {
+            Some(Token::Char(c)) if *c != char::REPLACEMENT_CHARACTER => Some(*c),
+            _ => None,
+        };
+        let mut utf8 = [0; 4];
+        let first = literal(self.tokens.first()).map(|c| c.encode_utf8(&mut utf8).as_bytes()[0]);
+        let last = literal(self.tokens.last())
+            .and_then(|c| c.encode_utf8(&mut utf8).as_bytes().last().copied());
+        (first, last)
+    }
+
     /// Whether the whole of `path` matches. Bytes that are no UTF-8 count as U+FFFD each.
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {

@@ -21,6 +21,8 @@ mod words;
 
 pub use directive::{detect_syntax, parse_check};
 
+use std::borrow::Cow;
+
 use crate::ast::{Dockerfile, Instruction, Statement};
 use crate::{Diagnostic, SourceFile, Span};
 use errors::Errors;
@@ -118,7 +120,7 @@ fn single(
 /// A logical line that was read, well formed or not.
 struct Read {
     /// The keyword in upper case.
-    keyword: String,
+    keyword: Cow<'static, str>,
     span: Span,
     /// `None` if there were errors in it.
     statement: Option<Statement>,

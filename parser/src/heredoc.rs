@@ -31,6 +31,11 @@ pub fn parse_word(word: &str) -> Option<Opening> {
     if rest.is_empty() || rest.contains('<') {
         return None;
     }
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if rest.chars().all(plain) {
+        let fd = fd.parse().unwrap_or(0);
+        return Some(Opening { name: rest.to_owned(), fd, chomp: dash.is_some(), expand: true });
+    }
     let plain = Lexer { keep_unset: true, ..Lexer::new('\\') };
     let [name] = <[String; 1]>::try_from(plain.expand(rest, &()).ok()?.words).ok()?;
     let [raw] =

@@ -5,22 +5,29 @@
 //! that was excluded when the line was asked, so `a/*` and then `!a` does not let `a/x` in again.
 //!
 //! Patterns are compiled once; asking about a path allocates nothing. A walk that carries a
-//! [`DirState`] from directory to directory also does not ask about parents again and again.
+//! [`DirState`] from directory to directory, or has a [`Walk`] do so, asks nearly no pattern about
+//! nearly no path.
 
 mod bits;
 mod ends;
 mod general;
+mod index;
 mod pattern;
+mod walk;
 
 use crate::glob::BadPattern;
 use bits::Bits;
+use index::{Index, Progress};
 use pattern::Matcher;
+
+pub use walk::Walk;
 
 /// A compiled ignore file or list of patterns.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoreFile {
     patterns: Vec<Pattern>,
     has_exceptions: bool,
+    index: Index,
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +53,8 @@ pub struct DirState {
     /// Which patterns match the directory or one of its parents.
     matched: Bits,
     verdict: Verdict,
+    /// How far patterns have come with its path.
+    progress: Progress,
 }
 
 impl DirState {
@@ -118,7 +127,8 @@ impl IgnoreFile {
             patterns.push(Pattern { line, written: written.to_owned(), exception, matcher });
         }
         let has_exceptions = patterns.iter().any(|pattern| pattern.exception);
-        Ok(Self { patterns, has_exceptions })
+        let index = Index::new(&patterns);
+        Ok(Self { patterns, has_exceptions, index })
     }
 
     /// Whether there is no pattern, so that nothing is excluded.
@@ -162,30 +172,60 @@ impl IgnoreFile {
     /// The state of the root directory, to begin a walk with.
     #[must_use]
     pub fn root(&self) -> DirState {
-        DirState { matched: Bits::new(self.patterns.len()), verdict: Verdict::default() }
+        DirState {
+            matched: Bits::new(self.patterns.len()),
+            verdict: Verdict::default(),
+            progress: self.index.root(&self.patterns),
+        }
     }
 
     /// The state of the directory `path`, whose parent has the state `parent`.
     #[must_use]
     pub fn enter(&self, parent: &DirState, path: &[u8]) -> DirState {
         let mut matched = parent.matched.clone();
-        let verdict = self.judge_in(parent, &mut matched, path);
-        DirState { matched, verdict }
+        let verdict = self.judge_in(parent, path, |index| matched.set(index));
+        let progress = self.index.enter(&parent.progress, &self.patterns, path, name(path));
+        DirState { matched, verdict, progress }
     }
 
     /// What is said about `path` in the directory with the state `parent`; the same as
     /// [`matches`](Self::matches) says.
     #[must_use]
     pub fn matches_in(&self, parent: &DirState, path: &[u8]) -> Verdict {
-        self.judge_in(parent, &mut parent.matched.clone(), path)
+        self.judge_in(parent, path, |_| {})
     }
 
-    fn judge_in(&self, parent: &DirState, matched: &mut Bits, path: &[u8]) -> Verdict {
+    /// The same as [`judge`](Self::judge) for a path in a directory whose state is known; tells
+    /// which patterns match that do not match the directory.
+    fn judge_in(&self, dir: &DirState, path: &[u8], mut found: impl FnMut(usize)) -> Verdict {
         // Without exceptions, what excludes a directory decides about all that is in it.
-        if !self.has_exceptions && parent.verdict.excluded {
-            return parent.verdict;
+        if !self.has_exceptions && dir.verdict.excluded {
+            return dir.verdict;
         }
-        self.judge(matched, path)
+        let name = name(path);
+        let mut verdict = Verdict::default();
+        for word in 0..self.patterns.len().div_ceil(64) {
+            let matched = dir.matched.word(word);
+            let mut bits = matched | self.index.candidates(&dir.progress, name, word);
+            while bits != 0 {
+                let bit = bits.trailing_zeros();
+                bits &= bits - 1;
+                let index = word * 64 + bit as usize;
+                let pattern = &self.patterns[index];
+                if matched & 1 << bit == 0 {
+                    if pattern.exception != verdict.excluded
+                        || !pattern.matcher.matches_last(path, name)
+                    {
+                        continue;
+                    }
+                    found(index);
+                }
+                if pattern.exception == verdict.excluded {
+                    verdict = Verdict { excluded: !pattern.exception, line: Some(pattern.line) };
+                }
+            }
+        }
+        verdict
     }
 
     /// Whether the directory `path` is excluded and no `!` line can let in anything below it, so
@@ -222,4 +262,9 @@ impl IgnoreFile {
         }
         verdict
     }
+}
+
+/// What a path is called in its directory.
+fn name(path: &[u8]) -> &[u8] {
+    memchr::memrchr(b'/', path).map_or(path, |slash| &path[slash + 1..])
 }

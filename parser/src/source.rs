@@ -26,14 +26,17 @@ impl SourceFile {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         let text = text.into();
         let mut lines = vec![0];
-        lines.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
+        lines.extend(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
         Self { name: name.into(), text, lines }
     }
 
     /// Takes bytes from a file or a network; what is no UTF-8 becomes U+FFFD.
     #[must_use]
     pub fn from_bytes(name: impl Into<String>, bytes: &[u8]) -> Self {
-        Self::new(name, String::from_utf8_lossy(bytes))
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::new(name, text),
+            Err(_) => Self::new(name, String::from_utf8_lossy(bytes)),
+        }
     }
 
     /// What the file is called in messages.

@@ -101,7 +101,7 @@ impl Word {
     /// Whether expansion might change it: it holds `$`, a quote, or an escape character.
     #[must_use]
     pub fn may_expand(&self) -> bool {
-        self.text.contains(['$', '\'', '"', '\\', '`'])
+        self.text.bytes().any(|byte| matches!(byte, b'$' | b'\'' | b'"' | b'\\' | b'`'))
     }
 }
 

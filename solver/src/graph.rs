@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher},
 };
 
 use gantry_parser::Span;
@@ -110,9 +110,52 @@ impl Vertex {
 #[derive(Debug, Default)]
 pub struct Graph {
     inner: DiGraph<Vertex, Role>,
-    /// Hash of operation and inputs → vertices that have it.
-    known: HashMap<u64, Vec<VertexId>>,
-    hasher: RandomState,
+    /// Hash of operation and inputs → the last vertex that has it.
+    known: HashMap<u64, VertexId, BuildHasherDefault<Quick>>,
+    /// For each vertex, the one before it that has the same hash.
+    before: Vec<Option<VertexId>>,
+}
+
+/// A hash that is made quickly. Graphs are as small as the files that they come from, so nobody
+/// gains by making up collisions.
+#[derive(Debug, Default, Clone, Copy)]
+struct Quick(u64);
+
+impl Quick {
+    fn mix(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for Quick {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut words = bytes.chunks_exact(8);
+        for word in &mut words {
+            self.mix(word.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)));
+        }
+        self.mix(words.remainder().iter().fold(1, |all, byte| all << 8 | u64::from(*byte)));
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.mix(word.into());
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.mix(word.into());
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.mix(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.mix(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // Tables look at the upper bits as well as at the lower ones.
+        self.0 ^ self.0 >> 32
+    }
 }
 
 impl Graph {
@@ -127,18 +170,22 @@ impl Graph {
     /// # Panics
     /// If an input is not in the graph.
     pub fn add(&mut self, vertex: Vertex, inputs: &[(Role, VertexId)]) -> VertexId {
-        let hash = self.hasher.hash_one((&vertex.op, inputs));
-        if let Some(same) = self.known.get(&hash).and_then(|same| {
-            same.iter().copied().find(|&id| self.vertex(id).op == vertex.op && self.has(id, inputs))
-        }) {
-            return same;
+        let hash = BuildHasherDefault::<Quick>::default().hash_one((&vertex.op, inputs));
+        let last = self.known.get(&hash).copied();
+        let mut same = last;
+        while let Some(id) = same {
+            if self.vertex(id).op == vertex.op && self.has(id, inputs) {
+                return id;
+            }
+            same = self.before[id.index()];
         }
         let node = self.inner.add_node(vertex);
         for &(role, input) in inputs {
             self.inner.add_edge(NodeIndex::new(input.index()), node, role);
         }
         let id = VertexId::from_index(node.index());
-        self.known.entry(hash).or_default().push(id);
+        self.known.insert(hash, id);
+        self.before.push(last);
         id
     }
 

@@ -4,6 +4,7 @@
 //! no path of the host, and holds nothing that must stay secret. What of it counts for a key is
 //! said in one place, [`crate::key::preimage`]; fields that don't count say so here.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::store::LayerRef;
@@ -187,7 +188,7 @@ pub struct EnvVar {
 }
 
 /// A process in a container on top of the base.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOp {
     /// Program and arguments, with the shell in front for the shell form.
     pub argv: Vec<String>,
@@ -219,6 +220,13 @@ pub struct RunOp {
     pub limits: Limits,
     /// Platform as `os/arch[/variant]`.
     pub platform: String,
+}
+
+/// What nearly always differs is enough: environments are long, and shared by many steps.
+impl Hash for RunOp {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.argv, &self.cwd, &self.user).hash(state);
+    }
 }
 
 /// A file whose content stands in the Dockerfile.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gantry_parser::ignore::IgnoreFile;
+use gantry_parser::ignore::{IgnoreFile, Walk};
 use gantry_solver::key::Value;
 use gantry_solver::op::Selection;
 use gantry_tree::{
@@ -93,9 +93,11 @@ impl LocalContext {
     }
 
     fn look(&self, selection: &Selection, contents: Contents) -> Result<Selected, Fault> {
-        let files = Visible { root: &self.root, ignore: &self.ignore.rules };
+        let ignore = Walk::new(&self.ignore.rules);
+        let files = Visible { root: &self.root, ignore: &ignore };
         let chosen = select(&files, &selection.paths).map_err(|error| self.explain(error))?;
         let exclude = excludes(&selection.exclude)?;
+        let exclude_walk = Walk::new(&exclude);
         let whole: HashSet<&[u8]> = chosen.iter().map(|one| one.path.as_bytes()).collect();
         let ways: HashSet<TreePath> = chosen.iter().flat_map(|one| one.path.ancestors()).collect();
         // `--exclude` patterns start at each source; only with one directory is it plain where.
@@ -109,11 +111,11 @@ impl LocalContext {
             }
             if let Some(below) = pruned.and_then(|base| path.strip_prefix(base))
                 && !below.is_root()
-                && skipped(&exclude, &below, kind) == Verdict::Skip
+                && skipped(&exclude_walk, &below, kind) == Verdict::Skip
             {
                 return Verdict::Skip;
             }
-            skipped(&self.ignore.rules, path, kind)
+            skipped(&ignore, path, kind)
         };
         let index = self.index.load();
         let known: KnownFn<'_> = &|path, stat| index.known(path, stat);
@@ -217,10 +219,13 @@ fn is_within(set: &HashSet<&[u8]>, path: &[u8]) -> bool {
 }
 
 /// What a pattern list says of a path, in the words of a scan.
-fn skipped(rules: &IgnoreFile, path: &TreePath, kind: FileKind) -> Verdict {
-    if rules.is_empty() || !rules.matches(path.as_bytes()).excluded {
+fn skipped(rules: &Walk<'_>, path: &TreePath, kind: FileKind) -> Verdict {
+    if !rules.matches(path.as_bytes()).excluded {
         Verdict::Keep
-    } else if kind == FileKind::Dir && rules.has_exceptions() && !rules.prunes(path.as_bytes()) {
+    } else if kind == FileKind::Dir
+        && rules.file().has_exceptions()
+        && !rules.prunes(path.as_bytes())
+    {
         Verdict::Descend
     } else {
         Verdict::Skip
@@ -246,7 +251,7 @@ fn roots_own(manifest: Manifest, stable_modes: bool) -> Result<Manifest, Fault> 
 /// A directory without what its ignore file drops.
 struct Visible<'a> {
     root: &'a Root,
-    ignore: &'a IgnoreFile,
+    ignore: &'a Walk<'a>,
 }
 
 impl Visible<'_> {

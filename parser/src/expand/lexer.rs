@@ -6,10 +6,15 @@ use super::words::Words;
 use super::{Expanded, Lexer, Lookup, Reason};
 
 /// Expands all of `word`.
-pub(super) fn run(lexer: Lexer, word: &str, env: &dyn Lookup) -> Result<Expanded, Reason> {
+pub(super) fn run(
+    lexer: Lexer,
+    word: &str,
+    env: &dyn Lookup,
+    words: bool,
+) -> Result<Expanded, Reason> {
     let mut state =
         State { lexer, rest: word, env, used: BTreeSet::new(), unset: BTreeSet::new(), depth: 0 };
-    let (text, words) = state.until(None, lexer.raw_escapes)?;
+    let (text, words) = state.until_words(words)?;
     Ok(Expanded { text, words, used: state.used, unset: state.unset })
 }
 
@@ -41,16 +46,24 @@ impl<'a> State<'a> {
         &mut self,
         stop: Option<char>,
         raw_escapes: bool,
-    ) -> Result<(String, Vec<String>), Reason> {
+    ) -> Result<String, Reason> {
         let outer = std::mem::replace(&mut self.lexer.raw_escapes, raw_escapes);
-        let result = self.until_inner(stop);
+        let result = self.until_inner(stop, Words::new(false));
         self.lexer.raw_escapes = outer;
-        result
+        result.map(|(text, _)| text)
     }
 
-    fn until_inner(&mut self, stop: Option<char>) -> Result<(String, Vec<String>), Reason> {
-        let mut text = String::new();
-        let mut words = Words::default();
+    /// Reads to the end; also splits the value into words if they are wanted.
+    fn until_words(&mut self, wanted: bool) -> Result<(String, Vec<String>), Reason> {
+        self.until_inner(None, Words::new(wanted))
+    }
+
+    fn until_inner(
+        &mut self,
+        stop: Option<char>,
+        mut words: Words,
+    ) -> Result<(String, Vec<String>), Reason> {
+        let mut text = String::with_capacity(self.rest.len().min(256));
         while let Some(c) = self.peek() {
             if stop == Some(c) {
                 self.next();
@@ -85,9 +98,9 @@ impl<'a> State<'a> {
                     words.raw_char(escaped);
                 }
                 c => {
-                    self.next();
-                    text.push(c);
-                    words.split_char(c);
+                    let plain = self.plain(c, stop);
+                    text.push_str(plain);
+                    words.split(plain);
                 }
             }
         }
@@ -95,6 +108,22 @@ impl<'a> State<'a> {
             None => Ok((text, words.finish())),
             Some(stop) => Err(unclosed(&stop.to_string())),
         }
+    }
+
+    /// Takes the character `first` and all behind it that stand for themselves.
+    fn plain(&mut self, first: char, stop: Option<char>) -> &'a str {
+        let (escape, text) = (self.lexer.escape, self.rest);
+        let special = |byte: u8| {
+            matches!(byte, b'$' | b'\'' | b'"' | b'<')
+                || char::from(byte) == escape
+                || stop == Some(char::from(byte))
+        };
+        // All special characters are ASCII, so that no other one holds such a byte.
+        let behind = first.len_utf8();
+        let more = text.bytes().skip(behind).take_while(|byte| !special(*byte)).count();
+        let (plain, rest) = text.split_at(behind + more);
+        self.rest = rest;
+        plain
     }
 
     /// `<`, or `<<` with the spaces behind it: they belong to a here-document's opening.

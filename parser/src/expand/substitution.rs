@@ -123,7 +123,7 @@ impl<'a> State<'a> {
         at_end: impl Fn() -> Reason,
     ) -> Result<String, Reason> {
         match self.until(Some(stop), raw_escapes) {
-            Ok((word, _)) => Ok(word),
+            Ok(word) => Ok(word),
             Err(_) if self.rest.is_empty() => Err(at_end()),
             Err(error) => Err(error),
         }

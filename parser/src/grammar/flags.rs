@@ -1,5 +1,6 @@
 //! Flags behind the keyword (B1-11): finding them, and checking them against what is known.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::instruction::Report;
@@ -24,8 +25,9 @@ pub(super) enum Takes {
 pub(super) fn extract<'a>(line: &Logical, text: &'a str) -> (Vec<FlagUse>, &'a str) {
     let mut flags = Vec::new();
     let mut rest = text;
-    while let Some((raw, cooked, after)) = next(rest) {
+    while let Some((raw, after)) = next(rest) {
         rest = after;
+        let cooked = cook(raw);
         if cooked == "--" {
             break;
         }
@@ -37,9 +39,9 @@ pub(super) fn extract<'a>(line: &Logical, text: &'a str) -> (Vec<FlagUse>, &'a s
 /// The arguments behind the flags.
 pub(super) fn skip(text: &str) -> &str {
     let mut rest = text;
-    while let Some((_, cooked, after)) = next(rest) {
+    while let Some((raw, after)) = next(rest) {
         rest = after;
-        if cooked == "--" {
+        if cook(raw) == "--" {
             break;
         }
     }
@@ -50,35 +52,53 @@ pub(super) fn skip(text: &str) -> &str {
 pub(super) fn raw(text: &str) -> (Vec<&str>, &str) {
     let mut flags = Vec::new();
     let mut rest = text;
-    while let Some((raw, cooked, after)) = next(rest) {
+    while let Some((raw, after)) = next(rest) {
         flags.push(raw);
         rest = after;
-        if cooked == "--" {
+        if cook(raw) == "--" {
             break;
         }
     }
     (flags, rest)
 }
 
-/// The next flag as written and without quotes, and what follows it.
-fn next(text: &str) -> Option<(&str, String, &str)> {
+/// The next flag as written, and what follows it.
+fn next(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
     if !text.starts_with("--") {
         return None;
     }
-    let mut cooked = String::new();
     let mut quote = None;
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
         match (c, quote) {
-            ('\\', _) => cooked.extend(chars.next().map(|(_, c)| c)),
+            ('\\', _) => drop(chars.next()),
             (c, Some(open)) if c == open => quote = None,
             ('\'' | '"', None) => quote = Some(c),
-            (c, None) if c.is_whitespace() => return Some((&text[..at], cooked, &text[at..])),
+            (c, None) if c.is_whitespace() => return Some((&text[..at], &text[at..])),
+            _ => {}
+        }
+    }
+    Some((text, ""))
+}
+
+/// A flag without its quotes and backslashes.
+fn cook(raw: &str) -> Cow<'_, str> {
+    if !raw.bytes().any(|byte| matches!(byte, b'\\' | b'\'' | b'"')) {
+        return Cow::Borrowed(raw);
+    }
+    let mut cooked = String::with_capacity(raw.len());
+    let mut quote = None;
+    let mut chars = raw.chars();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', _) => cooked.extend(chars.next()),
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => quote = Some(c),
             (c, _) => cooked.push(c),
         }
     }
-    Some((text, cooked, ""))
+    Cow::Owned(cooked)
 }
 
 fn flag_use(line: &Logical, raw: &str, cooked: &str) -> FlagUse {
@@ -112,6 +132,9 @@ impl<'a> Flags<'a> {
         known: &[(&str, Takes)],
         report: &mut Report<'_, '_>,
     ) -> Self {
+        if uses.is_empty() {
+            return Self { uses };
+        }
         let mut first_uses: HashMap<&str, Span> = HashMap::new();
         for flag in uses {
             let name = flag.name.text.as_str();
@@ -158,7 +181,9 @@ impl<'a> Flags<'a> {
 
     /// A flag with a value; an empty one counts as not given.
     pub(super) fn value(&self, name: &str) -> Option<Word> {
-        self.values(name).into_iter().find(|value| !value.text.is_empty())
+        let given = self.uses.iter().filter(|flag| flag.name.text == name);
+        let mut values = given.filter_map(|flag| flag.value.as_ref());
+        values.find(|value| !value.text.is_empty()).cloned()
     }
 
     /// All values of a flag, also empty ones.

@@ -8,6 +8,8 @@ mod pairs;
 mod run;
 mod transfer;
 
+use std::borrow::Cow;
+
 use super::errors::Errors;
 use super::json::{self, Json};
 use super::statement::Source;
@@ -55,6 +57,14 @@ const KEYWORDS: [&str; 18] = [
     "WORKDIR",
 ];
 
+/// A keyword in upper case.
+pub(super) fn known(keyword: &str) -> Cow<'static, str> {
+    match KEYWORDS.iter().find(|known| **known == keyword) {
+        Some(known) => Cow::Borrowed(*known),
+        None => Cow::Owned(keyword.to_uppercase()),
+    }
+}
+
 /// One instruction, taken apart but not understood.
 pub(super) struct Request<'a> {
     pub(super) source: Source<'a>,
@@ -89,7 +99,7 @@ impl Report<'_, '_> {
 
 /// Understands one instruction. What is wrong is reported, and then the result does not count.
 pub(super) fn parse(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<Instruction> {
-    match request.keyword.to_uppercase().as_str() {
+    match &*words::upper(request.keyword) {
         "FROM" => from::from(request, report).map(Instruction::From),
         "ARG" => from::arg(request, report).map(Instruction::Arg),
         "RUN" => run::run(request, report).map(Instruction::Run),

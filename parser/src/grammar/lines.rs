@@ -62,6 +62,11 @@ impl<'a> Lines<'a> {
         &self.source.text()[start..self.at]
     }
 
+    /// How many lines there are, those that were handed out included.
+    pub(super) fn total(&self) -> usize {
+        self.source.line_count()
+    }
+
     /// Offset of the next line.
     pub(super) fn offset(&self) -> usize {
         self.at

@@ -11,7 +11,8 @@ pub(super) struct Logical {
     pub(super) text: String,
     /// The blank lines inside, which are skipped and frowned upon.
     pub(super) blank_lines: Vec<Span>,
-    /// Where pieces of `text` come from: offset in `text`, offset in the file; both ascend.
+    /// Where the pieces of `text` come from that do not come from `start`: offset in `text`, offset
+    /// in the file; both ascend.
     pieces: Vec<(usize, usize)>,
     start: usize,
     end: usize,
@@ -25,8 +26,14 @@ impl Logical {
         let line = lines.next()?;
         let text = line.text.trim_start();
         let start = line.start + (line.text.len() - text.len());
-        let mut logical = Self { start, end: start + text.len(), ..Self::default() };
         let (content, mut continued) = split_continuation(text, escape);
+        let capacity = if continued { 4 * content.len() } else { content.len() };
+        let mut logical = Self {
+            text: String::with_capacity(capacity),
+            start,
+            end: start + text.len(),
+            ..Self::default()
+        };
         if content.is_empty() && !continued {
             return None;
         }
@@ -50,7 +57,9 @@ impl Logical {
 
     fn push(&mut self, content: &str, start: usize) {
         if !content.is_empty() {
-            self.pieces.push((self.text.len(), start));
+            if start != self.start {
+                self.pieces.push((self.text.len(), start));
+            }
             self.text.push_str(content);
         }
     }
@@ -102,7 +111,7 @@ impl Logical {
         let index = self.pieces.partition_point(|(at, _)| *at <= offset);
         match index.checked_sub(1).and_then(|index| self.pieces.get(index)) {
             Some((at, start)) => start + (offset - at),
-            None => self.start,
+            None => self.start + offset,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{Span, Word};
 
 /// Reads all statements up to the end of the file.
 pub(super) fn read_all(lines: &mut Lines<'_>, escape: char, errors: &mut Errors<'_>) -> Vec<Read> {
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(lines.total().min(512));
     let mut comments: Vec<Word> = Vec::new();
     while let Some(line) = lines.peek() {
         if let Some((comment, start)) = line.comment() {
@@ -57,7 +57,7 @@ fn read(
     errors.attribute(before, span);
     let (name, _) = keyword(&logical.text);
     Read {
-        keyword: name.to_uppercase(),
+        keyword: instruction::known(name),
         span,
         statement: statement.filter(|_| errors.count() == before).map(|statement| Statement {
             comments,

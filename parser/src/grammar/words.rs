@@ -1,6 +1,8 @@
 //! The three ways in which arguments are split (B1-13, B1-14): keyword and rest, at blanks, and
 //! like a shell with quotes and escapes kept.
 
+use std::borrow::Cow;
+
 use nom::branch::alt;
 use nom::bytes::complete::{take_till, take_while, take_while1};
 use nom::character::complete::{anychar, char, none_of, satisfy};
@@ -16,8 +18,17 @@ fn is_blank(c: char) -> bool {
 /// Splits at the first blanks: the keyword, and what follows them.
 pub(super) fn keyword(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let (name, rest) = text.split_at(text.find(is_blank).unwrap_or(text.len()));
+    let blank = text.bytes().position(|byte| is_blank(byte.into()));
+    let (name, rest) = text.split_at(blank.unwrap_or(text.len()));
     (name, rest.trim_start_matches(is_blank))
+}
+
+/// A keyword in upper case; most are written so.
+pub(super) fn upper(name: &str) -> Cow<'_, str> {
+    match name.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(name.to_uppercase()),
+    }
 }
 
 /// Splits at blanks; quotes mean nothing.

@@ -3,7 +3,7 @@
 /// Numbers below 64 times this need no allocation.
 const INLINE: usize = 4;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Bits {
     inline: [u64; INLINE],
     /// Used instead if there are more; an empty `Vec` allocates nothing.
@@ -25,6 +25,11 @@ impl Bits {
     pub(super) fn set(&mut self, index: usize) {
         let words = if self.heap.is_empty() { &mut self.inline[..] } else { &mut self.heap };
         words[index / 64] |= 1 << (index % 64);
+    }
+
+    /// The numbers from 64 times `word` on, as the bits of a word.
+    pub(super) fn word(&self, word: usize) -> u64 {
+        if self.heap.is_empty() { self.inline[word] } else { self.heap[word] }
     }
 
     /// Takes every number out.

@@ -28,6 +28,19 @@ impl Ends {
         path.starts_with(&self.head) && path.ends_with(&self.tail)
     }
 
+    /// Whether what lies in the directory `path` may begin so.
+    pub(super) fn fit_below(&self, path: &[u8]) -> bool {
+        match self.head.strip_prefix(path) {
+            Some(rest) => rest.is_empty() || rest.starts_with(b"/"),
+            None => path.starts_with(&self.head),
+        }
+    }
+
+    /// The last byte of every path that ends so; `None` if it may be any.
+    pub(super) fn last_byte(&self) -> Option<u8> {
+        self.tail.last().copied()
+    }
+
     /// Whether `path` or a directory above it may begin and end so.
     pub(super) fn fit_above(&self, path: &[u8]) -> bool {
         path.starts_with(&self.head)

@@ -13,6 +13,17 @@ pub(super) struct Matcher {
     way: Way,
 }
 
+/// The byte with which every name that matches begins or ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Edge {
+    Byte(u8),
+    /// There is not one.
+    Any,
+}
+
+/// More components than this are not followed one by one.
+const FOLLOWED: usize = 64;
+
 /// How a pattern is matched.
 #[derive(Clone, Debug)]
 enum Way {
@@ -70,6 +81,72 @@ impl Matcher {
         }
     }
 
+    /// Whether it is `**/x`: then only the last component of a path counts.
+    pub(super) fn is_everywhere(&self) -> bool {
+        matches!(&self.way, Way::Parts(parts) if matches!(parts.as_slice(), [Part::Deep, _]))
+    }
+
+    /// The positions before any component, as bits; `None` if components are not followed.
+    pub(super) fn start(&self) -> Option<u64> {
+        let Way::Parts(parts) = &self.way else { return None };
+        Some(positions(parts, 0))
+    }
+
+    /// The positions after one more component.
+    pub(super) fn step(&self, mut at: u64, component: &[u8]) -> u64 {
+        let Way::Parts(parts) = &self.way else { return 0 };
+        let mut next = 0;
+        while at != 0 {
+            let position = at.trailing_zeros() as usize;
+            at &= at - 1;
+            match &parts[position] {
+                Part::Deep => next |= positions(parts, position),
+                part if position + 1 < parts.len() && part.matches(component) => {
+                    next |= positions(parts, position + 1);
+                }
+                _ => {}
+            }
+        }
+        next
+    }
+
+    /// Whether only the last component is missing in one of these positions.
+    pub(super) fn is_at_end(&self, at: u64) -> bool {
+        matches!(&self.way, Way::Parts(parts) if at & 1 << (parts.len() - 1) != 0)
+    }
+
+    /// Whether it matches `path`, called `name` in its directory, where only that is missing.
+    pub(super) fn matches_last(&self, path: &[u8], name: &[u8]) -> bool {
+        match &self.way {
+            Way::Parts(parts) => parts.last().is_some_and(|last| last.matches(name)),
+            Way::General(general) => self.ends.fit(path) && general.matches(path, false),
+        }
+    }
+
+    /// Whether it may match something in the directory `path` or below.
+    pub(super) fn may_begin_with(&self, path: &[u8]) -> bool {
+        self.ends.fit_below(path)
+    }
+
+    /// How the last component of everything that matches begins and ends.
+    pub(super) fn edges(&self) -> (Edge, Edge) {
+        let edge = |byte: Option<u8>| byte.map_or(Edge::Any, Edge::Byte);
+        let Way::Parts(parts) = &self.way else {
+            return (Edge::Any, edge(self.ends.last_byte()));
+        };
+        match parts.last() {
+            Some(Part::Literal(text)) => {
+                let bytes = text.as_bytes();
+                (edge(bytes.first().copied()), edge(bytes.last().copied()))
+            }
+            Some(Part::Glob(glob)) => {
+                let (first, last) = glob.edges();
+                (edge(first), edge(last))
+            }
+            Some(Part::Deep) | None => (Edge::Any, Edge::Any),
+        }
+    }
+
     /// Whether it may match something below the directory `path`; in doubt, yes.
     pub(super) fn may_match_below(&self, path: &[u8]) -> bool {
         let Way::Parts(parts) = &self.way else { return true };
@@ -93,7 +170,8 @@ impl Matcher {
 impl Way {
     fn new(pattern: &str) -> Result<Self, BadPattern> {
         let glued = pattern.split('/').any(|part| part.contains("**") && part != "**");
-        if glued || pattern.contains(['[', ']']) || pattern.contains("\\/") {
+        let long = pattern.split('/').count() > FOLLOWED;
+        if glued || long || pattern.contains(['[', ']']) || pattern.contains("\\/") {
             return General::new(pattern).map(Self::General);
         }
         let parts = pattern.split('/').map(|part| {
@@ -113,6 +191,17 @@ impl Way {
         });
         parts.collect::<Result<_, _>>().map(Self::Parts)
     }
+}
+
+/// The position of a part, and those behind it that need no component of their own: `**` may stand
+/// for none, but at the end.
+fn positions(parts: &[Part], mut position: usize) -> u64 {
+    let mut all = 1 << position;
+    while matches!(parts[position], Part::Deep) && position + 1 < parts.len() {
+        position += 1;
+        all |= 1 << position;
+    }
+    all
 }
 
 /// The first component, and what follows it.

@@ -20,7 +20,7 @@ fn check(file: &File<'_>, findings: &mut Findings) {
         let Some(base) = file.base(stage, &globals) else { continue };
         let wanted = match &stage.from.platform {
             None => file.world.platform.to_owned(),
-            Some(word) => match lexer.expand(&word.text, &globals) {
+            Some(word) => match lexer.value(&word.text, &globals) {
                 Ok(expanded) => expanded.text,
                 Err(_) => continue,
             },

@@ -16,7 +16,7 @@ fn check(file: &File<'_>, findings: &mut Findings) {
     let lexer = Lexer::new(file.dockerfile.directives.escape);
     for stage in &file.layout.stages {
         let image = &stage.from.image;
-        let Ok(expanded) = lexer.expand(&image.text, &defaults) else { continue };
+        let Ok(expanded) = lexer.value(&image.text, &defaults) else { continue };
         let has_variables = !expanded.used.is_empty() || !expanded.unset.is_empty();
         if has_variables && !is_name(&expanded.text) {
             let message = format!(

@@ -23,7 +23,7 @@ fn check(file: &File<'_>, findings: &mut Findings) {
     let lexer = Lexer::new(file.dockerfile.directives.escape);
     for stage in &file.layout.stages {
         for word in std::iter::once(&stage.from.image).chain(&stage.from.platform) {
-            let Ok(expanded) = lexer.expand(&word.text, &globals) else { continue };
+            let Ok(expanded) = lexer.value(&word.text, &globals) else { continue };
             for name in expanded.unset.iter().filter(|name| !declared.contains(&name.as_str())) {
                 let known = PLATFORM_ARGS.iter().copied().chain(declared.iter().copied());
                 findings.add(&RULE, message(name, known), word.span, stage.statement);

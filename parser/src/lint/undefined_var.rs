@@ -101,7 +101,7 @@ impl Walk<'_, '_> {
 
     fn expand(&self, word: &Word) -> Expanded {
         let lexer = Lexer::new(self.file.dockerfile.directives.escape);
-        lexer.expand(&word.text, &self.variables).unwrap_or_default()
+        lexer.value(&word.text, &self.variables).unwrap_or_default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ignore files against moby's rules (C3), written out, and against a slow reference.
 
-use gantry_parser::ignore::{DirState, IgnoreFile};
+use gantry_parser::ignore::{DirState, IgnoreFile, Walk};
 use proptest::prelude::*;
 
 fn excluded(file: &str, path: &str) -> bool {
@@ -203,6 +203,9 @@ proptest! {
     ) {
         let file = IgnoreFile::parse(&lines.join("\n")).unwrap();
         let whole = file.matches(path.as_bytes());
+        let walk = Walk::new(&file);
+        prop_assert_eq!(walk.matches(path.as_bytes()), whole);
+        prop_assert_eq!(walk.prunes(path.as_bytes()), file.prunes(path.as_bytes()));
         let mut state: DirState = file.root();
         for (at, _) in path.match_indices('/') {
             let dir = &path.as_bytes()[..at];

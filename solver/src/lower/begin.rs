@@ -50,6 +50,7 @@ pub(super) fn begin(
         history: Vec::new(),
         variables: Variables::default(),
         counter: Counter::new(lowering, stages, stage, &platform),
+        platform_text: platform.to_string(),
         platform,
         has_cmd: false,
         shown: stage.shown.clone(),
@@ -104,6 +105,7 @@ fn from_image(
         && !image.config.os.is_empty()
     {
         state.platform = image.config.platform().normalized();
+        state.platform_text = state.platform.to_string();
     }
     if image.layers.is_empty() {
         return;

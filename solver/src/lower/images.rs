@@ -3,7 +3,6 @@
 //! Nothing else is resolved: a stage that nobody needs costs nothing, not even a look-up.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, HashMap},
     future::{Future, poll_fn},
     pin::Pin,
@@ -12,14 +11,12 @@ use std::{
 };
 
 use gantry_image::{Platform, Reference};
-use gantry_parser::{
-    Diagnostic, Instruction, SourceFile, Statement, parse_trigger, suggest::with_suggestion,
-};
+use gantry_parser::{Diagnostic, Instruction, SourceFile, parse_trigger, suggest::with_suggestion};
 
 use crate::{
     lower::{
         Context, LowerOptions, cycles, go,
-        stages::{Base, Origin, Stage, Stages},
+        stages::{Base, Origin, Stage, Stages, Written},
     },
     resolve::{ImageName, ImageRequest, Resolve, ResolveError, ResolvedImage},
 };
@@ -168,14 +165,14 @@ fn add_triggers<'a>(
         return Ok(false);
     }
     let span = stage.span;
-    let mut triggers: Vec<(Cow<'a, Statement>, Origin)> = Vec::new();
+    let mut triggers: Vec<(Written<'a>, Origin)> = Vec::new();
     let mut errors = Vec::new();
     if let Base::Stage(base) = stage.base {
         for command in &stages.list[base].commands {
-            if let Cow::Borrowed(statement) = &command.statement
+            if let Written::Here(statement) = &command.statement
                 && let Instruction::Onbuild(onbuild) = &statement.instruction
             {
-                triggers.push((Cow::Borrowed(&*onbuild.trigger), Origin::Trigger));
+                triggers.push((Written::Here(&onbuild.trigger), Origin::Trigger));
             }
         }
     }
@@ -184,7 +181,7 @@ fn add_triggers<'a>(
         let failed = parsed.diagnostics.into_iter().filter(Diagnostic::is_error);
         errors.extend(failed.map(|error| foreign(error, text, stage)));
         let parsed = parsed.dockerfile.statements.into_iter();
-        triggers.extend(parsed.map(|s| (Cow::Owned(s), Origin::ImageTrigger)));
+        triggers.extend(parsed.map(|s| (Written::There(Box::new(s)), Origin::ImageTrigger)));
     }
     let any = !triggers.is_empty();
     let platform = options.target_platform();

@@ -2,20 +2,40 @@
 
 /// Cleans an absolute path: one slash between names, no `.`; `..` ends at the root.
 pub(super) fn clean(path: &str) -> String {
-    let mut names: Vec<&str> = Vec::new();
+    let mut clean = String::with_capacity(path.len() + 1);
+    append(&mut clean, path);
+    finish(clean)
+}
+
+/// Goes on from a clean path without a slash at its end.
+fn append(clean: &mut String, path: &str) {
     for name in path.split('/') {
         match name {
             "" | "." => {}
-            ".." => drop(names.pop()),
-            name => names.push(name),
+            ".." => clean.truncate(clean.rfind('/').unwrap_or(0)),
+            name => {
+                clean.push('/');
+                clean.push_str(name);
+            }
         }
     }
-    format!("/{}", names.join("/"))
+}
+
+fn finish(mut clean: String) -> String {
+    if clean.is_empty() {
+        clean.push('/');
+    }
+    clean
 }
 
 /// Returns `path` below `dir` unless it is absolute, cleaned.
 pub(super) fn join(dir: &str, path: &str) -> String {
-    if path.starts_with('/') { clean(path) } else { clean(&format!("{dir}/{path}")) }
+    let mut joined = String::with_capacity(dir.len() + path.len() + 2);
+    if !path.starts_with('/') {
+        append(&mut joined, dir);
+    }
+    append(&mut joined, path);
+    finish(joined)
 }
 
 /// Like [`join`], and says by a trailing slash that a directory is meant.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gantry_image::{ImageConfig, Platform};
-use gantry_parser::{Diagnostic, Word, expand::Expanded};
+use gantry_parser::{Diagnostic, Word};
 
 use crate::{
     graph::{Role, Vertex, VertexId},
@@ -14,7 +14,7 @@ use crate::{
         instruction,
         stages::{Command, Origin, Stages},
         title::{self, Counter},
-        variables::{Variables, expand},
+        variables::{Variables, expand, expand_words},
     },
     op::{Op, RunOp},
     store::Place,
@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) history: Vec<HistoryItem>,
     pub(super) variables: Variables,
     pub(super) platform: Platform,
+    /// The same as text.
+    pub(super) platform_text: String,
     /// Whether this very stage has a CMD, so that ENTRYPOINT leaves it.
     pub(super) has_cmd: bool,
     pub(super) counter: Counter,
@@ -102,18 +104,20 @@ impl State {
         lowering: &mut Lowering<'_>,
         word: &Word,
     ) -> Result<String, Diagnostic> {
-        self.expand_all(lowering, word).map(|expanded| expanded.text)
+        let expanded = expand(&lowering.lexer, word, &self.variables)?;
+        self.warn_undefined(lowering, &expanded.unset, word);
+        Ok(expanded.text)
     }
 
-    /// Like [`expand`](Self::expand), with everything that is known about the result.
-    pub(super) fn expand_all(
+    /// Like [`expand`](Self::expand), and splits the value at its spaces.
+    pub(super) fn expand_words(
         &self,
         lowering: &mut Lowering<'_>,
         word: &Word,
-    ) -> Result<Expanded, Diagnostic> {
-        let expanded = expand(&lowering.lexer, word, &self.variables)?;
+    ) -> Result<Vec<String>, Diagnostic> {
+        let expanded = expand_words(&lowering.lexer, word, &self.variables)?;
         self.warn_undefined(lowering, &expanded.unset, word);
-        Ok(expanded)
+        Ok(expanded.words)
     }
 
     /// Warns of variables that were looked up and not found.
@@ -151,7 +155,13 @@ impl State {
     /// Returns the program that shell forms are given to.
     pub(super) fn shell(&self) -> Vec<String> {
         let shell = &self.config.config.shell;
-        if shell.is_empty() { vec!["/bin/sh".to_owned(), "-c".to_owned()] } else { shell.clone() }
+        // With room for what is to be run.
+        let mut argv = Vec::with_capacity(shell.len().max(2) + 1);
+        match shell.is_empty() {
+            true => argv.extend(["/bin/sh".to_owned(), "-c".to_owned()]),
+            false => argv.extend_from_slice(shell),
+        }
+        argv
     }
 
     /// Notes an instruction that makes no layer.
@@ -191,7 +201,8 @@ impl State {
             text: statement.text.clone(),
         };
         let span = Some(step.command.place(step.stages.list[self.index].span));
-        let inputs: Vec<_> = [(Role::Base, self.vertex)].into_iter().chain(inputs).collect();
+        let mut inputs = inputs;
+        inputs.insert(0, (Role::Base, self.vertex));
         self.vertex = lowering.graph.add(Vertex { op, title, place, span }, &inputs);
         self.history.push(HistoryItem { created_by, vertex: Some(self.vertex) });
     }
@@ -214,7 +225,7 @@ impl State {
             shm_size: options.shm_size,
             hostname: options.build_args.get("BUILDKIT_SANDBOX_HOSTNAME").cloned(),
             limits: options.limits.clone(),
-            platform: self.platform.to_string(),
+            platform: self.platform_text.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! `COPY --from=image` and `RUN --mount=from=image` count as implicit stages that hold nothing but
 //! the image, so that everything else is about stages only.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{collections::HashMap, ops::Deref};
 
 use gantry_image::Platform;
 use gantry_parser::{
@@ -53,10 +53,29 @@ pub(super) enum Base {
 
 /// An instruction in its stage.
 pub(super) struct Command<'a> {
-    pub(super) statement: Cow<'a, Statement>,
+    pub(super) statement: Written<'a>,
     pub(super) origin: Origin,
     /// The stages that it takes from: one for `COPY --from`, one for each mount of a RUN.
     pub(super) sources: Vec<Option<usize>>,
+}
+
+/// The text of an instruction.
+pub(super) enum Written<'a> {
+    /// In the file.
+    Here(&'a Statement),
+    /// In the config of a base image.
+    There(Box<Statement>),
+}
+
+impl Deref for Written<'_> {
+    type Target = Statement;
+
+    fn deref(&self) -> &Statement {
+        match self {
+            Written::Here(statement) => statement,
+            Written::There(statement) => statement,
+        }
+    }
 }
 
 /// Where an instruction stands.
@@ -109,9 +128,10 @@ pub(super) fn plan<'a>(
         {
             continue;
         }
+        stages.list[index].commands.reserve_exact(written.body.len());
         for statement in written.body {
             let platform = options.target_platform();
-            match stages.command(Cow::Borrowed(statement), Origin::Stage, options, platform) {
+            match stages.command(Written::Here(statement), Origin::Stage, options, platform) {
                 Ok(command) => stages.list[index].commands.push(command),
                 Err(error) => errors.push(error.within(statement.span)),
             }
@@ -199,7 +219,7 @@ impl<'a> Stages<'a> {
     /// Finds out what an instruction takes from other stages; makes implicit ones.
     pub(super) fn command(
         &mut self,
-        statement: Cow<'a, Statement>,
+        statement: Written<'a>,
         origin: Origin,
         options: &LowerOptions,
         platform: &Platform,

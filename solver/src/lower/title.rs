@@ -1,5 +1,7 @@
 //! Titles of vertices: `[linux/amd64->arm64 stage 2/5] ONBUILD RUN …`, as BuildKit has them.
 
+use std::fmt::Write as _;
+
 use gantry_image::Platform;
 use gantry_parser::{
     Instruction,
@@ -63,7 +65,8 @@ impl Counter {
         if self.total == 0 {
             return text.to_owned();
         }
-        let mut title = String::from("[");
+        let mut title = String::with_capacity(text.len() + 32);
+        title.push('[');
         if let Some(platform) = &self.platform {
             title.push_str(platform);
             title.push_str(&cross(platform, variables));
@@ -73,8 +76,8 @@ impl Counter {
             title.push_str(stage);
             title.push(' ');
         }
-        let width = self.total.to_string().len();
-        title.push_str(&format!("{:width$}/{}] ", self.index + 1, self.total));
+        let width = self.total.ilog10() as usize + 1;
+        let _ = write!(title, "{:width$}/{}] ", self.index + 1, self.total);
         if origin != Origin::Stage {
             title.push_str("ONBUILD ");
         }
@@ -126,11 +129,13 @@ pub(super) fn text(
         }
     }
     let rest = written.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
-    let text = format!("{name} {rest}");
-    if !text.contains(['$', '"', '\'', lexer.escape]) {
+    let text = [name, " ", rest].concat();
+    let special =
+        |byte: u8| matches!(byte, b'$' | b'"' | b'\'') || char::from(byte) == lexer.escape;
+    if !text.bytes().any(special) {
         return text;
     }
-    match lexer.expand(&text, &Masking(&state.variables, masked)) {
+    match lexer.value(&text, &Masking(&state.variables, masked)) {
         Ok(expanded) => expanded.text,
         Err(_) => text,
     }

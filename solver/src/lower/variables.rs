@@ -12,7 +12,7 @@ use std::{
 
 use gantry_parser::{
     Diagnostic, Word,
-    expand::{Expanded, Lexer, Lookup},
+    expand::{ExpandError, Expanded, Lexer, Lookup},
     lint,
 };
 
@@ -41,6 +41,8 @@ pub(super) struct Variables {
     args: Vec<(Arc<str>, Option<Arc<str>>)>,
     /// All of `set`, made when it is needed.
     env: Option<Arc<[EnvVar]>>,
+    /// What a RUN's history begins with, likewise.
+    prefix: Option<Arc<str>>,
 }
 
 impl Lookup for Variables {
@@ -54,7 +56,7 @@ impl Variables {
     pub(super) fn set_env(&mut self, name: &str, value: &str) {
         self.set.insert(name.into(), value.into());
         self.by_arg.remove(name);
-        self.env = None;
+        (self.env, self.prefix) = (None, None);
     }
 
     /// Declares an ARG; without a value it is not set.
@@ -64,6 +66,7 @@ impl Variables {
             Some(known) => known.1.clone_from(&value),
             None => self.args.push((name.into(), value.clone())),
         }
+        self.prefix = None;
         if let Some(value) = value.filter(|_| !NOT_EXPORTED.contains(&name)) {
             self.set.insert(name.into(), value);
             self.by_arg.insert(name.into());
@@ -87,16 +90,23 @@ impl Variables {
     }
 
     /// Returns what the history puts in front of a RUN: `|2 a=1 b=2 `, or nothing.
-    pub(super) fn history_prefix(&self) -> String {
-        if self.args.is_empty() {
-            return String::new();
+    pub(super) fn history_prefix(&mut self) -> Arc<str> {
+        if let Some(prefix) = &self.prefix {
+            return Arc::clone(prefix);
         }
-        let mut prefix = format!("|{}", self.args.len());
-        for (name, value) in &self.args {
-            let value = self.get(name).or(value.as_deref()).unwrap_or_default();
-            prefix.push_str(&format!(" {name}={value}"));
+        let mut text = String::new();
+        if !self.args.is_empty() {
+            text = format!("|{}", self.args.len());
+            for (name, value) in &self.args {
+                let value = self.get(name).or(value.as_deref()).unwrap_or_default();
+                for part in [" ", name, "=", value] {
+                    text.push_str(part);
+                }
+            }
+            text.push(' ');
         }
-        prefix.push(' ');
+        let prefix = Arc::from(text);
+        self.prefix = Some(Arc::clone(&prefix));
         prefix
     }
 
@@ -176,7 +186,18 @@ pub(super) fn expand(
         // The common case, without a walk through the lexer.
         return Ok(Expanded { text: word.text.clone(), ..Expanded::default() });
     }
-    lexer
-        .expand(&word.text, variables)
-        .map_err(|error| Diagnostic::error(error.to_string(), word.span).with_hint(error.hint))
+    lexer.value(&word.text, variables).map_err(|error| underlined(error, word))
+}
+
+/// Expands a word into several (`EXPOSE`).
+pub(super) fn expand_words(
+    lexer: &Lexer,
+    word: &Word,
+    variables: &dyn Lookup,
+) -> Result<Expanded, Diagnostic> {
+    lexer.expand(&word.text, variables).map_err(|error| underlined(error, word))
+}
+
+fn underlined(error: ExpandError, word: &Word) -> Diagnostic {
+    Diagnostic::error(error.to_string(), word.span).with_hint(error.hint)
 }

@@ -6,7 +6,7 @@ use crate::lower::{
     Lowering,
     stage::{State, Step},
     stages::Origin,
-    variables::expand,
+    variables::{Variables, expand},
 };
 
 /// `--build-arg` beats the default of the stage, and that beats the global value (B7-03). Without
@@ -17,15 +17,34 @@ pub(super) fn lower(
     step: &Step<'_, '_>,
     arg: &Arg,
 ) -> Result<(), Diagnostic> {
-    // Definitions of one line see each other, so they are worked on a copy until all is well.
-    let mut variables = state.variables.clone();
+    // Names see what was there before the line; defaults see the definitions before them.
+    let names = arg.definitions.iter().map(|definition| state.expand(lowering, &definition.name));
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let before = (names.len() > 1).then(|| state.variables.clone());
+    let mut variables = std::mem::take(&mut state.variables);
+    let result = declare(lowering, &mut variables, names, step, arg);
+    state.variables = match (&result, before) {
+        (Err(_), Some(before)) => before,
+        _ => variables,
+    };
+    state.note(result?);
+    Ok(())
+}
+
+/// Declares all of them, and returns what the history shows.
+fn declare(
+    lowering: &mut Lowering<'_>,
+    variables: &mut Variables,
+    names: Vec<String>,
+    step: &Step<'_, '_>,
+    arg: &Arg,
+) -> Result<String, Diagnostic> {
     let mut created_by = String::from("ARG");
-    for definition in &arg.definitions {
-        let name = state.expand(lowering, &definition.name)?;
+    for (name, definition) in names.into_iter().zip(&arg.definitions) {
         let value = match (lowering.options.build_args.get(&name), &definition.default) {
             (Some(given), _) => Some(given.clone()),
             (None, Some(default)) => {
-                let expanded = expand(&lowering.lexer, default, &variables)?;
+                let expanded = expand(&lowering.lexer, default, variables)?;
                 lowering.warnings.extend(variables.undefined(&expanded.unset, default));
                 Some(expanded.text)
             }
@@ -42,7 +61,5 @@ pub(super) fn lower(
             lowering.trigger_args.push(name);
         }
     }
-    state.variables = variables;
-    state.note(created_by);
-    Ok(())
+    Ok(created_by)
 }

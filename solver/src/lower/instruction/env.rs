@@ -17,7 +17,7 @@ pub(super) fn lower(
     }
     let mut created_by = String::from("ENV");
     for (name, value) in pairs {
-        let var = format!("{name}={value}");
+        let var = [&*name, "=", &*value].concat();
         created_by.push(' ');
         created_by.push_str(&var);
         let vars = &mut state.config.config.env;

@@ -13,7 +13,7 @@ pub(super) fn lower(
     let mut ports = Vec::new();
     for word in &expose.ports {
         let words = match word.may_expand() {
-            true => state.expand_all(lowering, word)?.words,
+            true => state.expand_words(lowering, word)?,
             false => vec![word.text.clone()],
         };
         let parsed = port::parse_all(&words);

@@ -17,7 +17,9 @@ pub(super) fn lower(
     }
     let mut created_by = String::from("LABEL");
     for (key, value) in pairs {
-        created_by.push_str(&format!(" {key}={value}"));
+        for part in [" ", &*key, "=", &*value] {
+            created_by.push_str(part);
+        }
         state.config.config.labels.insert(key, value);
     }
     state.note(created_by);

@@ -60,7 +60,16 @@ pub(super) fn lower(
     op.mounts = mounts;
     let title = title_of(lowering, state, step, run, &op.mounts);
     let prefix = state.variables.history_prefix();
-    let created_by = format!("RUN {prefix}{} # buildkit", op.argv.join(" "));
+    let length: usize = op.argv.iter().map(|word| word.len() + 1).sum();
+    let mut created_by = String::with_capacity(prefix.len() + length + 16);
+    for part in ["RUN ", &*prefix] {
+        created_by.push_str(part);
+    }
+    for (number, word) in op.argv.iter().enumerate() {
+        created_by.push_str(if number == 0 { "" } else { " " });
+        created_by.push_str(word);
+    }
+    created_by.push_str(" # buildkit");
     state.push(lowering, step, Op::Run(Box::new(op)), title, inputs, created_by);
     Ok(())
 }

@@ -44,13 +44,16 @@ impl Draft {
         }
         let exclude = transfer.exclude.iter().map(|word| state.expand(lowering, word));
         let exclude = exclude.collect::<Result<_, _>>()?;
-        let mut created_by = name.to_owned();
+        let mut created_by = String::with_capacity(64);
+        created_by.push_str(name);
         if parents {
             created_by.push_str(" --parents");
         }
         for (flag, value) in [("chown", &chown), ("chmod", &chmod)] {
             if let Some(value) = value {
-                created_by.push_str(&format!(" --{flag}={value}"));
+                for part in [" --", flag, "=", value] {
+                    created_by.push_str(part);
+                }
             }
         }
         // A mode needs to be set on files that may lie below, so `--link` does not go with it.
@@ -116,7 +119,8 @@ impl Draft {
         let dest = std::mem::take(&mut self.dest);
         self.source(&dest);
         let title = state.title(lowering, step);
-        let created_by = format!("{} # buildkit", self.created_by);
+        let mut created_by = self.created_by;
+        created_by.push_str(" # buildkit");
         let op = Op::Copy(Box::new(self.op));
         state.push(lowering, step, op, title, self.inputs, created_by);
     }
