@@ -18,7 +18,7 @@
 //! compress/    sniffing, decompressing, deterministic parallel compressing
 //! layer/       tree manifest -> tar, tar -> tree (hostile input)
 //! archive/     docker archives and OCI layouts, both ways (hostile input)
-//! registry/    (to come) the client of registries
+//! registry/    the client of registries (hostile answers)
 //! ```
 //!
 //! Nothing that was read is ever serialised again before it is digested: [`Raw`] keeps the bytes.
@@ -36,6 +36,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod platform;
 pub mod reference;
+pub mod registry;
 pub mod units;
 
 pub use config::{Config, Healthcheck, History, ImageConfig, RootFs};

@@ -18,8 +18,12 @@ pub(crate) struct ImagePruneArgs {
     /// Remove all unused images, not just dangling ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g., "until=<timestamp>")
-    #[arg(long = "filter", value_name = "filter")]
+    /// Which images, as docker's filters say it.
+    #[arg(
+        long = "filter",
+        value_name = "filter",
+        help = "Provide filter values (e.g., \"until=<timestamp>\")"
+    )]
     filters: Vec<Filter>,
     /// Do not prompt for confirmation
     #[arg(short, long)]

@@ -6,5 +6,6 @@ mod archive_peers;
 mod compress;
 mod hostile;
 mod peers;
+mod registry;
 mod roundtrip;
 mod support;
