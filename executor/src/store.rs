@@ -132,7 +132,10 @@ impl Store for StepStore {
     }
 
     fn record(&self, record: Record) -> Result<(), StoreError> {
-        self.write(&record).map_err(failed("record a step"))
+        self.write(&record).map_err(failed("record a step"))?;
+        // What this step has made is kept; a budget is no reason for a step to fail.
+        let _ = self.store.keep_to_budget();
+        Ok(())
     }
 
     fn also(&self, recipe_key: Key, found: &Cached, place: &Place) -> Result<(), StoreError> {

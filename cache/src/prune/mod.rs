@@ -4,6 +4,7 @@
 //! Then, least recently used first: images without a name, what nothing names, forms that another
 //! form can bring back, and at last the results of steps.
 
+mod budget;
 mod execute;
 mod leftovers;
 mod plan;
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use crate::lock::{self, Hold};
 use crate::{Kind, Store, StoreError};
 
+pub use budget::Budget;
 pub(crate) use leftovers::{orphans, remove_orphan};
 
 /// What to prune.
@@ -26,6 +28,8 @@ pub struct PruneOptions {
     pub orphans: bool,
     /// Only what passes all of these.
     pub filters: Vec<Filter>,
+    /// What was used within this time stays, also if a budget can't be kept then.
+    pub keep: Option<Duration>,
     /// Prune only until the store takes no more than this.
     pub max_used_space: Option<u64>,
     /// Prune only until the file system has this much free.
@@ -78,6 +82,8 @@ pub struct Freed {
     pub size: u64,
     /// Why it went.
     pub reason: String,
+    /// When it was last used, if that is known.
+    pub last_used: Option<SystemTime>,
 }
 
 impl Store {

@@ -11,6 +11,7 @@ use crate::db;
 use crate::store::Inner;
 use crate::usage::{Snapshot, image_title, layer_title, measure_trees};
 use crate::{Kind, LayerId, StoreError, lease};
+use gantry_image::units::human_size;
 
 /// What is to go, first things first.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Step {
     pub(super) freed: Freed,
     /// When it was last used, in milliseconds.
     used: i64,
+    /// How long it takes to make it again, in milliseconds.
+    cost: u64,
 }
 
 /// What is to be done about it.
@@ -105,18 +108,42 @@ fn goal(inner: &Inner, options: &PruneOptions, total: u64) -> Result<u64, StoreE
     Ok(goal.min(total.saturating_sub(options.reserved_space.unwrap_or(0))))
 }
 
+/// By what goes first.
+const LEAST: &str = "least recently used for its size and the time it takes to make";
+
 fn reason(options: &PruneOptions) -> String {
     match (options.max_used_space, options.min_free_space) {
-        (Some(most), _) => format!("over the budget of {most} bytes, least recently used"),
-        (None, Some(least)) => format!("less than {least} bytes are free, least recently used"),
-        (None, None) => "nothing uses it".to_owned(),
+        (Some(most), _) => format!("over the budget of {}, {LEAST}", human_size(most)),
+        (None, Some(least)) => format!("less than {} are free, {LEAST}", human_size(least)),
+        (None, None) => match options.keep {
+            Some(_) => "nothing uses it, and nothing did for as long as is kept".to_owned(),
+            None => "nothing uses it".to_owned(),
+        },
     }
 }
 
 impl Step {
     pub(super) fn new(target: Target, kind: Kind, id: String, size: u64, used: i64) -> Step {
         let (description, reason) = (String::new(), String::new());
-        Step { target, used, freed: Freed { id, kind, description, size, reason } }
+        // What nobody measured is taken to be read or written at 50 MB a second.
+        let cost = size / 50_000;
+        let last_used = (used > 0).then(|| db::from_millis(used));
+        let freed = Freed { id, kind, description, size, reason, last_used };
+        Step { target, used, cost, freed }
+    }
+
+    /// Notes how long it took to make it.
+    fn taking(mut self, millis: Option<u64>) -> Step {
+        self.cost = millis.unwrap_or(self.cost);
+        self
+    }
+
+    /// What its going is worth: the bytes that nobody missed, for as long as nobody did, by the
+    /// time that it takes to make them again.
+    fn worth(&self, now: i64) -> u128 {
+        let idle = u128::try_from(now.saturating_sub(self.used)).unwrap_or(0).max(1);
+        // What takes no time still takes a step of its own.
+        idle * u128::from(self.freed.size.max(4096)) / u128::from(self.cost.max(100))
     }
 
     pub(super) fn about(mut self, description: impl Into<String>) -> Step {
@@ -142,7 +169,12 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Takes a step in, if the goal is not reached and the filters let it. Says whether it did.
     fn take(&mut self, step: Step) -> bool {
+        let young = self.options.keep.is_some_and(|keep| {
+            let keep = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+            self.now.saturating_sub(step.used) < keep
+        });
         let passes = self.freed < self.goal
+            && !young
             && self.options.filters.iter().all(|filter| self.passes(filter, &step));
         if passes {
             self.freed += step.freed.size;
@@ -229,7 +261,7 @@ impl Planner<'_> {
                 let counted = self.plan.steps.iter().any(|s| s.target == Target::Tree(layer.id));
                 let size = if counted { 0 } else { layer.usage };
                 let step = Step::new(target, Kind::Layer, layer.id.to_string(), size, layer.used);
-                steps.push(step.about(layer_title(layer)));
+                steps.push(step.about(layer_title(layer)).taking(layer.took));
             }
         }
         for blob in &snapshot.blobs {
@@ -242,12 +274,20 @@ impl Planner<'_> {
             let target = match file.kind {
                 Kind::Context => Target::File(inner.layout.contexts().join(&file.name)),
                 Kind::CacheMount if mounts => Target::CacheMount(file.name.clone()),
+                // Only to keep to a budget: what happened can't be made again.
+                Kind::Build if self.goal != u64::MAX => {
+                    Target::File(inner.layout.builds().join(&file.name))
+                }
                 _ => continue,
             };
             let step = Step::new(target, file.kind, file.name.clone(), file.size, file.used);
             steps.push(step.about(file.description.clone()));
         }
-        steps.sort_by_key(|step| step.used);
+        match self.goal {
+            // All of them go.
+            u64::MAX => steps.sort_by_key(|step| step.used),
+            _ => steps.sort_by_cached_key(|step| std::cmp::Reverse(step.worth(self.now))),
+        }
         let mut gone: HashSet<LayerId> = HashSet::new();
         for step in steps {
             let target = step.target.clone();

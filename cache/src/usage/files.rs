@@ -1,6 +1,7 @@
 //! Files that stand for themselves: logs, context indexes, cache mounts, work directories, and the
 //! store's own.
 
+use std::collections::HashSet;
 use std::os::linux::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::{StoreError, owner};
 pub(super) fn find(
     inner: &Arc<Inner>,
     known: &mut [FileUsage],
+    layers: &HashSet<String>,
+    blobs: &HashSet<String>,
 ) -> Result<Vec<FileUsage>, StoreError> {
     let layout = &inner.layout;
     let (mut seen, mut files) = (Seen::default(), Vec::new());
@@ -27,6 +30,7 @@ pub(super) fn find(
     ] {
         files.extend(files_in(&dir, kind));
     }
+    let mounts = known.iter().map(|mount| mount.name.clone()).collect();
     for mount in known {
         // As much as can be seen of it.
         mount.size = disk_usage(&layout.mounts().join(&mount.name), &mut seen).unwrap_or(0);
@@ -49,7 +53,7 @@ pub(super) fn find(
         name: "gantry.db".to_owned(),
         kind: Kind::Store,
         description: "database and directories".to_owned(),
-        size: own_files(layout.root()),
+        size: own_files(layout.root(), layers, blobs, &mounts, &mut seen),
         created: 0,
         used: 0,
         used_by: Some("the store".to_owned()),
@@ -57,19 +61,59 @@ pub(super) fn find(
     Ok(files)
 }
 
-/// The database, and the directories that hold everything else.
-fn own_files(root: &Path) -> u64 {
-    let blocks = |path: &Path| fs::symlink_metadata(path).map_or(0, |m| m.st_blocks() * 512);
+/// What a file or directory takes by itself.
+pub(super) fn blocks(path: &Path) -> u64 {
+    fs::symlink_metadata(path).map_or(0, |metadata| metadata.st_blocks() * 512)
+}
+
+/// Everything that is nobody else's: the database, the directories that hold things, lock files,
+/// and what has no row. What containers own is counted by them.
+fn own_files(
+    root: &Path,
+    layers: &HashSet<String>,
+    blobs: &HashSet<String>,
+    mounts: &HashSet<String>,
+    seen: &mut Seen,
+) -> u64 {
     // While pruning uses the reserve, it counts all the same: it comes back in the end.
     let mut bytes = blocks(root) + blocks(&root.join("reserve")).max(crate::trash::RESERVE);
-    for name in ["gantry.db", "gantry.db-wal", "gantry.db-shm"] {
-        bytes += blocks(&root.join(name));
+    let names = |path: &Path| -> Vec<String> {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let mut whole = |path: &Path| disk_usage(path, seen).unwrap_or(0);
+    for name in names(root) {
+        let path = root.join(&name);
+        match name.as_str() {
+            "reserve" | "containers" | "volumes" => {}
+            // Each of these has files that are counted one by one.
+            "logs" | "builds" | "contexts" | "work" => bytes += blocks(&path),
+            "layers" => {
+                bytes += blocks(&path);
+                let strangers = names(&path).into_iter().filter(|name| !layers.contains(name));
+                bytes += strangers.map(|name| whole(&path.join(name))).sum::<u64>();
+            }
+            "blobs" => {
+                bytes += blocks(&path) + blocks(&path.join("sha256"));
+                let known = |name: &String| blobs.contains(&format!("sha256:{name}"));
+                let path = path.join("sha256");
+                let strangers = names(&path).into_iter().filter(|name| !known(name));
+                bytes += strangers.map(|name| whole(&path.join(name))).sum::<u64>();
+            }
+            "mounts" => {
+                bytes += blocks(&path);
+                for id in names(&path) {
+                    let path = path.join(&id);
+                    bytes += blocks(&path);
+                    let known = |name: &String| mounts.contains(&format!("{id}/{name}"));
+                    let strangers = names(&path).into_iter().filter(|name| !known(name));
+                    bytes += strangers.map(|name| whole(&path.join(name))).sum::<u64>();
+                }
+            }
+            _ => bytes += whole(&path),
+        }
     }
-    for name in crate::layout::DIRECTORIES {
-        bytes += blocks(&root.join(name));
-    }
-    let mounts = fs::read_dir(root.join("mounts")).into_iter().flatten().flatten();
-    bytes + mounts.map(|entry| blocks(&entry.path())).sum::<u64>()
+    bytes
 }
 
 /// Milliseconds of a file's birth (or change) and last change.

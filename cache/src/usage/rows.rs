@@ -23,10 +23,10 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Snapshot> {
     let mut statement =
         connection.prepare_cached("select digest, size, created, used from blobs")?;
     let blobs = statement.query_map((), |row| {
-        let size: u64 = row.get(1)?;
         Ok(BlobUsage {
             digest: row.get(0)?,
-            size: size.div_ceil(4096) * 4096,
+            // Until it is measured.
+            size: row.get(1)?,
             created: row.get(2)?,
             used: row.get(3)?,
         })
@@ -78,7 +78,7 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
          and clamp = '') from layer_blobs l where layer = ?1",
     )?;
     let mut records = connection.prepare_cached(
-        "select max(text) from record_layers natural join records where layer = ?1",
+        "select max(text), max(took) from record_layers natural join records where layer = ?1",
     )?;
     let mut statement =
         connection.prepare_cached("select id, usage, created, used, tree, imported from layers")?;
@@ -95,7 +95,7 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
             }
             all.push(digest);
         }
-        let text = records.query_row([id], |row| row.get(0))?;
+        let (text, took) = records.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         layers.push(LayerUsage {
             id,
             usage: row.get(1)?,
@@ -106,6 +106,7 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
             exact_blobs: exact,
             blobs: all,
             text,
+            took,
         });
     }
     Ok(layers)

@@ -21,6 +21,8 @@ pub(crate) struct LayerUsage {
     pub(crate) blobs: Vec<String>,
     /// The text of a step that made it.
     pub(crate) text: Option<String>,
+    /// How long that took, in milliseconds.
+    pub(crate) took: Option<u64>,
 }
 
 /// A blob.
@@ -82,7 +84,13 @@ impl Snapshot {
         })?;
         snapshot.leases = leases;
         snapshot.logs_named.extend(crate::builds::logs_named(&inner.layout));
-        let found = files::find(inner, &mut snapshot.files)?;
+        for blob in &mut snapshot.blobs {
+            let path = inner.layout.blob_named(&blob.digest);
+            blob.size = files::blocks(&path);
+        }
+        let layers = snapshot.layers.iter().map(|layer| layer.id.to_string()).collect();
+        let blobs = snapshot.blobs.iter().map(|blob| blob.digest.clone()).collect();
+        let found = files::find(inner, &mut snapshot.files, &layers, &blobs)?;
         snapshot.files.extend(found);
         Ok(snapshot)
     }

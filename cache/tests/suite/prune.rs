@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use gantry_cache::{Filter, Kind, LayerId, Pin, PruneOptions, PruneReport, Store};
+use gantry_cache::{Budget, Filter, Kind, LayerId, Pin, PruneOptions, PruneReport, Store};
 use gantry_image::layer::UnpackOptions;
 
 use crate::support::{Fixture, big_layer, image, is_root, key, layer, record};
@@ -173,5 +173,77 @@ fn what_dead_processes_left_goes_first() {
     assert_eq!(report.freed.len(), 3, "{report:?}");
     assert!(report.freed.iter().all(|freed| freed.reason.starts_with("left behind")));
     assert!(!orphan.exists() && !root.join("work/1-dead").exists());
+    fixture.clean();
+}
+
+/// Puts a layer and the record of the step that made it.
+fn made(store: &Store, name: &str, size: usize, took: Duration) -> LayerId {
+    let id = big_layer(store, name, size);
+    let layers = [id];
+    let mut new = crate::support::new_record(key(name), &layers, name);
+    new.took = took;
+    store.records().put(&new).unwrap();
+    id
+}
+
+#[test]
+fn what_is_large_and_cheap_to_make_goes_before_what_is_small_and_dear() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    // The oldest took long to make, the newest no time at all.
+    let dear = made(store, "dear", 1 << 20, Duration::from_secs(600));
+    std::thread::sleep(Duration::from_millis(20));
+    let small = made(store, "small", 100 << 10, Duration::from_millis(10));
+    let cheap = made(store, "cheap", 1 << 20, Duration::from_millis(10));
+    std::thread::sleep(Duration::from_millis(20));
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+    let max_used_space = Some(used(store) - (1 << 19));
+    let options = PruneOptions { max_used_space, dry_run: true, ..PruneOptions::default() };
+    let report = prune(store, options);
+    assert_eq!(report.freed.len(), 1, "{report:?}");
+    assert_eq!(report.freed[0].id, cheap.to_string());
+    let all = PruneOptions { max_used_space: Some(0), dry_run: true, ..PruneOptions::default() };
+    let order: Vec<String> = prune(store, all).freed.into_iter().map(|freed| freed.id).collect();
+    assert_eq!(order, [cheap, small, dear].map(|id| id.to_string()));
+}
+
+#[test]
+fn what_was_used_lately_is_kept_even_beyond_the_budget() {
+    let fixture = Fixture::new();
+    let id = made(&fixture.store, "x", 1 << 20, Duration::from_secs(1));
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+    let options = |keep: u64, later: u64| PruneOptions {
+        max_used_space: Some(0),
+        keep: Some(Duration::from_secs(keep)),
+        now: Some(SystemTime::now() + Duration::from_secs(later)),
+        ..PruneOptions::default()
+    };
+    assert_eq!(prune(store, options(3600, 0)).freed, []);
+    assert_eq!(prune(store, options(3600, 3601)).freed.len(), 1);
+    assert!(!there(store, &id));
+}
+
+#[test]
+fn a_store_keeps_to_its_budget_by_itself_but_not_at_the_cost_of_whom_uses_it() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    assert_eq!(store.budget().unwrap(), Budget::default());
+    assert_eq!(store.keep_to_budget().unwrap(), PruneReport::default());
+    let mine = made(store, "mine", 2 << 20, Duration::ZERO);
+    let budget = Budget { max_size: Some(used(store) + (1 << 20)), keep: None };
+    store.set_budget(&budget).unwrap();
+    assert_eq!(fixture.again().budget().unwrap(), budget);
+    let other = fixture.again();
+    for n in 0..6 {
+        made(&fixture.again(), &n.to_string(), 1 << 20, Duration::ZERO);
+        let report = other.keep_to_budget().unwrap();
+        assert!(report.freed.iter().all(|freed| freed.id != mine.to_string()), "{report:?}");
+        assert!(used(&other) <= budget.max_size.unwrap(), "after {n}");
+    }
+    assert!(there(store, &mine));
+    store.set_budget(&Budget::default()).unwrap();
+    assert_eq!(other.budget().unwrap(), Budget::default());
     fixture.clean();
 }

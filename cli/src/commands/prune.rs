@@ -2,10 +2,12 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use gantry_cache::{Filter as Condition, PruneOptions, PruneReport};
+use gantry_cache::{Budget, Filter as Condition, PruneOptions, PruneReport};
 
-use super::Context;
+use super::images::seconds;
+use super::{Context, now};
 use crate::privilege;
 use crate::ui::filter::{Filter, Filters};
 use crate::ui::{Failure, human};
@@ -27,8 +29,14 @@ pub(crate) struct PruneArgs {
     #[arg(long)]
     dry_run: bool,
     /// Maximum amount of disk space allowed to keep for cache
-    #[arg(long, value_name = "bytes", value_parser = human::parse_size)]
+    #[arg(long, value_name = "bytes", value_parser = human::parse_size, visible_alias = "max-size")]
     max_used_space: Option<u64>,
+    /// Keep what was used within this time, such as `12h` or `7d`, even beyond a budget
+    #[arg(long, value_name = "age", value_parser = human::parse_duration)]
+    keep: Option<Duration>,
+    /// Hold `--max-size` and `--keep` from now on, also while builds run; without either, no more
+    #[arg(long, conflicts_with = "dry_run")]
+    remember: bool,
     /// Target amount of free disk space after pruning
     #[arg(long, value_name = "bytes", value_parser = human::parse_size)]
     min_free_space: Option<u64>,
@@ -46,6 +54,15 @@ pub(crate) fn run(args: &PruneArgs, context: &Context) -> Result<ExitCode, Failu
         return Ok(code);
     }
     let options = options(args)?;
+    if args.remember {
+        let store = context.store()?;
+        let budget = Budget { max_size: args.max_used_space, keep: args.keep };
+        store.set_budget(&budget)?;
+        let pruned = store.keep_to_budget()?;
+        report(&pruned, args, context)?;
+        warn_if_over(&pruned, &budget, context);
+        return Ok(if pruned.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let Some(store) = context.existing_store()? else {
         report(&PruneReport::default(), args, context)?;
         return Ok(ExitCode::SUCCESS);
@@ -74,6 +91,7 @@ fn options(args: &PruneArgs) -> Result<PruneOptions, Failure> {
         all: args.all,
         orphans: false,
         filters: conditions,
+        keep: args.keep,
         max_used_space: args.max_used_space,
         min_free_space: args.min_free_space,
         reserved_space: args.reserved_space,
@@ -99,15 +117,34 @@ pub(super) fn ask(warning: &str, context: &Context) -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
+/// Says so if what is in use is more than the budget.
+fn warn_if_over(pruned: &PruneReport, budget: &Budget, context: &Context) {
+    if let Some(most) = budget.max_size
+        && pruned.remaining > most
+    {
+        context.ui.note(format_args!(
+            "WARNING: {} are in use or to be kept, which is more than {}",
+            human::fine_size(pruned.remaining),
+            human::fine_size(most)
+        ));
+    }
+}
+
 fn report(pruned: &PruneReport, args: &PruneArgs, context: &Context) -> Result<(), Failure> {
     for freed in &pruned.freed {
         let size = human::fine_size(freed.size);
         let (id, kind) = (&freed.id, freed.kind.name());
-        match args.verbose {
-            true => context.ui.line(format_args!(
-                "{id}\t{kind}\t{size}\t{}\t{}",
-                freed.description, freed.reason
-            ))?,
+        // A plan without reasons is no plan.
+        match args.verbose || args.dry_run {
+            true => {
+                let used = freed.last_used.map_or_else(String::new, |time| {
+                    format!(", last used {}", human::ago(seconds(time), now()))
+                });
+                context.ui.line(format_args!(
+                    "{id}\t{kind}\t{size}\t{}\t{}{used}",
+                    freed.description, freed.reason
+                ))?;
+            }
             false => context.ui.line(format_args!("{id}\t{kind}\t{size}"))?,
         }
     }

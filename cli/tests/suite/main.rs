@@ -11,6 +11,7 @@ mod repositories;
 mod sandbox;
 
 mod archives;
+mod budget;
 mod build;
 mod build_errors;
 mod builds;
