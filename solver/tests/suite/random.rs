@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use gantry_solver::{Graph, Options, Role, VertexId};
+use gantry_solver::{
+    CancelToken, Event, Fate, Graph, NoCache, Options, Role, SolveError, VertexId, plan,
+};
 use proptest::prelude::*;
 
 use crate::toys::{Builder, Toys, number};
@@ -156,6 +158,125 @@ proptest! {
             let solved = toys.solve_with(again, &[target], &options).unwrap();
             prop_assert_eq!(solved.ran(), &[][..]);
             prop_assert_eq!(number(solved.snapshot(target).unwrap()), values[&target]);
+        }
+    }
+}
+
+/// What happens to a build.
+#[derive(Debug, Clone)]
+enum Fortune {
+    /// Nothing bad.
+    Good,
+    /// Steps that add this number fail.
+    Fails(u64),
+    /// It is canceled after so many steps.
+    Canceled(usize),
+    /// Everything was pruned before it.
+    Pruned,
+}
+
+fn fortunes() -> impl Strategy<Value = Fortune> {
+    prop_oneof![
+        2 => Just(Fortune::Good),
+        2 => (0..4_u64).prop_map(Fortune::Fails),
+        2 => (0..5_usize).prop_map(Fortune::Canceled),
+        1 => Just(Fortune::Pruned),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Builds that fail, are canceled, or find their cache pruned: what ran is what the reference
+    /// runs, or as much of it as was possible; nothing runs twice, and a dry run told the truth.
+    #[test]
+    fn bad_fortune_leaves_nothing_wrong_behind(
+        plans in plans(),
+        builds in prop::collection::vec((fortunes(), prop::collection::vec(0..20_u64, 3)), 1..6),
+        jobs in 1..4_usize,
+    ) {
+        let mut toys = Toys::default();
+        let mut done = BTreeSet::new();
+        let options = Options { jobs, ..Options::default() };
+        let last = (Fortune::Good, vec![1, 2, 3]);
+        for (fortune, contexts) in builds.iter().chain([&last]) {
+            for (name, number) in contexts.iter().enumerate() {
+                toys = toys.context(&name.to_string(), *number);
+            }
+            let (graph, ids, values) = build(&plans, contexts);
+            let target = *ids.last().unwrap();
+            prop_assume!(!graph.vertex(target).op.is_source());
+            let cancel = CancelToken::new();
+            toys.work.failing.lock().unwrap().clear();
+            *toys.work.cancel_after.lock().unwrap() = None;
+            match fortune {
+                Fortune::Good => {}
+                Fortune::Fails(number) => {
+                    toys.work.failing.lock().unwrap().insert(format!("add {number}"));
+                }
+                Fortune::Canceled(after) => {
+                    *toys.work.cancel_after.lock().unwrap() = Some((*after, cancel.clone()));
+                }
+                Fortune::Pruned => {
+                    toys.store.records.lock().unwrap().clear();
+                    done.clear();
+                }
+            }
+            let expected = must_run(&graph, &values, target, &done);
+            let (again, ..) = build(&plans, contexts);
+            let mut known = HashMap::new();
+            let mut name = |id: VertexId| identity(&again, &values, &mut known, id);
+            let failing = again
+                .reachable(&[target])
+                .into_iter()
+                .filter(|id| {
+                    let text = crate::toys::name(&again.vertex(*id).op);
+                    toys.work.failing.lock().unwrap().contains(&text)
+                })
+                .map(&mut name)
+                .any(|identity| expected.contains(&identity));
+
+            for planned in plan(&graph, &[target], &toys.world(), &NoCache::Never).unwrap() {
+                if graph.vertex(planned.vertex).op.is_source() {
+                    continue;
+                }
+                let runs = expected.contains(&name(planned.vertex));
+                match planned.fate {
+                    Fate::Runs => prop_assert!(runs, "{} does not run", name(planned.vertex)),
+                    Fate::Cached => prop_assert!(!runs, "{} runs", name(planned.vertex)),
+                    Fate::MayRun => {}
+                }
+            }
+
+            toys.ears.take();
+            let result = toys.solve_until(graph, &[target], &options, &cancel);
+            let made: Vec<String> = toys
+                .ears
+                .take()
+                .into_iter()
+                .filter_map(|event| match event {
+                    Event::Done { vertex, .. } => Some(vertex),
+                    _ => None,
+                })
+                .filter(|vertex| !again.vertex(*vertex).op.is_source())
+                .map(&mut name)
+                .collect();
+            let once: BTreeSet<String> = made.iter().cloned().collect();
+            prop_assert_eq!(made.len(), once.len(), "something ran twice");
+            prop_assert!(once.is_subset(&expected), "{:?} ran besides {:?}", once, expected);
+            match result {
+                Ok(solved) => {
+                    prop_assert!(!failing);
+                    prop_assert_eq!(number(solved.snapshot(target).unwrap()), values[&target]);
+                    prop_assert_eq!(&once, &expected);
+                }
+                Err(SolveError::Failed(_)) => prop_assert!(failing, "it failed for nothing"),
+                Err(SolveError::Canceled) => {
+                    prop_assert!(matches!(fortune, Fortune::Canceled(_)));
+                }
+                Err(other) => prop_assert!(false, "{other}"),
+            }
+            done.extend(once);
         }
     }
 }

@@ -56,6 +56,10 @@ pub(crate) struct ToyWork {
     pub(crate) during: Mutex<HashMap<String, During>>,
     /// How many steps run right now, and how many did at most.
     pub(crate) now: Mutex<(usize, usize)>,
+    /// Steps that fail.
+    pub(crate) failing: Mutex<HashSet<String>>,
+    /// After how many steps the build is canceled.
+    pub(crate) cancel_after: Mutex<Option<(usize, CancelToken)>>,
     /// Makes layers of runs differ though their numbers don't, as times would.
     pub(crate) salt: Mutex<u64>,
 }
@@ -178,6 +182,15 @@ impl Work for ToyWork {
         lock(&self.now).0 -= 1;
         if task.cancel.is_canceled() {
             return Err(StepError::canceled());
+        }
+        if lock(&self.failing).contains(&name) {
+            return Err(StepError::new("it fails"));
+        }
+        if let Some((left, token)) = &mut *lock(&self.cancel_after) {
+            match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => token.cancel(),
+            }
         }
         lock(&self.ran).push(name);
         self.carry_out(&task)
