@@ -11,6 +11,7 @@
 //! resolve    solver::Resolve: names of images
 //! store      solver::Store: records, leases, locks
 //! work/      solver::Work: one file an operation
+//! registry/  images from registries and to them
 //! diffs      diff IDs in the background
 //! export/    the outputs
 //! explore    what a context holds, and who uses it
@@ -30,6 +31,7 @@ mod history;
 mod image_options;
 mod inputs;
 mod outcome;
+pub mod registry;
 mod request;
 mod resolve;
 mod store;

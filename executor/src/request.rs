@@ -12,6 +12,7 @@ use gantry_solver::NoCache;
 use gantry_solver::op::{GitOp, HttpOp, Limits, Ulimit};
 
 use crate::image_options::{ConfigChanges, ImageOptions};
+use crate::registry::Registry;
 
 /// Everything that [`build`](crate::build) has to know.
 ///
@@ -38,8 +39,10 @@ pub struct BuildRequest {
     pub platforms: Vec<Platform>,
     /// Which steps run although the cache has them.
     pub no_cache: NoCache,
-    /// `--pull`: don't be content with images of the store. Refused until registries are there.
+    /// `--pull`: ask the registry, although the store has an image of that name.
     pub pull: bool,
+    /// Where images come from that the store does not have; `None`: from nowhere.
+    pub registry: Option<Arc<Registry>>,
     /// What `RUN` without `--network`, or with `--network=default`, gets.
     pub network: DefaultNetwork,
     /// Secrets by ID.
@@ -95,6 +98,7 @@ impl BuildRequest {
             platforms: Vec::new(),
             no_cache: NoCache::default(),
             pull: false,
+            registry: None,
             network: DefaultNetwork::default(),
             secrets: BTreeMap::new(),
             ssh: BTreeMap::new(),
@@ -254,6 +258,15 @@ pub enum Output {
     /// An image in the store, under the request's tags.
     Store {
         /// How it is written.
+        options: ImageOptions,
+    },
+    /// An image in a registry.
+    Registry {
+        /// Under which names; the request's tags if empty.
+        names: Vec<Reference>,
+        /// Whether it gets no tag there, and is known by its digest alone.
+        by_digest: bool,
+        /// How the image is written. Layers are compressed by gzip unless it says otherwise.
         options: ImageOptions,
     },
     /// A tar that is both a docker archive and an OCI layout.

@@ -1,6 +1,9 @@
 //! Resolving: from the name of an image to its config and its layers in the store.
 //!
-//! Knows images of the store and of OCI layouts; registries are to come, and say so.
+//! An image of the store comes first, as with docker; `--pull`, and what isn't there, asks the
+//! registry, and what comes from there is an image of the store from then on.
+
+mod remote;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -21,6 +24,8 @@ const CONFIG_LIMIT: u64 = 8 << 20;
 /// Fewer digits of an image ID could be a name.
 const SHORTEST_ID: usize = 12;
 
+pub(crate) use self::remote::Remote;
+
 /// What follows `oci-layout://`.
 const LAYOUT: &str = "Name the directory that holds `index.json`, maybe with `:tag` or `@digest`";
 
@@ -28,6 +33,10 @@ const LAYOUT: &str = "Name the directory that holds `index.json`, maybe with `:t
 pub(crate) struct Resolver {
     pub(crate) store: Store,
     pub(crate) steps: Arc<StepStore>,
+    /// `None`: there is nothing but this machine.
+    pub(crate) remote: Option<Arc<Remote>>,
+    /// Ask the registry although the store has it (`--pull`).
+    pub(crate) pull: bool,
 }
 
 impl Resolve for Resolver {
@@ -35,10 +44,10 @@ impl Resolve for Resolver {
         &'a self,
         request: &'a ImageRequest,
     ) -> BoxFuture<'a, Result<ResolvedImage, ResolveError>> {
-        // Everything is on this machine, so there is nothing to await.
         Box::pin(async move {
             match &request.name {
-                ImageName::Reference(text) => self.reference(text, &request.platform),
+                ImageName::Reference(text) => self.reference(text, &request.platform).await,
+                // It is on this machine, so there is nothing to await.
                 ImageName::OciLayout(text) => self.layout(text, &request.platform),
             }
         })
@@ -46,21 +55,53 @@ impl Resolve for Resolver {
 }
 
 impl Resolver {
-    fn reference(&self, text: &str, platform: &Platform) -> Result<ResolvedImage, ResolveError> {
-        let image = match self.store.images().resolve(text) {
-            Ok(image) if is_named(&image, text) => image,
-            Ok(_) | Err(StoreError::NoSuchImage { .. } | StoreError::AmbiguousImage { .. }) => {
-                return Err(self.unknown(text));
-            }
-            Err(error) => return Err(failed("could not be looked up in the store")(error)),
+    /// Says whether an image was not fetched because this process can't unpack one.
+    pub(crate) fn needs_user_namespace(&self) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.needs_user_namespace())
+    }
+
+    async fn reference(
+        &self,
+        text: &str,
+        platform: &Platform,
+    ) -> Result<ResolvedImage, ResolveError> {
+        let remote = self.remote.as_ref().zip(text.parse::<Reference>().ok());
+        let mut image = match &remote {
+            // An image that is known by its ID alone is in no registry.
+            Some(_) if self.pull && !self.is_id(text) => None,
+            _ => self.local(text)?,
         };
-        if !platform.matches(&image.platform) {
-            return Err(ResolveError {
-                message: format!("it is there for {}, not for {platform}", image.platform),
-                source: None,
-                hint: Some(format!("Build with `--platform {}`", image.platform)),
-            });
+        let mut other = None;
+        if let Some(found) = image.take_if(|image| !platform.matches(&image.platform)) {
+            other = Some(found.platform);
         }
+        if image.is_none()
+            && let Some((remote, name)) = remote
+        {
+            let name = name.with_default_tag();
+            image = match self.pull {
+                true => None,
+                false => remote::known(&self.store, &name, platform)
+                    .map_err(failed("could not be looked up in the store"))?,
+            };
+            if image.is_none() {
+                let pulled = remote.pull(name, platform.clone()).await;
+                image = Some(pulled.map_err(|error| ResolveError {
+                    hint: self.meant(text).or(error.hint),
+                    ..error
+                })?);
+            }
+        }
+        let Some(image) = image else {
+            return Err(match other {
+                Some(there) => ResolveError {
+                    message: format!("it is there for {there}, not for {platform}"),
+                    source: None,
+                    hint: Some(format!("Build with `--platform {there}`")),
+                },
+                None => self.unknown(text),
+            });
+        };
         let kept = self.steps.keep(&image.layers).map_err(failed("could not be kept"))?;
         if !kept {
             return Err(self.unknown(text));
@@ -78,7 +119,35 @@ impl Resolver {
         })
     }
 
+    /// Looks a name up in the store.
+    fn local(&self, text: &str) -> Result<Option<Image>, ResolveError> {
+        match self.store.images().resolve(text) {
+            Ok(image) if is_named(&image, text) => Ok(Some(image)),
+            Ok(_) | Err(StoreError::NoSuchImage { .. } | StoreError::AmbiguousImage { .. }) => {
+                Ok(None)
+            }
+            Err(error) => Err(failed("could not be looked up in the store")(error)),
+        }
+    }
+
+    /// Says whether a text is (the beginning of) an ID of an image of the store, and no name.
+    fn is_id(&self, text: &str) -> bool {
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        hex.len() >= SHORTEST_ID
+            && self.store.images().resolve(text).is_ok_and(|image| image.id.hex().starts_with(hex))
+    }
+
     fn unknown(&self, text: &str) -> ResolveError {
+        let hint = "Put it there with `gantry pull`, `gantry load` or `gantry import`";
+        ResolveError {
+            message: "there is no such image in the store".to_owned(),
+            source: None,
+            hint: Some(self.meant(text).unwrap_or_else(|| hint.to_owned())),
+        }
+    }
+
+    /// Asks whether another image of the store was meant.
+    fn meant(&self, text: &str) -> Option<String> {
         let names: Vec<String> = self
             .store
             .images()
@@ -90,18 +159,8 @@ impl Resolver {
         let wanted = text
             .parse::<Reference>()
             .map_or_else(|_| text.to_owned(), |name| name.with_default_tag().familiar());
-        let near = gantry_parser::did_you_mean(&wanted, &names, true);
-        let hint = match near {
-            Some(near) => format!("Did you mean `{near}`?"),
-            None => "Put it there with `gantry load` or `gantry import`: \
-                     pulling from registries is not supported yet"
-                .to_owned(),
-        };
-        ResolveError {
-            message: "there is no such image in the store".to_owned(),
-            source: None,
-            hint: Some(hint),
-        }
+        let near = gantry_parser::did_you_mean(&wanted, &names, true)?;
+        Some(format!("Did you mean `{near}`?"))
     }
 
     fn layout(&self, text: &str, platform: &Platform) -> Result<ResolvedImage, ResolveError> {

@@ -98,6 +98,11 @@ impl Layer {
         self.diff(clamp).map(|(diff_id, _)| diff_id)
     }
 
+    /// Returns the clamp under which it is known to have this diff ID, if there is one.
+    pub fn clamp_of(&self, diff_id: &DiffId) -> Option<Option<i64>> {
+        self.diffs.iter().find(|(_, known, _)| known == diff_id).map(|(clamp, ..)| *clamp)
+    }
+
     pub(super) fn diff(&self, clamp: Option<i64>) -> Option<(DiffId, Option<u64>)> {
         let clamp = clamp.filter(|_| !self.imported);
         let known = self.diffs.iter().find(|(known, ..)| *known == clamp);

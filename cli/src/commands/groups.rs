@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{
     Context, build, builds, buildx, du, history, image_prune, images, import, info, inspect, load,
-    prune, ps, rm, rmi, run, save, system_df, tag,
+    manifest, prune, ps, pull, push, rm, rmi, run, save, system_df, tag,
 };
 use crate::ui::Failure;
 
@@ -21,6 +21,8 @@ pub(crate) enum Image {
     Rm(rmi::RmiArgs),
     Load(load::LoadArgs),
     Import(import::ImportArgs),
+    Pull(pull::PullArgs),
+    Push(push::PushArgs),
     Save(save::SaveArgs),
     Prune(image_prune::ImagePruneArgs),
 }
@@ -36,6 +38,8 @@ impl Image {
             Self::Rm(args) => rmi::run(args, context),
             Self::Load(args) => load::run(args, context),
             Self::Import(args) => import::run(args, context),
+            Self::Pull(args) => pull::run(args, context),
+            Self::Push(args) => push::run(args, context),
             Self::Save(args) => save::run(args, context),
             Self::Prune(args) => image_prune::run(args, context),
         }
@@ -100,6 +104,8 @@ pub(crate) enum Buildx {
     Stop(buildx::BuilderArgs),
     #[command(subcommand)]
     History(builds::Builds),
+    #[command(subcommand)]
+    Imagetools(manifest::Imagetools),
 }
 
 impl Buildx {
@@ -118,6 +124,7 @@ impl Buildx {
             Self::Rm(args) => buildx::builder("rm", args, context),
             Self::Stop(args) => buildx::builder("stop", args, context),
             Self::History(group) => group.run(context),
+            Self::Imagetools(group) => group.run(context),
         }
     }
 }

@@ -17,14 +17,19 @@ mod import;
 mod info;
 mod inspect;
 mod load;
+mod login;
+mod manifest;
 mod parse;
 mod plugin;
 mod prune;
 mod ps;
+mod pull;
+mod push;
 mod rm;
 mod rmi;
 mod run;
 mod save;
+mod search;
 mod system_df;
 mod tag;
 mod version;
@@ -34,6 +39,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gantry_cache::{OpenOptions, Store};
+use gantry_executor::registry::Registry;
 
 use crate::args::{Cli, Globals};
 use crate::plugin::Called;
@@ -53,6 +59,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Context(context::ContextCommand),
     Run(Box<run::RunArgs>),
+    Pull(pull::PullArgs),
+    Push(push::PushArgs),
+    Search(search::SearchArgs),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
     Images(images::ImagesArgs),
     History(history::HistoryArgs),
     Inspect(inspect::InspectArgs),
@@ -77,6 +88,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Buildx(groups::Buildx),
     #[command(subcommand)]
+    Manifest(manifest::Manifest),
+    #[command(subcommand)]
     System(groups::System),
     #[command(subcommand)]
     Plugin(plugin::Plugin),
@@ -94,6 +107,11 @@ impl Command {
             Self::Why(args) => why::run(args, context),
             Self::Context(group) => group.run(context),
             Self::Run(args) => run::run(args, context),
+            Self::Pull(args) => pull::run(args, context),
+            Self::Push(args) => push::run(args, context),
+            Self::Search(args) => search::run(args, context),
+            Self::Login(args) => login::run(args, context),
+            Self::Logout(args) => login::logout(args, context),
             Self::Images(args) => images::run(args, context),
             Self::History(args) => history::run(args, context),
             Self::Inspect(args) => inspect::run(args, context),
@@ -113,6 +131,7 @@ impl Command {
             Self::Container(group) => group.run(context),
             Self::Builder(group) => group.run(context),
             Self::Buildx(group) => group.run(context),
+            Self::Manifest(group) => group.run(context),
             Self::System(group) => group.run(context),
             Self::Plugin(group) => group.run(context),
             Self::Completion(args) => completion::run(args, context),
@@ -145,6 +164,11 @@ impl Context {
     pub(crate) fn store(&self) -> Result<Store, Failure> {
         let options = OpenOptions { create: true, ..OpenOptions::default() };
         Ok(Store::open(&self.root()?, options)?)
+    }
+
+    /// A client of registries. Nothing is read and no connection opened before it is used.
+    pub(crate) fn registry(&self) -> Registry {
+        Registry::new(settings::registry)
     }
 
     /// Opens the store if it is there; looking makes none.

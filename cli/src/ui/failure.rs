@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 
 use gantry_cache::StoreError;
+use gantry_executor::registry::TransferError;
+use gantry_image::registry::RegistryError;
 use gantry_parser::{Diagnostic, SourceFile};
 
 use super::Ui;
@@ -172,6 +174,12 @@ impl fmt::Display for Failure {
 /// What an error of another room says can be done about it.
 fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<StoreError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<TransferError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<RegistryError>() {
         return error.hint();
     }
     None

@@ -105,13 +105,19 @@ fn a_base_image_that_is_not_there() {
 
     #2 [internal] load .dockerignore
     #2 DONE [TIME]
+
+    #3 [internal] load metadata for docker.io/library/nosuch:latest
+    #3 ERROR: `registries.conf` blocks `docker.io/library/nosuch`
+    ------
+     > [internal] load metadata for docker.io/library/nosuch:latest:
+    ------
     Dockerfile:1
     --------------------
        1 | >>> FROM nosuch
          |          ^^^^^^
     --------------------
-    ERROR: failed to solve: nosuch: there is no such image in the store
-    hint: Put it there with `gantry load` or `gantry import`: pulling from registries is not supported yet
+    ERROR: failed to solve: nosuch: failed to resolve source metadata for docker.io/library/nosuch:latest: `registries.conf` blocks `docker.io/library/nosuch`
+    hint: `gantry images` lists what is there
     ");
 }
 

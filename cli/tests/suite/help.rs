@@ -20,6 +20,11 @@ fn the_manual() {
       why         Say why steps of a build ran instead of coming from the cache
       context     Look at a build context
       run         Create and run a new container from an image
+      pull        Download an image from a registry
+      push        Upload an image to a registry
+      search      Search Docker Hub (or the registry in front of the term) for images
+      login       Authenticate to a registry
+      logout      Log out from a registry
       images      List images
       history     Show the history of an image
       inspect     Return low-level information on images
@@ -39,6 +44,7 @@ fn the_manual() {
       container   Manage containers
       builder     Manage the build cache
       buildx      Build with the spelling of docker's build plugin
+      manifest    Manage manifests and manifest lists in registries
       system      Manage gantry
       plugin      Have `docker build` run gantry
       completion  Generate the autocompletion script for the specified shell

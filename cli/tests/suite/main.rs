@@ -34,6 +34,7 @@ mod pipes;
 mod plugin;
 mod processes;
 mod readme;
+mod registry;
 mod reproducible;
 mod robustness;
 mod rows;

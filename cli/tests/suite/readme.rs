@@ -55,8 +55,8 @@ fn what_the_readme_says_works_is_there() {
     let works = readme.split("## What works").nth(1).and_then(|text| text.split("\n## ").next());
     let help = Sandbox::new().gantry(["--help"]).success().stdout;
     let names = [
-        "build", "run", "ps", "rm", "images", "history", "inspect", "tag", "rmi", "load", "import",
-        "save", "du", "prune", "fsck", "info",
+        "build", "pull", "push", "login", "search", "run", "ps", "rm", "images", "history",
+        "inspect", "tag", "rmi", "load", "import", "save", "du", "prune", "fsck", "info",
     ];
     for name in names {
         assert!(works.unwrap().contains(&format!("`{name}`")), "the README forgets `{name}`");

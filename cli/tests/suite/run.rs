@@ -113,7 +113,6 @@ fn what_is_not_there_yet_says_so() {
     ----- stdout -----
     ----- stderr -----
     Unable to find image 'nosuch:latest' locally
-    ERROR: No such image: nosuch:latest
-    hint: Images can't be pulled from a registry yet: bring it in with `gantry load` or `gantry import`, or build it
+    ERROR: `registries.conf` blocks `docker.io/library/nosuch`
     ");
 }

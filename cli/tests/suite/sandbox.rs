@@ -20,6 +20,9 @@ pub(crate) struct Sandbox {
     environment: Vec<(String, String)>,
 }
 
+/// No test may depend on what Docker Hub has.
+const NO_HUB: &str = "[[registry]]\nlocation = \"docker.io\"\nblocked = true\n";
+
 impl Sandbox {
     /// An empty project and no store.
     pub(crate) fn new() -> Self {
@@ -27,7 +30,9 @@ impl Sandbox {
         for name in ["home", "project", "tmp"] {
             fs_err::create_dir(dir.path().join(name)).unwrap();
         }
-        Self { dir, environment: Vec::new() }
+        let sandbox = Self { dir, environment: Vec::new() };
+        sandbox.write("../home/.config/containers/registries.conf", NO_HUB);
+        sandbox
     }
 
     /// A project with these files.

@@ -78,7 +78,9 @@ impl<'a> Progress<'a> {
     pub(super) fn begin(observer: &'a Held, outputs: &[Output]) -> Self {
         let title = match outputs {
             [] => None,
-            [Output::Store { .. }] => Some("exporting to image"),
+            [Output::Store { .. }]
+            | [Output::Registry { .. }]
+            | [Output::Store { .. }, Output::Registry { .. }] => Some("exporting to image"),
             [Output::Docker { .. }] => Some("exporting to docker image format"),
             [Output::Oci { .. }] => Some("exporting to oci image format"),
             [Output::Local { .. }] => Some("exporting to client directory"),

@@ -40,7 +40,7 @@ use crate::history::{Recorder, requested};
 use crate::inputs;
 use crate::outcome::{BuildOutcome, Stats};
 use crate::request::{BuildRequest, ContextSource};
-use crate::resolve::Resolver;
+use crate::resolve::{Remote, Resolver};
 use crate::store::StepStore;
 use crate::work::{Agents, Executor, LocalContext, Parts};
 
@@ -58,10 +58,10 @@ pub fn build(
     observer: Arc<dyn Observer>,
     cancel: &CancelToken,
 ) -> Result<BuildOutcome, BuildError> {
-    if request.pull {
+    if request.pull && request.registry.is_none() {
         return Err(BuildError::Unsupported {
-            what: "Pulling images is not supported yet".to_owned(),
-            hint: Some("Put the image into the store with `gantry load`".to_owned()),
+            what: "There is no registry to pull from".to_owned(),
+            hint: None,
         });
     }
     let recorder = Recorder::new(requested(&request));
@@ -191,6 +191,20 @@ impl<'a> Build<'a> {
         })
     }
 
+    /// What finds images for this build.
+    fn resolver(&mut self) -> Resolver {
+        let remote = self.request.registry.clone().map(|registry| {
+            let observer: Arc<dyn Observer> = Arc::clone(&self.observer) as _;
+            Arc::new(Remote::new(registry, Arc::clone(&self.executor), observer, self.cancel))
+        });
+        Resolver {
+            store: self.store.clone(),
+            steps: Arc::clone(&self.steps),
+            remote,
+            pull: self.request.pull,
+        }
+    }
+
     /// Parses, lowers and solves.
     fn solve(&mut self) -> Result<Ready, BuildError> {
         let jobs = match self.request.jobs {
@@ -263,13 +277,13 @@ impl<'a> Build<'a> {
         if let Some(image) = self.request.from.take() {
             build_upon(&mut parsed.dockerfile, image);
         }
-        let resolver = Resolver { store: self.store.clone(), steps: Arc::clone(&self.steps) };
+        let images = self.resolver();
         let executor = Arc::clone(&self.executor);
         let ignore = executor.contexts.get(ContextOp::MAIN).map(LocalContext::rules);
         let checks = Checks::new(&options.build_args, ignore, options.target_platform())
             .map_err(|errors| self.wrong(errors))?;
         let dockerfile = &parsed.dockerfile;
-        let resolver = Seen::new(&resolver);
+        let resolver = Seen::new(&images);
         let mut together = Together::default();
         let mut found = Vec::new();
         let platforms: Vec<Option<Platform>> = match &self.request.platforms[..] {
@@ -280,6 +294,10 @@ impl<'a> Build<'a> {
             let options = LowerOptions { platform, ..options.clone() };
             match lower(dockerfile, &options, &resolver).await {
                 Ok(lowered) => together.add(lowered, &mut found),
+                Err(_) if images.needs_user_namespace() => {
+                    return Err(BuildError::NeedsUserNamespace);
+                }
+                Err(_) if self.cancel.is_canceled() => return Err(BuildError::Canceled),
                 Err(LowerErrors(mut diagnostics)) => {
                     diagnostics.extend(checks.merge(dockerfile, &resolver, None));
                     return Err(self.wrong(diagnostics));

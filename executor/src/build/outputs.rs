@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gantry_image::{Digest, Reference};
+use gantry_image::{Descriptor, Digest, Reference};
 use gantry_solver::{Op, Snapshot, VertexId};
 
 use super::events::{Held, Progress};
@@ -71,6 +71,7 @@ impl Build<'_> {
         let mut exported: Vec<PathBuf> = Vec::new();
         let mut tags: Vec<Reference> = Vec::new();
         let mut stored: Option<&Assembly> = None;
+        let mut pushed: Option<Descriptor> = None;
         for output in outputs {
             if self.cancel.is_canceled() {
                 return Err(BuildError::Canceled);
@@ -82,6 +83,10 @@ impl Build<'_> {
                 stored = built.image;
             }
             let tell = |name: &str, current, total| progress.part(name, current, total);
+            if let Output::Registry { names, by_digest, .. } = &output {
+                let names = if names.is_empty() { built.names } else { names };
+                pushed = self.push(image.map(|(_, image)| image), names, *by_digest, &tell)?;
+            }
             exported.extend(export::write(&self.executor, output, &built, &tell)?);
         }
         // Names come last: they must not point at an image whose build failed after all.
@@ -103,10 +108,14 @@ impl Build<'_> {
         self.observer.recorder.describe(|record| {
             (record.hashing_us, record.exporting_us) = (hashing, exporting);
         });
-        let image = match stored.or(made.first().map(|(_, made)| made)) {
+        let mut image = match stored.or(made.first().map(|(_, made)| made)) {
             Some(made) => Some(described(made, ready)?),
             None => None,
         };
+        if let (Some(image), Some(pushed)) = (&mut image, pushed) {
+            // Whoever asks for the digest wants to pull it.
+            (image.manifest, image.descriptor) = (pushed.digest, pushed);
+        }
         Ok(BuildOutcome {
             image,
             tags,
@@ -116,6 +125,23 @@ impl Build<'_> {
             stats: Stats::default(),
             past: None,
         })
+    }
+
+    /// Pushes an image, if there is a registry to push it to.
+    fn push(
+        &self,
+        image: Option<&Assembly>,
+        names: &[Reference],
+        by_digest: bool,
+        tell: export::Tell<'_>,
+    ) -> Result<Option<Descriptor>, BuildError> {
+        let (Some(registry), Some(image)) = (&self.request.registry, image) else {
+            return Err(BuildError::Unsupported {
+                what: "There is no registry to push to".to_owned(),
+                hint: None,
+            });
+        };
+        Ok(export::push(registry, self.store, image, names, by_digest, tell, self.cancel)?)
     }
 
     /// The root filesystem of every platform's image.

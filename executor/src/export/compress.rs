@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use gantry_cache::{BlobForm, Store, StoreError};
-use gantry_image::compress::{Compression, Encoder};
+use gantry_image::compress::{Compression, DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL, Encoder};
 use gantry_image::{Descriptor, MediaType};
 
 use super::ExportError;
@@ -12,7 +12,7 @@ use crate::image_options::{ImageOptions, LayerCompression};
 
 /// What the manifest says of a layer; if it is to be compressed, that is done now, unless the store
 /// has the very bytes from an earlier time.
-pub(super) fn descriptor(
+pub(crate) fn descriptor(
     store: &Store,
     layer: &ImageLayer,
     of_base: bool,
@@ -81,10 +81,14 @@ fn described(
     Ok(Descriptor::new(media_type, digest, size))
 }
 
-/// The name of a way of compressing. The bytes follow from it and the tar.
+/// The name of a way of compressing: library, level, block size. The bytes follow from it and the
+/// tar.
 fn how(compression: LayerCompression) -> String {
-    let level = compression.level.map_or_else(|| "default".to_owned(), |level| level.to_string());
-    format!("{} {level}", compression.kind)
+    let (library, level, block) = match compression.kind {
+        Compression::Zstd => ("zstd", DEFAULT_ZSTD_LEVEL, "4 MiB"),
+        _ => ("libdeflate", DEFAULT_GZIP_LEVEL, "1 MiB"),
+    };
+    format!("{} {library} {} {block}", compression.kind, compression.level.unwrap_or(level))
 }
 
 fn threads() -> usize {

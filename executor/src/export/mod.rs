@@ -6,6 +6,7 @@
 //! image     layers + config + history → an image in the store, the same one for the same build
 //! layers    the tar of a layer as a stream to be read
 //! compress  a layer's blob, compressed
+//! registry  into a registry
 //! archive   docker archives and OCI layouts
 //! rootfs    the root filesystem, as a directory or a tar
 //! told      how far the writing of a tar has come
@@ -14,11 +15,12 @@
 
 mod archive;
 mod assembly;
-mod compress;
+pub(crate) mod compress;
 mod dest;
 mod image;
 mod layers;
 mod recipe;
+mod registry;
 pub(crate) mod rootfs;
 mod told;
 
@@ -36,11 +38,14 @@ use gantry_tree::{TreeError, TreePath};
 pub(crate) use self::assembly::Assembly;
 pub(crate) use self::dest::Target;
 pub(crate) use self::image::{Assembled, find_or_make};
+pub(crate) use self::layers::ImageLayer;
 pub(crate) use self::recipe::Recipe;
+pub(crate) use self::registry::push;
 
 pub(crate) use self::told::Tell;
 use self::told::Told;
 use crate::image_options::ImageOptions;
+use crate::registry::TransferError;
 use crate::request::{Dest, Output};
 use crate::work::Executor;
 
@@ -87,6 +92,15 @@ pub enum ExportError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It could not be pushed.
+    #[error("failed to push {name}")]
+    Push {
+        /// Where to.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<TransferError>,
+    },
     /// Something of the base image makes no sense.
     #[error("Failed to put the image together: {what}")]
     Image {
@@ -119,7 +133,7 @@ pub(crate) fn check(outputs: &[Output], indexed: bool) -> Result<(), ExportError
     let mut streams = 0;
     for output in outputs {
         match output {
-            Output::Store { .. } => {}
+            Output::Store { .. } | Output::Registry { .. } => {}
             Output::Local { dest, .. } => dest::check_directory(dest)?,
             Output::Docker { .. } if indexed => {
                 return Err(ExportError::Dest(
@@ -157,6 +171,7 @@ pub(crate) fn check(outputs: &[Output], indexed: bool) -> Result<(), ExportError
 pub(crate) fn options(output: &Output) -> Option<&ImageOptions> {
     match output {
         Output::Store { options }
+        | Output::Registry { options, .. }
         | Output::Docker { options, .. }
         | Output::Oci { options, .. } => Some(options),
         Output::Local { .. } | Output::Tar { .. } => None,
@@ -175,7 +190,7 @@ pub(crate) fn write(
         false => names,
     };
     match output {
-        Output::Store { .. } => Ok(None),
+        Output::Store { .. } | Output::Registry { .. } => Ok(None),
         Output::Docker { dest, names, .. } => {
             let mut target = Target::open(dest)?;
             let image = result.image()?;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 /// Is told how far something has come: its name, how many bytes, of how many.
-pub(crate) type Tell<'a> = &'a dyn Fn(&str, u64, Option<u64>);
+pub(crate) type Tell<'a> = &'a (dyn Fn(&str, u64, Option<u64>) + Sync);
 
 /// What BuildKit calls the writing of a tar.
 const NAME: &str = "sending tarball";

@@ -356,7 +356,7 @@ impl Work for Executor {
 }
 
 /// What can be made on this host when a layer is unpacked.
-fn unpack_options(host: &Host) -> UnpackOptions {
+pub(crate) fn unpack_options(host: &Host) -> UnpackOptions {
     if host.is_root() && !host.in_user_namespace() {
         return UnpackOptions::root();
     }

@@ -78,10 +78,11 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
     if reads_stdin && let Some(code) = privilege::escalate(&host)? {
         return Ok(code);
     }
-    let request = request::make(args, path, file.as_deref(), &context.ui)?;
+    let mut request = request::make(args, path, file.as_deref(), &context.ui)?;
     if let Some(form) = args.explain.dry_run {
         return dry_run::run(form, request, context, &host);
     }
+    request.registry = Some(Arc::new(context.registry()));
     outcome::prepare(args)?;
     let tags = request.tags.clone();
     let progress = Progress::start(mode);

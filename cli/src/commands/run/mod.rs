@@ -17,11 +17,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gantry_cache::{Store, StoreError};
-use gantry_image::Reference;
-use gantry_runtime::{Container, RunError, RunRequest};
+use gantry_image::{Platform, Reference};
+use gantry_runtime::{Container, RunRequest};
 use gantry_sandbox::Host;
 
-use super::Context;
+use super::{Context, pull};
 use crate::privilege;
 use crate::ui::{Failure, human};
 
@@ -98,6 +98,9 @@ pub(crate) struct RunArgs {
     /// Tune container pids limit (set -1 for unlimited)
     #[arg(long, value_name = "int", allow_negative_numbers = true)]
     pids_limit: Option<i64>,
+    /// Set platform if the registry is multi-platform capable
+    #[arg(long, value_name = "string")]
+    platform: Option<Platform>,
     /// Give extended privileges to this container
     #[arg(long)]
     privileged: bool,
@@ -151,9 +154,7 @@ fn inner(args: &RunArgs, context: &Context) -> Result<ExitCode, Failure> {
         return Ok(code);
     }
     let store = context.store()?;
-    if args.pull == "always" {
-        return Err(no_registry(&request.image));
-    }
+    pull_if_wanted(args, &request, &store, &host, context)?;
     start(args, &request, &store, &host, context)
 }
 
@@ -175,12 +176,6 @@ fn start(
     let mut warn = |text: String| context.ui.note(format_args!("WARNING: {text}"));
     let running = match Container::start(request, store, host, &mut warn) {
         Ok(running) => running,
-        Err(RunError::Store(StoreError::NoSuchImage { name })) => {
-            if args.pull == "missing" {
-                context.ui.note(format_args!("Unable to find image '{name}' locally"));
-            }
-            return Err(no_registry(&request.image));
-        }
         Err(error) => {
             let (code, hint) = (error.exit_code(), error.hint());
             let failure = Failure::new(error).with_code(code);
@@ -197,13 +192,30 @@ fn start(
     Ok(privilege::exit_code(status.shell_code()))
 }
 
-fn no_registry(image: &str) -> Failure {
-    let name = match image.parse::<Reference>() {
-        Ok(reference) => reference.with_default_tag().familiar(),
-        Err(_) => image.to_owned(),
+/// Pulls the image if it isn't there, or is to be asked for anew (A1-02).
+fn pull_if_wanted(
+    args: &RunArgs,
+    request: &RunRequest,
+    store: &Store,
+    host: &Host,
+    context: &Context,
+) -> Result<(), Failure> {
+    if args.pull == "never" {
+        return Ok(());
+    }
+    let wanted = args.platform.as_ref();
+    let found = match store.images().resolve(&request.image) {
+        Ok(image) => wanted.is_none_or(|wanted| wanted.matches(&image.platform)),
+        Err(StoreError::NoSuchImage { .. }) => false,
+        Err(error) => return Err(error.into()),
     };
-    Failure::text(format_args!("No such image: {name}")).with_hint(
-        "Images can't be pulled from a registry yet: bring it in with `gantry load` or \
-         `gantry import`, or build it",
-    )
+    if found && args.pull == "missing" {
+        return Ok(());
+    }
+    let name = request.image.parse::<Reference>()?.with_default_tag();
+    if !found {
+        context.ui.note(format_args!("Unable to find image '{}' locally", name.familiar()));
+    }
+    pull::pull_for_run(&name, wanted, store, host, context)?;
+    Ok(())
 }

@@ -5,7 +5,10 @@ use super::{build_refused, built, in_image, project};
 #[test]
 fn a_base_image_that_is_not_there() {
     let sandbox = project("FROM busybox\nRUN true\nFROM nosuch:1\nRUN true\n");
-    build_refused(&sandbox, &["nosuch:1", "no such image"]);
+    build_refused(
+        &sandbox,
+        &["nosuch:1", "failed to resolve source metadata for docker.io/library/nosuch:1"],
+    );
 }
 
 #[test]

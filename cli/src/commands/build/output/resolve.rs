@@ -53,6 +53,7 @@ pub(crate) struct Outputs {
 pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
     let mut resolved = Outputs::default();
     let mut to_stdout = 0;
+    let mut pushes = Vec::new();
     for spec in &specs(wanted) {
         let names = spec.names.iter().map(|name| super::super::parse_tag(name));
         let names = names.collect::<Result<Vec<_>, _>>()?;
@@ -69,7 +70,9 @@ pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
             if names.is_empty() && !wanted.has_tags {
                 return Err(Failure::text("tag is needed when pushing to registry"));
             }
-            return Err(Failure::text("pushing to a registry is not supported by build yet"));
+            let by_digest = spec.push_by_digest;
+            let names = names.clone();
+            pushes.push(Output::Registry { names, by_digest, options: options() });
         }
         match spec.kind {
             Kind::CacheOnly => {}
@@ -129,6 +132,7 @@ pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
     if to_stdout > 1 {
         return Err(Failure::text("multiple outputs configured to write to stdout"));
     }
+    resolved.outputs.extend(pushes);
     Ok(resolved)
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct OutputSpec {
     pub(super) names: Vec<String>,
     pub(super) tar: bool,
     pub(super) push: bool,
+    /// Without a tag.
+    pub(super) push_by_digest: bool,
     /// Whether an image comes into the store.
     pub(super) store: bool,
     pub(super) split: Option<bool>,
@@ -42,6 +44,7 @@ impl OutputSpec {
             names: Vec::new(),
             tar: true,
             push: false,
+            push_by_digest: false,
             store: true,
             split: None,
             delete: false,
@@ -98,7 +101,8 @@ impl OutputSpec {
             // Which engine the image is loaded into.
             ("context", Kind::Docker) if matches!(value, "" | "default") => {}
             ("push", Kind::Image) => self.push = bool()?,
-            ("push-by-digest" | "registry.insecure", Kind::Image) if !bool()? => {}
+            ("push-by-digest", Kind::Image) => self.push_by_digest = bool()?,
+            ("registry.insecure", Kind::Image) if !bool()? => {}
             // Layers lie unpacked in the store as it is, and an image is found by its digest.
             ("unpack" | "name-canonical", Kind::Image) => {
                 bool()?;

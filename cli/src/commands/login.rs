@@ -1,0 +1,183 @@
+//! `gantry login` and `gantry logout`: credentials for registries.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::process::ExitCode;
+
+use gantry_image::registry::credentials::{Credential, HUB_KEY, Kept, Secret, forget, keep};
+use gantry_solver::CancelToken;
+use rustix::termios::{self, LocalModes, OptionalActions};
+
+use super::Context;
+use crate::settings;
+use crate::ui::Failure;
+
+/// Authenticate to a registry
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "gantry login [OPTIONS] [SERVER]")]
+pub(crate) struct LoginArgs {
+    #[arg(value_name = "SERVER")]
+    server: Option<String>,
+    /// Password or Personal Access Token (PAT)
+    #[arg(short, long, value_name = "string")]
+    password: Option<String>,
+    /// Take the Password or Personal Access Token (PAT) from stdin
+    #[arg(long)]
+    password_stdin: bool,
+    /// Username
+    #[arg(short, long, value_name = "string")]
+    username: Option<String>,
+}
+
+/// Log out from a registry
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "gantry logout [SERVER]")]
+pub(crate) struct LogoutArgs {
+    #[arg(value_name = "SERVER")]
+    server: Option<String>,
+}
+
+pub(crate) fn run(args: &LoginArgs, context: &Context) -> Result<ExitCode, Failure> {
+    if args.password.is_some() && args.password_stdin {
+        return Err(Failure::text(
+            "conflicting options: cannot specify both --password and --password-stdin",
+        ));
+    }
+    if args.password_stdin && args.username.is_none() {
+        return Err(Failure::text("the --password-stdin option requires --username to be set"));
+    }
+    let registry = registry_of(args.server.as_deref());
+    let credential = credential(args, &registry, context)?;
+    let credential = context.registry().login(&registry, credential, &CancelToken::new())?;
+    let path = settings::login_file()?;
+    let kept = keep(&path, &settings::credential_helpers(), &registry, &credential)?;
+    if let Kept::File(path) = kept {
+        context.ui.note(format_args!(
+            "\nWARNING! Your credentials are stored unencrypted in '{}'.\n\
+             Configure a credential helper to remove this warning. See\n\
+             https://docs.docker.com/go/credential-store/\n",
+            path.display()
+        ));
+    }
+    context.ui.line("Login Succeeded")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn logout(args: &LogoutArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let registry = registry_of(args.server.as_deref());
+    let shown = if registry == "docker.io" { HUB_KEY } else { &registry };
+    let known = forget(&settings::login_file()?, &settings::credential_helpers(), &registry)?;
+    context.ui.line(match known {
+        true => format!("Removing login credentials for {shown}"),
+        false => format!("Not logged in to {shown}"),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Host and port of what the user calls a registry; Docker Hub where nothing is said.
+fn registry_of(server: Option<&str>) -> String {
+    let Some(server) = server.filter(|server| !server.is_empty()) else {
+        return "docker.io".to_owned();
+    };
+    let bare = server.strip_prefix("https://").or_else(|| server.strip_prefix("http://"));
+    let host = bare.unwrap_or(server).split('/').next().unwrap_or_default();
+    match host {
+        "index.docker.io" | "registry-1.docker.io" | "docker.io" => "docker.io".to_owned(),
+        host => host.to_owned(),
+    }
+}
+
+fn credential(args: &LoginArgs, registry: &str, context: &Context) -> Result<Credential, Failure> {
+    let made = |username: String, password: &str| Credential::Password {
+        username,
+        password: Secret::new(password),
+    };
+    if let (Some(username), Some(password)) = (&args.username, &args.password) {
+        context.ui.note("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
+        return Ok(made(username.clone(), password));
+    }
+    if let (Some(username), true) = (&args.username, args.password_stdin) {
+        let mut password = String::new();
+        io::stdin().lock().read_to_string(&mut password)?;
+        let password = password.trim_end_matches(['\n', '\r']);
+        if password.is_empty() {
+            return Err(Failure::text("password is empty"));
+        }
+        return Ok(made(username.clone(), password));
+    }
+    if args.username.is_none()
+        && args.password.is_none()
+        && let Some(found) = settings::registry().credentials.find(registry, "")?
+    {
+        context.ui.line("Authenticating with existing credentials...")?;
+        return Ok(found.credential);
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::text("Cannot perform an interactive login from a non TTY device")
+            .with_hint("Give `--username` and `--password-stdin`"));
+    }
+    let username = match &args.username {
+        Some(username) => username.clone(),
+        None => prompt("Username: ", true)?,
+    };
+    let password = match &args.password {
+        Some(password) => password.clone(),
+        None => prompt("Password: ", false)?,
+    };
+    if username.is_empty() || password.is_empty() {
+        return Err(Failure::text("username and password are required"));
+    }
+    Ok(made(username, &password))
+}
+
+/// Asks on the terminal; what is typed is shown only if `echo`.
+fn prompt(question: &str, echo: bool) -> Result<String, Failure> {
+    let mut err = io::stderr().lock();
+    err.write_all(question.as_bytes())?;
+    err.flush()?;
+    let _quiet = if echo { None } else { Some(Quiet::new()?) };
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    if !echo {
+        // The line that the terminal did not show.
+        err.write_all(b"\n")?;
+    }
+    Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// A terminal that doesn't show what is typed, until this is dropped.
+struct Quiet(termios::Termios);
+
+impl Quiet {
+    fn new() -> io::Result<Self> {
+        let before = termios::tcgetattr(io::stdin())?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        termios::tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_registry() {
+        for (server, registry) in [
+            (None, "docker.io"),
+            (Some(""), "docker.io"),
+            (Some("https://index.docker.io/v1/"), "docker.io"),
+            (Some("http://localhost:5000/"), "localhost:5000"),
+            (Some("ghcr.io"), "ghcr.io"),
+            (Some("quay.io/team"), "quay.io"),
+        ] {
+            assert_eq!(registry_of(server), registry);
+        }
+    }
+}

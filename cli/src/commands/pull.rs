@@ -1,0 +1,160 @@
+//! `gantry pull`, in docker's words.
+
+use std::process::ExitCode;
+
+use gantry_cache::Store;
+use gantry_executor::registry::{Moment, PullRequest, Pulled, Registry, TransferError, Watch};
+use gantry_image::{Digest, Platform, Reference};
+use gantry_sandbox::Host;
+use gantry_solver::CancelToken;
+
+use super::Context;
+use crate::privilege;
+use crate::ui::{Failure, Ui};
+
+/// Download an image from a registry
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "gantry pull [OPTIONS] NAME[:TAG|@DIGEST]")]
+pub(crate) struct PullArgs {
+    #[arg(value_name = "NAME[:TAG|@DIGEST]")]
+    name: String,
+    /// Download all tagged images in the repository
+    #[arg(short, long)]
+    all_tags: bool,
+    /// Set platform if server is multi-platform capable
+    #[arg(long, value_name = "string")]
+    platform: Option<Platform>,
+    /// Suppress verbose output
+    #[arg(short, long)]
+    quiet: bool,
+    /// Skip image verification (there is none besides that of digests)
+    #[arg(long, default_value_t = true, default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, action = clap::ArgAction::Set, hide = true)]
+    disable_content_trust: bool,
+}
+
+pub(crate) fn run(args: &PullArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let name: Reference = args.name.parse()?;
+    let exact = name.tag().is_some() || name.digest().is_some();
+    if args.all_tags && exact {
+        return Err(Failure::text("tag can't be used with --all-tags/-a"));
+    }
+    // Trees hold files of ids that exist in the user namespace only.
+    let host = gantry_sandbox::probe();
+    if let Some(code) = privilege::escalate(&host)? {
+        return Ok(code);
+    }
+    let store = context.store()?;
+    let registry = context.registry();
+    let pull = Pull {
+        registry: &registry,
+        store: &store,
+        host: &host,
+        platform: args.platform.as_ref(),
+        say: &|line| {
+            // A reader that went away does not stop what goes into the store.
+            if !args.quiet {
+                let _ = context.ui.line(line);
+            }
+        },
+    };
+    if args.all_tags {
+        let tags = registry.tags(&name, &CancelToken::new())?;
+        let mut newer = false;
+        for tag in tags {
+            newer |= pull.one(&name.with_tag(&tag)?)?.newer;
+        }
+        pull.status(newer, &name.familiar());
+        context.ui.line(&name)?;
+    } else {
+        if !exact {
+            (pull.say)("Using default tag: latest");
+        }
+        let name = name.with_default_tag();
+        let pulled = pull.one(&name)?;
+        pull.status(pulled.newer, &name.familiar());
+        context.ui.line(&name)?;
+    }
+    store.sync()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A pull that tells what happens line by line.
+struct Pull<'a> {
+    registry: &'a Registry,
+    store: &'a Store,
+    host: &'a Host,
+    platform: Option<&'a Platform>,
+    say: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Pull<'_> {
+    fn one(&self, name: &Reference) -> Result<Pulled, TransferError> {
+        let what = match name.tag().filter(|_| name.digest().is_none()) {
+            Some(tag) => tag.to_owned(),
+            None => name.to_string(),
+        };
+        let head = format!("{what}: Pulling from {}", name.path());
+        let request = PullRequest { reference: name, platform: self.platform, tag: true };
+        let watch = Lines { head, say: self.say };
+        let cancel = CancelToken::new();
+        let pulled = self.registry.pull(&request, self.store, self.host, &watch, &cancel)?;
+        (self.say)(&format!("Digest: {}", pulled.digest));
+        Ok(pulled)
+    }
+
+    fn status(&self, newer: bool, name: &str) {
+        let what = if newer { "Downloaded newer image" } else { "Image is up to date" };
+        (self.say)(&format!("Status: {what} for {name}"));
+    }
+}
+
+/// Pulls an image that a container is to be made from; all that is told goes to stderr.
+pub(super) fn pull_for_run(
+    name: &Reference,
+    platform: Option<&Platform>,
+    store: &Store,
+    host: &Host,
+    context: &Context,
+) -> Result<Digest, Failure> {
+    let registry = context.registry();
+    let say = |line: &str| context.ui.note(line);
+    let pull = Pull { registry: &registry, store, host, platform, say: &say };
+    let pulled = pull.one(name)?;
+    pull.status(pulled.newer, &name.familiar());
+    Ok(pulled.id)
+}
+
+/// Says from where the image comes, once it is there, and of each layer what became of it.
+struct Lines<'a> {
+    head: String,
+    say: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Watch for Lines<'_> {
+    fn moment(&self, moment: Moment) {
+        match moment {
+            Moment::Layers(_) => (self.say)(&self.head),
+            Moment::Exists(layer) => (self.say)(&format!("{}: Already exists", layer.short())),
+            Moment::Pulled(layer) => (self.say)(&format!("{}: Pull complete", layer.short())),
+            _ => {}
+        }
+    }
+}
+
+/// Says of each layer what became of it on its way out.
+pub(super) struct PushLines<'a>(pub(super) &'a Ui);
+
+impl Watch for PushLines<'_> {
+    fn moment(&self, moment: Moment) {
+        let (layer, what) = match moment {
+            Moment::Exists(layer) => (layer, "Layer already exists".to_owned()),
+            Moment::Pushed(layer) => (layer, "Pushed".to_owned()),
+            Moment::Mounted { layer, from } => (layer, format!("Mounted from {from}")),
+            Moment::Foreign(layer) => (layer, "Skipped foreign layer".to_owned()),
+            _ => return,
+        };
+        // A reader that went away does not stop what goes to the registry.
+        let _ = self.0.line(format_args!("{}: {what}", layer.short()));
+    }
+}

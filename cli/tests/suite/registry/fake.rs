@@ -1,0 +1,211 @@
+//! Images that no registry of today would take: told by a server of the test's own, which knows
+//! answers by their paths.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use gantry_image::Digest;
+use serde_json::{Value, json};
+
+use super::{Server, check_store, lines, made, push};
+use crate::sandbox::Sandbox;
+
+/// Type and bytes of what lies at a path.
+type Answers = BTreeMap<String, (String, Vec<u8>)>;
+
+struct Fake {
+    host: String,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Fake {
+    fn start(make: impl FnOnce(&str) -> Answers) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let answers = make(&host);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                // A client that goes away is none of ours.
+                let _ = stream.and_then(|stream| answer(stream, &answers));
+            }
+        });
+        Self { host, stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(&self.host));
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+fn answer(stream: TcpStream, answers: &Answers) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    while line.trim_end() != "" {
+        line.clear();
+        reader.read_line(&mut line)?;
+    }
+    let mut stream = stream;
+    let (status, (kind, bytes)) = match answers.get(&path) {
+        Some(found) => ("200 OK", found.clone()),
+        None if path == "/v2/" => ("200 OK", ("application/json".to_owned(), b"{}".to_vec())),
+        None => ("404 Not Found", ("text/plain".to_owned(), Vec::new())),
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        bytes.len()
+    )?;
+    if !line.starts_with("HEAD ") {
+        stream.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+/// An image of one layer, `x:1`.
+fn image(layer: &Value, kind: &str, more: &[(String, Vec<u8>)]) -> Answers {
+    let tar = crate::base::busybox_tar();
+    let config = json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [Digest::of(tar).to_string()]}
+    });
+    let config = config.to_string().into_bytes();
+    let digest = Digest::of(&config).to_string();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": kind,
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": digest,
+            "size": config.len()
+        },
+        "layers": [layer]
+    });
+    let octets = || "application/octet-stream".to_owned();
+    let mut answers = Answers::new();
+    answers.insert("/v2/x/manifests/1".to_owned(), (kind.to_owned(), manifest.to_string().into()));
+    answers.insert(format!("/v2/x/blobs/{digest}"), (octets(), config));
+    for (path, bytes) in more {
+        answers.insert(path.clone(), (octets(), bytes.clone()));
+    }
+    answers
+}
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+#[test]
+fn e_03_schema_1_is_refused_with_a_clear_message() {
+    let fake = Fake::start(|_| {
+        let old = br#"{"schemaVersion": 1, "name": "x", "tag": "1", "fsLayers": []}"#.to_vec();
+        let kind = "application/vnd.docker.distribution.manifest.v1+prettyjws".to_owned();
+        Answers::from([("/v2/x/manifests/1".to_owned(), (kind, old))])
+    });
+    let sandbox = Sandbox::new();
+    let error = sandbox.gantry(["pull", &format!("{}/x:1", fake.host)]).code(1).stderr;
+    assert!(error.contains("schema 1"), "{error}");
+}
+
+#[test]
+fn e_04_foreign_layers_are_fetched_where_they_are_said_to_be_and_not_pushed() {
+    let tar = crate::base::busybox_tar();
+    let fake = Fake::start(|host| {
+        let layer = json!({
+            "mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            "digest": Digest::of(tar).to_string(),
+            "size": tar.len(),
+            "urls": [format!("http://{host}/elsewhere/layer")]
+        });
+        image(&layer, MANIFEST, &[("/elsewhere/layer".to_owned(), tar.to_vec())])
+    });
+    let (sandbox, name) = (Sandbox::new(), format!("{}/x:1", fake.host));
+    sandbox.gantry(["pull", "-q", &name]).success();
+    let run = sandbox.gantry(["run", "--rm", &name, "echo", "it runs"]).success();
+    assert_eq!(run.stdout, "it runs\n");
+    check_store(&sandbox);
+}
+
+#[test]
+fn what_is_no_image_is_named() {
+    let tar = crate::base::busybox_tar();
+    let fake = Fake::start(|_| {
+        let layer = json!({
+            "mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+            "digest": Digest::of(tar).to_string(),
+            "size": tar.len()
+        });
+        image(&layer, MANIFEST, &[])
+    });
+    let name = format!("{}/x:1", fake.host);
+    let error = Sandbox::new().gantry(["pull", &name]).code(1).stderr;
+    assert!(error.contains("is no image: its layer has the type `application/vnd.cncf"), "{error}");
+}
+
+/// A layer whose bytes are those promised, and whose tar is another than the config says.
+#[test]
+fn a1_14_a_diff_id_is_checked() {
+    let other = vec![0; 1024];
+    let fake = Fake::start(|_| {
+        let digest = Digest::of(&other).to_string();
+        let layer = json!({
+            "mediaType": "application/vnd.oci.image.layer.v1.tar",
+            "digest": digest,
+            "size": other.len()
+        });
+        image(&layer, MANIFEST, &[(format!("/v2/x/blobs/{digest}"), other.clone())])
+    });
+    let sandbox = Sandbox::new();
+    let error = sandbox.gantry(["pull", &format!("{}/x:1", fake.host)]).code(1).stderr;
+    assert!(error.contains("unpacks to diff ID"), "{error}");
+    assert_eq!(lines(&sandbox, &["images", "-q"]), [""; 0]);
+    check_store(&sandbox);
+}
+
+/// Of two that pull the same at once, each layer comes once, and both end well.
+#[test]
+fn e_30_two_pull_the_same_at_once() {
+    let Some(server) = Server::start() else { return };
+    let name = server.name("made:1");
+    push(&made(), &name);
+    let there = Sandbox::new();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| there.gantry(["pull", "-q", &name]).success());
+        }
+    });
+    assert_eq!(lines(&there, &["images", "-q"]).len(), 1);
+    check_store(&there);
+}
+
+/// A pull that is killed leaves a store in which the next one succeeds.
+#[test]
+fn e_30_a_killed_pull_leaves_a_sound_store() {
+    let Some(server) = Server::start() else { return };
+    let name = server.name("made:1");
+    push(&made(), &name);
+    let there = Sandbox::new();
+    for pause in [5, 20, 40, 80] {
+        let mut child = there.command(["pull", "-q", &name]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        drop((child.kill(), child.wait()));
+        check_store(&there);
+    }
+    there.gantry(["pull", "-q", &name]).success();
+    check_store(&there);
+}

@@ -1,0 +1,92 @@
+//! A registry for one test: Debian's `docker-registry` on a loopback port of its own.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::sandbox::required;
+
+/// A registry that runs, and ends with this value.
+pub(super) struct Server {
+    child: Child,
+    /// Host and port.
+    pub(super) host: String,
+    dir: TempDir,
+}
+
+/// `user` with the password `secret`.
+const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+
+impl Server {
+    /// Starts one that everybody may use; `None`, and why on stderr, where there is no program.
+    pub(super) fn start() -> Option<Self> {
+        Self::with("")
+    }
+
+    /// Starts one that asks for user and password.
+    pub(super) fn with_password() -> Option<Self> {
+        Self::with("auth: {htpasswd: {realm: test, path: DIR/htpasswd}}\n")
+    }
+
+    fn with(more: &str) -> Option<Self> {
+        let found = Command::new("docker-registry").arg("--version").output();
+        if !found.is_ok_and(|output| output.status.success()) {
+            assert!(!required("registry"), "`docker-registry` is not there");
+            crate::eprintln_skip("docker-registry");
+            return None;
+        }
+        // Somebody else may take the port in between.
+        (0..5).find_map(|_| Self::attempt(more))
+    }
+
+    fn attempt(more: &str) -> Option<Self> {
+        let dir = TempDir::with_prefix("gantry-registry-").unwrap();
+        let path = dir.path().to_str().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let host = format!("127.0.0.1:{port}");
+        let config = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: DIR/data}}, delete: {{enabled: true}}}}\n\
+             http: {{addr: '{host}'}}\n{more}"
+        );
+        fs_err::write(dir.path().join("config.yml"), config.replace("DIR", path)).unwrap();
+        fs_err::write(dir.path().join("htpasswd"), HTPASSWD).unwrap();
+        let mut child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(dir.path().join("config.yml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let patience = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < patience && child.try_wait().unwrap().is_none() {
+            if TcpStream::connect(&host).is_ok() {
+                return Some(Self { child, host, dir });
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop((child.kill(), child.wait()));
+        None
+    }
+
+    /// A name in this registry.
+    pub(super) fn name(&self, rest: &str) -> String {
+        format!("{}/{rest}", self.host)
+    }
+
+    /// The file that holds a blob.
+    pub(super) fn blob(&self, digest: &str) -> std::path::PathBuf {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let blobs = self.dir.path().join("data/docker/registry/v2/blobs/sha256");
+        blobs.join(&hex[..2]).join(hex).join("data")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop((self.child.kill(), self.child.wait()));
+    }
+}

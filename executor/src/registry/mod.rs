@@ -1,0 +1,31 @@
+//! Images from registries and to them: between the client of the `image` room and the store.
+//!
+//! ```text
+//! remote    the client as this room uses it: blocking, made when somebody first asks
+//! watch     what is told while images travel
+//! pull      a reference → manifest → config and layers → an image of the store
+//! layer     one layer: network → blob and tree in one pass
+//! push      an image of the store → blobs → manifest
+//! sending   the bytes of blobs on their way out
+//! copy      from one repository to another
+//! error     what goes wrong, in docker's words where people know them
+//! ```
+//!
+//! Nothing of a layer has a name before its digests are known to be right: a pull that fails leaves
+//! whole layers, and no image. Memory does not grow with the size of blobs.
+
+mod copy;
+mod error;
+mod layer;
+mod pull;
+mod push;
+mod remote;
+mod sending;
+mod watch;
+
+pub use self::error::TransferError;
+pub use self::pull::{PullRequest, Pulled};
+pub(crate) use self::push::Bill;
+pub use self::push::{PushRequest, Pushed};
+pub use self::remote::{Document, Registry};
+pub use self::watch::{Moment, Unwatched, Watch};
