@@ -270,10 +270,7 @@ pub(super) struct Failures(Arc<Mutex<Option<Result<(), TransferError>>>>);
 impl Failures {
     /// Takes the failure out, once.
     pub(super) fn take(&self) -> Option<TransferError> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).take()? {
-            Ok(()) => None,
-            Err(error) => Some(error),
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?.err()
     }
 
     fn is_good(&self) -> bool {
