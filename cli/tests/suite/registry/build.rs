@@ -14,10 +14,8 @@ fn from_and_copy_from_a_registry() {
     let told = there.gantry(["build", "--progress=plain", "-t", "x", "."]).success().stderr;
     assert!(told.contains(&format!("[internal] load metadata for {name}\n")), "{told}");
     assert!(told.contains(" cool content\n"), "{told}");
-    assert_eq!(
-        lines(&there, &["images", "--format", "{{.Repository}}:{{.Tag}}", &name]),
-        [name.clone()]
-    );
+    let listed = lines(&there, &["images", "--format", "{{.Repository}}:{{.Tag}}", &name]);
+    assert_eq!(listed, [name.as_str()]);
     check_store(&there);
     // With the registry gone, everything is here.
     drop(server);
