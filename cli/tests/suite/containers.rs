@@ -43,7 +43,8 @@ fn an_ended_container_is_listed_on_request() {
 fn a_container_holds_its_image_until_it_is_removed() {
     let sandbox = ended();
     let error = sandbox.gantry(["rmi", "busybox"]).code(1).stderr;
-    assert!(error.contains("(must be forced)"), "{error}");
+    let conflict = "conflict: unable to remove repository reference \"busybox\" (must force) - ";
+    assert!(error.contains(conflict), "{error}");
     snapshot!(sandbox.gantry(["rm", "nothing", "one"]), @"
     exit: 1
     ----- stdout -----

@@ -114,7 +114,10 @@ fn from_comes_first() {
     let sandbox = Sandbox::with([("Dockerfile", "RUN true\nFROM busybox\n")]).with_busybox();
     let error = sandbox.gantry(["build", "."]).code(1).stderr;
     assert!(error.contains("no build stage in current context"), "{error}");
-    sandbox.write("Dockerfile", "# syntax=any\n# text\nARG BASE=busybox\nFROM $BASE\n");
+    sandbox.write(
+        "Dockerfile",
+        "# syntax=docker/dockerfile:1\n# text\nARG BASE=busybox\nFROM $BASE\n",
+    );
     sandbox.gantry(["build", "."]).success();
 }
 

@@ -335,7 +335,8 @@ fn instructions() -> Vec<Case> {
         case(
             "B4-07",
             "FROM busybo\n",
-            "busybo: there is no such image in the store (did you mean busybox?)",
+            "busybo: failed to resolve source metadata for docker.io/library/busybo:latest: \
+             `registries.conf` blocks `docker.io/library/busybo` (did you mean busybox?)",
             Some((1, "busybo")),
         ),
         case(
