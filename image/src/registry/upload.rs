@@ -175,17 +175,26 @@ impl Upload<'_> {
     async fn run(mut self) -> Result<(), RegistryError> {
         let inner = self.repository.inner();
         let mut tries = Tries::new(&inner.settings.retry);
-        let mut best = 0;
+        let (mut best, mut stalls) = (0, 0);
         let mut again = true;
         loop {
+            let before = self.session.offset;
             let failure = match self.step().await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     if self.session.offset > best {
-                        best = self.session.offset;
+                        (best, stalls) = (self.session.offset, 0);
                         tries.headway();
                     }
-                    continue;
+                    // It may say that it took a piece, and have no more than before.
+                    stalls += u32::from(self.session.offset <= before);
+                    if stalls < inner.settings.retry.tries.max(2) {
+                        continue;
+                    }
+                    return Err(RegistryError::Refused {
+                        host: self.endpoint.authority.clone(),
+                        reason: "it takes parts of a blob and has none of them".to_owned(),
+                    });
                 }
                 Err(failure) => failure,
             };
