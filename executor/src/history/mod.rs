@@ -6,8 +6,9 @@
 //! timing     where the time went, worked out from a record
 //! log        what a step printed, with times: written by RUN, read back whole
 //! ```
-//! The record is JSON inside the file that `gantry_cache::Builds` keeps. Values of build arguments
-//! and secrets never get into it, only names.
+//! The record is JSON inside the file that `gantry_cache::Builds` keeps. Of what a build was given
+//! only names get into it. Why a step ran may show a variable's or argument's old and new value,
+//! unless its name sounds secret ([`gantry_solver::why`]); secrets are in no key, and so in no reason.
 
 mod log;
 mod record;

@@ -1,7 +1,7 @@
 //! Builds that are killed at any moment: what they leave is swept up by whoever comes next.
 
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{clean, project, soon};
 use crate::sandbox::Sandbox;
@@ -28,10 +28,19 @@ fn start(sandbox: &Sandbox, number: u64) -> Child {
         .unwrap()
 }
 
-/// A different pause each time, up to that many milliseconds.
-fn pause(seed: &mut u64, most: u64) {
+/// A different pause each time, shorter than `most`.
+fn pause(seed: &mut u64, most: Duration) {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    std::thread::sleep(Duration::from_micros((*seed >> 33) % (most * 1000)));
+    let most = u64::try_from(most.as_micros()).unwrap();
+    std::thread::sleep(Duration::from_micros((*seed >> 33) % most.max(1)));
+}
+
+/// How long a build takes here that nobody disturbs: a moment before that is one in its midst.
+fn undisturbed(sandbox: &Sandbox) -> Duration {
+    ends_well(sandbox, 1000);
+    let began = Instant::now();
+    assert!(start(sandbox, 1001).wait_with_output().unwrap().status.success());
+    began.elapsed()
 }
 
 fn ends_well(sandbox: &Sandbox, number: u64) {
@@ -87,10 +96,11 @@ fn fifty_kills_at_random_moments_leave_a_store_that_builds() {
     let mut seed = u64::from(std::process::id());
     let mut pids = Vec::new();
     let mut killed = 0;
+    let most = undisturbed(&sandbox);
     for number in 0..50 {
         let mut child = start(&sandbox, number);
         pids.push(child.id());
-        pause(&mut seed, 150);
+        pause(&mut seed, most);
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());
         if number % 10 == 9 {
@@ -116,11 +126,12 @@ fn a_build_does_not_mind_its_neighbours_being_killed() {
     let sandbox = project(BUILD);
     sandbox.write("data", vec![b'x'; 100_000]);
     let mut seed = u64::from(std::process::id());
+    let most = undisturbed(&sandbox);
     for number in 0..8 {
         // One of the two of the same is killed, the other one has to take over where it waited.
         let mut victim = start(&sandbox, number);
         let other = start(&sandbox, number);
-        pause(&mut seed, 120);
+        pause(&mut seed, most);
         victim.kill().unwrap();
         victim.wait().unwrap();
         let output = other.wait_with_output().unwrap();
