@@ -18,6 +18,7 @@
 //! layers/    layers, their manifests and forms, one form from another
 //! records    what a build step gave, by key
 //! runs       what is remembered of steps whose results are gone
+//! remote/    the same in caches elsewhere
 //! logs       what a step printed
 //! builds/    what happened in earlier builds
 //! images/    images and their names
@@ -53,6 +54,7 @@ mod owner;
 mod pins;
 mod prune;
 mod records;
+pub mod remote;
 mod runs;
 mod store;
 mod sync;

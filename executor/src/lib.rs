@@ -15,6 +15,7 @@
 //! diffs      diff IDs in the background
 //! export/    the outputs
 //! explore    what a context holds, and who uses it
+//! remote/    caches elsewhere
 //! history/   what happened in builds, for later
 //! ```
 //!
@@ -32,6 +33,7 @@ mod image_options;
 mod inputs;
 mod outcome;
 pub mod registry;
+mod remote;
 mod request;
 mod resolve;
 mod store;
@@ -41,6 +43,7 @@ pub use build::{PlannedStep, build, plan};
 pub use error::{BuildError, Class, ContextError, DockerfileError, StepFailure, StepFailures};
 pub use explore::{ContextFile, Explored, explore};
 pub use export::ExportError;
+pub use gantry_cache::remote::Form as CacheForm;
 pub use history::{
     BuildRecord, Chunk, HistoryError, Outcome, PastBuild, StepLog, StepRecord, StepStatus,
     StepTime, Timing,
@@ -49,6 +52,7 @@ pub use image_options::{
     Annotation, AnnotationPlace, ConfigChanges, ImageOptions, LayerCompression,
 };
 pub use outcome::{BuildOutcome, BuiltImage, Stats};
+pub use remote::{CacheMode, CachePlace, CacheTarget};
 pub use request::{
     BuildRequest, ContextSource, DefaultNetwork, Dest, DockerfileSource, Entitlements,
     NamedContext, OnFail, Output, Secret, Snapshotter, SshAgent,

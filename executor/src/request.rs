@@ -13,6 +13,7 @@ use gantry_solver::op::{GitOp, HttpOp, Limits, Ulimit};
 
 use crate::image_options::{ConfigChanges, ImageOptions};
 use crate::registry::Registry;
+use crate::remote::{CachePlace, CacheTarget};
 
 /// Everything that [`build`](crate::build) has to know.
 ///
@@ -67,6 +68,12 @@ pub struct BuildRequest {
     pub dangling_prefix: Option<Reference>,
     /// What to make of the result. Empty: nothing but the cache.
     pub outputs: Vec<Output>,
+    /// `--cache-from`: asked, in this order, where the store knows nothing.
+    pub cache_from: Vec<CachePlace>,
+    /// `--cache-to`: written when everything else is done.
+    pub cache_to: Vec<CacheTarget>,
+    /// `--cache-to type=inline`: the image holds what is known of its layers.
+    pub cache_inline: bool,
     /// `SOURCE_DATE_EPOCH`: pins every time that the build writes.
     pub source_date_epoch: Option<i64>,
     /// `--squash`: the layers of this build become one. Those of the base image stay.
@@ -110,6 +117,9 @@ impl BuildRequest {
             from: None,
             tags: Vec::new(),
             dangling_prefix: None,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
+            cache_inline: false,
             outputs: vec![Output::Store { options: ImageOptions::default() }],
             source_date_epoch: None,
             squash: false,

@@ -68,6 +68,51 @@ impl StepStore {
     }
 
     fn find(&self, key: &Key) -> Result<Option<Cached>, cache::StoreError> {
+        match self.find_here(key)? {
+            Some(cached) => Ok(Some(cached)),
+            None => {
+                let Some(cached) = self.executor.imports.find(key, &self.store)? else {
+                    return Ok(None);
+                };
+                // Of layers that are here those that are not pruned right now; others come later.
+                let own: Vec<_> = cached.own.iter().map(layer_id).collect();
+                self.keep(&own)?;
+                Ok(Some(cached))
+            }
+        }
+    }
+
+    /// Remembers steps that other caches knew, as far as their layers are in the store by now.
+    pub(crate) fn adopt(&self) -> Result<(), cache::StoreError> {
+        for hit in self.executor.imports.hits() {
+            let layers: Vec<_> = hit.cached.own.iter().map(layer_id).collect();
+            let here = |id: &cache::LayerId| self.store.layers().get(id).map(|l| l.is_some());
+            if !layers.iter().map(here).collect::<Result<Vec<_>, _>>()?.iter().all(|here| *here) {
+                continue;
+            }
+            let content = cache::Key(hit.cached.content_key.0);
+            let mut keys = vec![(hit.key, RecordKind::Recipe), (content, RecordKind::Content)];
+            keys.dedup_by_key(|(key, _)| *key);
+            for (key, kind) in keys {
+                self.store.records().put(&NewRecord {
+                    key,
+                    kind,
+                    layers: &layers,
+                    preimage: None,
+                    took: hit.cached.took,
+                    log: None,
+                    extra: &encode(&hit.cached),
+                    project: &self.project,
+                    stage: &hit.step.stage,
+                    position: hit.step.position,
+                    text: &hit.step.text,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn find_here(&self, key: &Key) -> Result<Option<Cached>, cache::StoreError> {
         let key = cache::Key(key.0);
         let Some(record) = self.store.records().get(&key)? else { return Ok(None) };
         let Some((base, content_key)) = decode(&record.extra) else { return Ok(None) };
@@ -114,7 +159,7 @@ fn encode(cached: &Cached) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<(Option<[u8; 32]>, Key)> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Option<[u8; 32]>, Key)> {
     let (head, rest) = bytes.split_first_chunk::<2>()?;
     let (base, rest) = rest.split_first_chunk::<32>()?;
     let (key, rest) = rest.split_first_chunk::<32>()?;

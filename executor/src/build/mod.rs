@@ -1,6 +1,7 @@
 //! The way of a build: contexts → Dockerfile → graph → solved → outputs.
 
 mod blame;
+mod caches;
 mod checks;
 mod events;
 mod frontend;
@@ -39,6 +40,7 @@ use crate::export;
 use crate::history::{Recorder, requested};
 use crate::inputs;
 use crate::outcome::{BuildOutcome, Stats};
+use crate::remote::{Imports, Places};
 use crate::request::{BuildRequest, ContextSource};
 use crate::resolve::{Remote, Resolver};
 use crate::store::StepStore;
@@ -148,6 +150,11 @@ impl<'a> Build<'a> {
         let inputs = inputs::open(&executor, &mut request, &told, cancel)?;
         events::tell_loaded(&observer, &inputs.loaded);
         executor.contexts = inputs.contexts;
+        if !request.cache_from.is_empty() {
+            let registry = request.registry.clone();
+            let places = Places { store, registry, cancel };
+            executor.imports = Imports::open(&request.cache_from, &places, &*observer);
+        }
         let executor = Arc::new(executor);
         let steps = Arc::new(StepStore::new(Arc::clone(&executor), project));
         Ok(Self {

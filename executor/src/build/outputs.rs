@@ -40,12 +40,16 @@ impl Build<'_> {
         told: &mut Option<Progress<'o>>,
     ) -> Result<BuildOutcome, BuildError> {
         let outputs = std::mem::take(&mut self.request.outputs);
-        let reads = outputs.iter().any(|output| !matches!(output, Output::Store { .. }));
+        let reads = outputs.iter().any(|output| !matches!(output, Output::Store { .. }))
+            || !self.request.cache_to.is_empty();
         if self.unprivileged && reads {
             // Files of the layers belong to users that only a user namespace knows.
             return Err(BuildError::NeedsUserNamespace);
         }
         let progress = told.insert(Progress::begin(observer, &outputs));
+        if !outputs.is_empty() {
+            self.fetch(ready)?;
+        }
         let snapshots = self.snapshots(ready)?;
         progress.begin_part("exporting layers");
         let waited = Instant::now();
@@ -104,6 +108,8 @@ impl Build<'_> {
             }
         }
         progress.done();
+        self.steps.adopt()?;
+        self.export_caches(ready, made.first().map(|(_, made)| made))?;
         let exporting = micros(exported_from.elapsed());
         self.observer.recorder.describe(|record| {
             (record.hashing_us, record.exporting_us) = (hashing, exporting);
@@ -177,12 +183,14 @@ impl Build<'_> {
         let configs: Vec<_> = ready
             .targets
             .iter()
-            .map(|target| {
+            .zip(snapshots)
+            .map(|(target, snapshot)| {
                 let mut config = target.config.clone();
                 self.request.changes.apply(&mut config);
-                config
+                self.add_inline_cache(ready, target, snapshot, &mut config)?;
+                Ok(config)
             })
-            .collect();
+            .collect::<Result<_, BuildError>>()?;
         let mut recipes = Vec::new();
         for ((target, snapshot), config) in ready.targets.iter().zip(snapshots).zip(&configs) {
             let recipe = Recipe {

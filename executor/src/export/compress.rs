@@ -57,7 +57,7 @@ pub(crate) fn descriptor(
 }
 
 /// Opens the bytes that a descriptor names.
-pub(super) fn open(
+pub(crate) fn open(
     store: &Store,
     layer: &ImageLayer,
     descriptor: &Descriptor,

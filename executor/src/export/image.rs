@@ -117,8 +117,9 @@ fn put(store: &Store, recipe: &Recipe<'_>, image: &Assembled) -> Result<(), Expo
     store.blobs().put(image.config.bytes())?;
     store.blobs().put(image.manifest.bytes())?;
     let mut size = 0;
-    for layer in &recipe.layers {
-        size += store.layers().require(layer)?.size.unwrap_or_default();
+    for layer in &image.layers {
+        // Of one that nobody has unpacked yet, its tar tells best.
+        size += store.layers().require(&layer.id)?.size.unwrap_or(layer.size);
     }
     let created = image.config.created.as_ref().and_then(DateTime::unix);
     let created = created.and_then(|(secs, nanos)| {

@@ -21,7 +21,7 @@ pub(crate) struct ImageLayer {
 
 impl ImageLayer {
     /// Takes a layer that this build made.
-    pub(super) fn own(store: &Store, id: LayerId, clamp: Option<i64>) -> Result<Self, ExportError> {
+    pub(crate) fn own(store: &Store, id: LayerId, clamp: Option<i64>) -> Result<Self, ExportError> {
         let (diff_id, size) = store.layers().ensure_diff_id(&id, clamp)?;
         Ok(Self { id, diff_id, size, clamp })
     }

@@ -36,6 +36,7 @@ use gantry_solver::Snapshot;
 use gantry_tree::{TreeError, TreePath};
 
 pub(crate) use self::assembly::Assembly;
+pub(crate) use self::compress::{descriptor as describe_layer, open as open_layer};
 pub(crate) use self::dest::Target;
 pub(crate) use self::image::{Assembled, find_or_make};
 pub(crate) use self::layers::ImageLayer;
@@ -101,6 +102,9 @@ pub enum ExportError {
         #[source]
         source: Box<TransferError>,
     },
+    /// A cache elsewhere could not be read or written.
+    #[error(transparent)]
+    Cache(gantry_cache::remote::RemoteError),
     /// Something of the base image makes no sense.
     #[error("Failed to put the image together: {what}")]
     Image {

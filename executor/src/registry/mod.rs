@@ -7,6 +7,7 @@
 //! layer     one layer: network → blob and tree in one pass
 //! push      an image of the store → blobs → manifest
 //! sending   the bytes of blobs on their way out
+//! cache     a build cache in a repository
 //! copy      from one repository to another
 //! error     what goes wrong, in docker's words where people know them
 //! ```
@@ -14,6 +15,7 @@
 //! Nothing of a layer has a name before its digests are known to be right: a pull that fails leaves
 //! whole layers, and no image. Memory does not grow with the size of blobs.
 
+mod cache;
 mod copy;
 mod error;
 mod layer;
@@ -23,6 +25,7 @@ mod remote;
 mod sending;
 mod watch;
 
+pub(crate) use self::cache::RegistryCache;
 pub use self::error::TransferError;
 pub use self::pull::{PullRequest, Pulled};
 pub(crate) use self::push::Bill;

@@ -18,6 +18,8 @@ use super::select::SelectError;
 pub(crate) enum Fault {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("Failed to fetch what the build cache has")]
+    Cache(#[from] gantry_cache::remote::RemoteError),
     #[error(transparent)]
     Tree(#[from] TreeError),
     #[error(transparent)]

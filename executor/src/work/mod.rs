@@ -38,6 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use gantry_cache::remote::RemoteError;
 use gantry_cache::{LayerId, Lease, LogId, Store};
 use gantry_image::layer::{Ids, UnpackOptions};
 use gantry_sandbox::{Host, IdMap, Networks, Overlay};
@@ -60,6 +61,7 @@ pub(crate) use self::stack::{Stack, layer_id, layer_ref, tree};
 
 use self::fault::Fault;
 use crate::history::micros;
+use crate::remote::Imports;
 use crate::request::{DefaultNetwork, Entitlements, OnFail, Secret, Snapshotter};
 
 /// Carries out the operations of one build.
@@ -77,6 +79,8 @@ pub(crate) struct Executor {
     pub(crate) on_fail: Mutex<Option<OnFail>>,
     /// How layers are unpacked here.
     pub(crate) unpack: UnpackOptions,
+    /// Caches elsewhere.
+    pub(crate) imports: Imports,
     shared: Shared,
 }
 
@@ -126,6 +130,7 @@ impl Executor {
         let on_fail = Mutex::new(on_fail);
         let unpack = unpack_options(&host);
         let (contexts, shared) = (BTreeMap::new(), Shared::default());
+        let imports = Imports::default();
         Self {
             store,
             host,
@@ -137,6 +142,7 @@ impl Executor {
             snapshotter,
             on_fail,
             unpack,
+            imports,
             shared,
         }
     }
@@ -251,8 +257,14 @@ impl Executor {
         self.shared.digesting.load(Ordering::Relaxed)
     }
 
+    /// Puts layers into the store that are known from a cache elsewhere only.
+    pub(crate) fn fetch(&self, snapshot: &Snapshot) -> Result<(), RemoteError> {
+        self.imports.fetch(snapshot.layers(), &self.store)
+    }
+
     /// Digests what a selection takes from a snapshot.
     fn content_of(&self, snapshot: &Snapshot, selection: &Selection) -> Result<[u8; 32], Fault> {
+        self.fetch(snapshot)?;
         let stack = Stack::open(&self.store, snapshot)?;
         let view = stack.view();
         let chosen = select::select(&view, &selection.paths)?;
@@ -287,6 +299,9 @@ impl Executor {
     }
 
     fn run(&self, task: &Task) -> Result<Done, Fault> {
+        for input in &task.inputs {
+            self.fetch(&input.snapshot)?;
+        }
         if self.single_id() {
             let message = "Only one user ID is available: all files belong to root, and steps can \
                            run as nobody else; `gantry info` says what is missing";

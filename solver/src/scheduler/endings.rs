@@ -83,6 +83,8 @@ impl Owner {
                 _ => {}
             }
         }
-        Ok(Solved { outputs, ran: self.ran })
+        let key = |vertex: &VertexId| Some((*vertex, self.facts.of(*vertex).recipe_key?));
+        let recipe_keys = self.reachable.iter().filter_map(key).collect();
+        Ok(Solved { recipe_keys, outputs, ran: self.ran })
     }
 }

@@ -78,6 +78,7 @@ pub enum NoCache {
 #[derive(Debug, Clone)]
 pub struct Solved {
     outputs: HashMap<VertexId, Output>,
+    recipe_keys: HashMap<VertexId, Key>,
     ran: Vec<VertexId>,
 }
 
@@ -98,6 +99,12 @@ impl Solved {
     #[must_use]
     pub fn key(&self, vertex: VertexId) -> Option<Key> {
         self.outputs.get(&vertex).map(|output| output.content_key)
+    }
+
+    /// Returns the recipe key of a vertex that a target can need, also of one that nobody asked for.
+    #[must_use]
+    pub fn recipe_key(&self, vertex: VertexId) -> Option<Key> {
+        self.recipe_keys.get(&vertex).copied()
     }
 
     /// Returns which steps were executed, in the order in which they ended.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use gantry_solver::op::Ulimit;
 
+use super::cache::CacheSpec;
 use super::legacy::Legacy;
 use super::output::OutputSpec;
 use super::podman::Podman;
@@ -41,6 +42,12 @@ pub(crate) struct BuildArgs {
     /// Override the configured builder instance: there is one only, so the name means nothing
     #[arg(long, value_name = "string", env = "BUILDX_BUILDER", hide_env = true)]
     pub(super) builder: Option<String>,
+    /// External cache sources (e.g., `user/app:cache`, `type=local,src=path/to/dir`)
+    #[arg(long = "cache-from", value_name = "stringArray")]
+    pub(super) cache_from: Vec<CacheSpec>,
+    /// Cache export destinations (e.g., `user/app:cache`, `type=local,dest=path/to/dir`)
+    #[arg(long = "cache-to", value_name = "stringArray")]
+    pub(super) cache_to: Vec<CacheSpec>,
     /// Set method for evaluating build: check, outline, targets, subrequests.describe
     /// (`,format=json`)
     #[arg(long, value_name = "string")]

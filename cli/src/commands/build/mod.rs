@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | the flags; `podman`, `legacy`: those of other builders |
 //! | `dry_run` | what would run, and why |
+//! | `cache` | `--cache-from` and `--cache-to` |
 //! | `source` | where Dockerfile and context come from |
 //! | `ssh` | `--ssh` |
 //! | `output` | `--output` |
@@ -16,6 +17,7 @@
 //! | `outcome` | what is said and written when it is over |
 
 mod args;
+mod cache;
 mod dry_run;
 mod engine;
 mod environment;

@@ -15,7 +15,7 @@ use gantry_solver::op::{GitOp, HttpOp};
 use super::args::BuildArgs;
 use super::output::{self, Wanted};
 use super::values::{self, ExtraHost, KeyValue};
-use super::{environment, limits, parse_tag, source};
+use super::{cache, environment, limits, parse_tag, source};
 use crate::ui::{Failure, Ui};
 use crate::{privilege, settings};
 
@@ -109,6 +109,11 @@ pub(super) fn make(
     request.ulimits = args.ulimits.clone();
     request.limits = limits::limits(&args.limits, &args.resources)?;
     request.tags = tags.into_iter().chain(outputs.names).collect();
+    request.cache_from = cache::sources(&args.cache_from)?;
+    let inline = request.build_args.get("BUILDKIT_INLINE_CACHE");
+    let inline = inline.is_some_and(|value| values::parse_bool(value) == Ok(true));
+    let caches = cache::targets(&args.cache_to, inline)?;
+    (request.cache_to, request.cache_inline) = (caches.targets, caches.inline);
     request.outputs = outputs.outputs;
     request.dangling_prefix = outputs.dangling_prefix;
     request.source_date_epoch = epoch(args, outputs.epoch.as_deref())?;

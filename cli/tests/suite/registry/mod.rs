@@ -1,6 +1,7 @@
 //! Images from a registry and to it: a real one, on loopback.
 
 mod build;
+mod cache;
 mod fake;
 mod lists;
 mod peers;
