@@ -1,10 +1,14 @@
 //! The registry client against Debian's `docker-registry`, and against servers of our own that lie.
 
+mod cutter;
+mod elsewhere;
 mod fake;
+mod keeping;
 mod login;
 mod lying;
 mod plain;
 mod server;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
