@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod adapters;
 
-pub use adapters::{HashReader, HashWriter, Hasher, VerifyReader};
+pub use adapters::{HashReader, HashWriter, Hasher, TeeReader, VerifyReader};
 
 /// A sha256, written `sha256:` and 64 lowercase hex digits.
 ///

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use gantry_cache::{LayerId, Lease, Store, WorkDir};
 use gantry_image::archive::{Archive, ArchivedLayer};
 use gantry_image::compress::{self, Compression};
+use gantry_image::digest::TeeReader;
 use gantry_image::layer::{self, Limits, Unpacked};
 use gantry_image::{DiffId, MediaType};
 
@@ -54,7 +55,7 @@ pub(super) fn bring(
     if compression == Compression::None {
         return keep_tar(raw, Some(layer.diff_id), &layer.diff_id.0.to_string(), store, work);
     }
-    let mut tee = Tee { from: raw, to: store.blobs().writer()? };
+    let mut tee = TeeReader { from: raw, to: store.blobs().writer()? };
     let decoder = compress::decoder(compression, &mut tee).map_err(TransferError::io(what()))?;
     let unpacked = read_index(decoder, &layer.diff_id.0.to_string())?;
     check(layer.diff_id, &unpacked)?;
@@ -76,7 +77,7 @@ pub(super) fn keep_tar(
 ) -> Result<Brought, TransferError> {
     let path = work.scratch().join(format!("layer-{}", name.replace([':', '/'], "-")));
     let file = fs_err::File::create(&path).map_err(TransferError::io("create a layer's tar"))?;
-    let mut tee = Tee { from: tar, to: io::BufWriter::with_capacity(256 << 10, file) };
+    let mut tee = TeeReader { from: tar, to: io::BufWriter::with_capacity(256 << 10, file) };
     let unpacked = read_index(&mut tee, name)?;
     if let Some(expected) = expected {
         check(expected, &unpacked)?;
@@ -102,19 +103,5 @@ fn media_type(compression: Compression) -> MediaType {
     match compression {
         Compression::Zstd => MediaType::OciLayerZstd,
         _ => MediaType::OciLayerGzip,
-    }
-}
-
-/// A reader that writes what it yields to a second place.
-struct Tee<R, W> {
-    from: R,
-    to: W,
-}
-
-impl<R: Read, W: Write> Read for Tee<R, W> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        self.to.write_all(&buffer[..count])?;
-        Ok(count)
     }
 }

@@ -6,10 +6,11 @@
 //!
 //! Neither has a name before both digests are known to be right.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use gantry_cache::{BlobForm, BlobWriter, LayerId, Store};
 use gantry_image::compress::{self, Compression};
+use gantry_image::digest::TeeReader;
 use gantry_image::layer::{self, UnpackOptions, Unpacked};
 use gantry_image::{Descriptor, DiffId, MediaType};
 use gantry_tree::Root;
@@ -30,7 +31,7 @@ pub(super) fn take_in(
     let work = store.work_dir()?;
     let root = Root::open(work.upper())
         .map_err(|error| TransferError::io("open a work directory")(io::Error::other(error)))?;
-    let mut tee = Tee { from: stream, to: store.blobs().writer()? };
+    let mut tee = TeeReader { from: stream, to: store.blobs().writer()? };
     let (compression, unpacked) = unpack_all(&mut tee, &root, unpack, descriptor);
     // What follows the compressed data belongs to the blob as well; and if it couldn't be unpacked,
     // the whole of it tells whether it was the right one.
@@ -81,7 +82,7 @@ fn attach(
 }
 
 fn unpack_all(
-    tee: &mut Tee<impl Read + Send, BlobWriter<'_>>,
+    tee: &mut TeeReader<impl Read + Send, BlobWriter<'_>>,
     root: &Root,
     options: &UnpackOptions,
     descriptor: &Descriptor,
@@ -94,18 +95,4 @@ fn unpack_all(
     let unpacked = layer::unpack(&mut reader, root, options)
         .map_err(|source| TransferError::Layer { layer: descriptor.digest, source });
     (compression, unpacked)
-}
-
-/// A reader that writes what it yields to a second place.
-struct Tee<R, W> {
-    from: R,
-    to: W,
-}
-
-impl<R: Read, W: Write> Read for Tee<R, W> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        self.to.write_all(&buffer[..count])?;
-        Ok(count)
-    }
 }

@@ -40,6 +40,23 @@ impl Write for Hasher {
     }
 }
 
+/// Reads through, writing what is read to a second place.
+#[derive(Debug)]
+pub struct TeeReader<R, W> {
+    /// Where it is read from.
+    pub from: R,
+    /// Where it is written to.
+    pub to: W,
+}
+
+impl<R: Read, W: Write> Read for TeeReader<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..count])?;
+        Ok(count)
+    }
+}
+
 /// Reads through, digesting and counting what is read.
 #[derive(Debug)]
 pub struct HashReader<R> {

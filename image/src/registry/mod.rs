@@ -8,6 +8,7 @@
 //! auth/         challenges, scopes, token servers
 //! send, retry   one request: proof, redirects, tries
 //! transport     connections: TLS, proxies, silence
+//! guard         addresses that are never connected to
 //! manifest      manifests by tag or digest, both ways
 //! blob, reader  blobs down: streamed, resumed, verified
 //! upload, body  blobs up: asked for, mounted, sent, resumed
@@ -42,6 +43,7 @@ mod blob;
 mod body;
 mod client;
 mod error;
+mod guard;
 mod hosts;
 mod link;
 mod list;
@@ -59,6 +61,7 @@ pub use self::blob::Blob;
 pub use self::body::BlobSource;
 pub use self::client::{Client, Repository};
 pub use self::error::{CredentialsError, RegistryError, Said, Used};
+pub use self::guard::{Guarded, link_local};
 pub use self::hosts::{ClientCertificate, HostSettings, Hosts, Security};
 pub use self::list::Hit;
 pub use self::manifest::{MANIFEST_LIMIT, MANIFEST_TYPES, Manifest, Target};

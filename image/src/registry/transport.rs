@@ -2,13 +2,13 @@
 
 use std::error::Error;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Identity, NoProxy, Proxy, Request, Response, Url, redirect};
 
 use super::error::RegistryError;
+use super::guard::{self, Guarded};
 use super::hosts::{HostSettings, Security};
 use super::settings::Settings;
 
@@ -156,41 +156,11 @@ fn causes(error: &RegistryError) -> Vec<&(dyn Error + 'static)> {
 
 /// Refuses addresses behind which clouds keep credentials; for where others send us.
 pub(super) fn refuse_link_local(url: &Url, by: &str) -> Result<(), RegistryError> {
-    let host = url.host_str().unwrap_or_default();
-    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    if literal.is_ok_and(is_link_local) {
-        return Err(RegistryError::Refused {
+    match guard::link_local(url) {
+        Some(_) => Err(RegistryError::Refused {
             host: by.to_owned(),
             reason: "it leads to a link-local address".to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_unicast_link_local()
-                || address.to_ipv4_mapped().is_some_and(|address| address.is_link_local())
-        }
-    }
-}
-
-/// Resolves names, but not to link-local addresses.
-struct Guarded;
-
-impl reqwest::dns::Resolve for Guarded {
-    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| !is_link_local(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err(format!("`{}` has no address to connect to", name.as_str()).into());
-            }
-            let allowed: reqwest::dns::Addrs = Box::new(allowed.into_iter());
-            Ok(allowed)
-        })
+        }),
+        None => Ok(()),
     }
 }

@@ -1,9 +1,9 @@
 //! The client: where it connects to, what it says about itself, and to whom it shows secrets.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_image::registry::{Guarded, link_local};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Url, redirect};
 
@@ -72,42 +72,12 @@ pub(crate) fn without_password(text: &str) -> String {
 
 /// Refuses addresses behind which clouds keep credentials.
 pub(in super::super) fn refuse_literal(url: &Url) -> Result<(), Fault> {
-    let host = url.host_str().unwrap_or_default();
-    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    match literal {
-        Ok(address) if is_link_local(address) => Err(Fault::refused_with(
+    match link_local(url) {
+        Some(address) => Err(Fault::refused_with(
             format!("Refused to connect to the link-local address {address}"),
             "Serve it from another address: clouds keep credentials behind these",
         )),
-        _ => Ok(()),
-    }
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_unicast_link_local()
-                || address.to_ipv4_mapped().is_some_and(|address| address.is_link_local())
-        }
-    }
-}
-
-/// Resolves names, but not to link-local addresses.
-struct Guarded;
-
-impl reqwest::dns::Resolve for Guarded {
-    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| !is_link_local(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err(format!("`{}` has no address to connect to", name.as_str()).into());
-            }
-            let allowed: reqwest::dns::Addrs = Box::new(allowed.into_iter());
-            Ok(allowed)
-        })
+        None => Ok(()),
     }
 }
 
