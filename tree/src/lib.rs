@@ -29,7 +29,7 @@ mod view;
 mod workers;
 mod xattr;
 
-pub use copy::{Chmod, Copied, CopyItem, CopyPlan, Donor, Existing, Overrides, copy};
+pub use copy::{Chmod, Copied, CopyItem, CopyPlan, Donor, Existing, Overrides, Resolution, copy};
 pub use entry::{ContentId, Entry, FileKind, Node, NotAContentId, Time, Xattrs};
 pub use error::TreeError;
 pub use manifest::{ContentHasher, DecodeError, Manifest, ManifestError, Origin, Selected};

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use gantry_tree::{Entry, Manifest, Node, Time, TreePath, Xattrs};
 
 use super::LayerError;
+use super::offsets::Offsets;
 
 /// Owner, mode, times, attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +62,8 @@ pub(super) struct Preparation {
 #[derive(Default)]
 pub(super) struct Collector {
     slots: BTreeMap<TreePath, Slot>,
-    inodes: Vec<(Node, Meta)>,
+    /// With where the tar has a file's bytes, if it has them in one piece.
+    inodes: Vec<(Node, Meta, Option<u64>)>,
     /// A directory that is known to be one: most members lie where the one before them lay.
     parent: Option<TreePath>,
 }
@@ -136,9 +138,10 @@ impl Collector {
     }
 
     /// Puts a file, link, device or fifo where [`replace`](Self::replace) made room.
-    pub(super) fn inode(&mut self, path: &TreePath, node: Node, meta: Meta) {
+    /// `offset` is where its bytes begin, for a file that lies in one piece.
+    pub(super) fn inode(&mut self, path: &TreePath, node: Node, meta: Meta, offset: Option<u64>) {
         self.slots.insert(path.clone(), Slot::Inode(self.inodes.len()));
-        self.inodes.push((node, meta));
+        self.inodes.push((node, meta, offset));
     }
 
     /// Finds what a hard link names, which must be in the layer already.
@@ -167,11 +170,12 @@ impl Collector {
         self.slots.insert(path.clone(), Slot::Inode(inode));
     }
 
-    /// Returns the manifest, and the directories that were added to it. Of a file with many names the
+    /// Returns the manifest, the directories that were added to it, and where its files lie. Of a file with many names the
     /// first in order is the file, whichever came first in the tar.
-    pub(super) fn finish(self) -> Result<(Manifest, Vec<TreePath>), LayerError> {
+    pub(super) fn finish(self) -> Result<(Manifest, Vec<TreePath>, Offsets), LayerError> {
         let mut first_names: Vec<Option<TreePath>> = vec![None; self.inodes.len()];
         let mut entries = Vec::with_capacity(self.slots.len());
+        let mut offsets = Offsets::new(self.slots.len());
         let mut all_implied = Vec::new();
         for (path, slot) in self.slots {
             entries.push(match slot {
@@ -183,18 +187,22 @@ impl Collector {
                 }
                 Slot::Whiteout => whiteout(path),
                 Slot::Inode(inode) => {
-                    let (node, meta) = &self.inodes[inode];
+                    let (node, meta, offset) = &self.inodes[inode];
                     match &first_names[inode] {
                         Some(target) => meta.entry(path, Node::HardLink { target: target.clone() }),
                         None => {
                             first_names[inode] = Some(path.clone());
+                            if let Some(offset) = offset {
+                                offsets.set(entries.len(), *offset);
+                            }
                             meta.entry(path, node.clone())
                         }
                     }
                 }
             });
         }
-        Ok((Manifest::new(entries)?, all_implied))
+        // In order already, so that entries keep their numbers.
+        Ok((Manifest::new(entries)?, all_implied, offsets))
     }
 
     /// Checks the directories above, and adds those that are missing.

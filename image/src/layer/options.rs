@@ -2,7 +2,7 @@
 
 use gantry_tree::{Dialect, Manifest, TreePath};
 
-use super::Limits;
+use super::{Limits, Offsets};
 use crate::digest::DiffId;
 
 const NOTES: usize = 1000;
@@ -74,6 +74,8 @@ pub struct Unpacked {
     pub diff_id: DiffId,
     /// How many bytes the tar has.
     pub size: u64,
+    /// Where the tar has the files.
+    pub offsets: Offsets,
     /// What was done differently from what the tar says.
     pub notes: Vec<Note>,
 }

@@ -59,13 +59,14 @@ fn read(
     }
     unpacking.members.drain()?;
     let Unpacking { collector, placer, mut notes, .. } = unpacking;
-    let (manifest, implied) = collector.finish()?;
+    let (manifest, implied, mut offsets) = collector.finish()?;
     implied.into_iter().for_each(|path| notes.add(Note::Implied(path)));
     if let Some(placer) = placer {
         placer.finish(&manifest, &mut notes)?;
     }
     let (digest, size) = tar.finish();
-    Ok(Unpacked { manifest, diff_id: DiffId(digest), size, notes: notes.0 })
+    offsets.end(size);
+    Ok(Unpacked { manifest, diff_id: DiffId(digest), size, offsets, notes: notes.0 })
 }
 
 /// One pass over a tar.
@@ -98,6 +99,7 @@ impl<R: Read> Unpacking<'_, R> {
     }
 
     fn entry(&mut self, path: TreePath, member: Member) -> Result<(), LayerError> {
+        let offset = member.contiguous.then_some(member.data_offset);
         let Member { name, kind, mode, uid, gid, mtime, xattrs, .. } = member;
         let mut meta = Meta { mode, uid, gid, mtime, xattrs };
         let notes = &mut self.notes;
@@ -115,7 +117,7 @@ impl<R: Read> Unpacking<'_, R> {
             MemberKind::HardLink(target) => {
                 return self.hard_link(&path, &link_target(&name, &target)?);
             }
-            MemberKind::File => return self.file(&path, meta),
+            MemberKind::File => return self.file(&path, meta, offset),
             // To overlayfs, and so to docker, such a device is a whiteout.
             MemberKind::CharDevice(0, 0) => return self.whiteout(&path),
             MemberKind::Symlink(target) if target.is_empty() || target.contains(&0) => {
@@ -134,7 +136,7 @@ impl<R: Read> Unpacking<'_, R> {
             placer.prepare(&path, &preparation)?;
             placer.special(&path, &node, &meta, &mut self.notes)?;
         }
-        self.collector.inode(&path, node, meta);
+        self.collector.inode(&path, node, meta, None);
         Ok(())
     }
 
@@ -159,7 +161,7 @@ impl<R: Read> Unpacking<'_, R> {
         placer.hard_link(target, path)
     }
 
-    fn file(&mut self, path: &TreePath, meta: Meta) -> Result<(), LayerError> {
+    fn file(&mut self, path: &TreePath, meta: Meta, offset: Option<u64>) -> Result<(), LayerError> {
         let preparation = self.collector.replace(path)?;
         let mut placed = None;
         if let Some(placer) = &mut self.placer {
@@ -187,7 +189,7 @@ impl<R: Read> Unpacking<'_, R> {
             placer.finish_file(placed, size, &meta, &mut self.notes)?;
         }
         let content = ContentId(*hasher.finalize().as_bytes());
-        self.collector.inode(path, Node::File { size, content }, meta);
+        self.collector.inode(path, Node::File { size, content }, meta, offset);
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ use gantry_tree::{Entry, Manifest, Node, Time, TreePath};
 use super::LayerError;
 use super::header::{BLOCK, END, Header, Kind};
 use super::name::{OPAQUE, WHITEOUT};
+use super::offsets::Offsets;
 use crate::digest::{DiffId, HashWriter};
 
 const BUFFER: usize = 256 << 10;
@@ -86,9 +87,47 @@ pub fn tar_size(manifest: &Manifest, clamp: Option<i64>) -> u64 {
     total
 }
 
+/// Works out where [`write_tar`] puts the files, with times as they are.
+pub(super) fn offsets(manifest: &Manifest) -> Offsets {
+    let mut offsets = Offsets::new(manifest.entries().len());
+    let (mut headers, mut total) = (Vec::new(), 0);
+    numbered(manifest, |member, number| {
+        headers.clear();
+        member.encode(manifest, None, &mut headers);
+        total += headers.len() as u64;
+        if let (Some(entry @ Entry { node: Node::File { .. }, .. }), Some(number)) =
+            (member.entry(), number)
+        {
+            offsets.set(number, total);
+            total += entry.size().next_multiple_of(BLOCK as u64);
+        }
+    });
+    offsets.end(total + END.len() as u64);
+    offsets
+}
+
+/// As [`in_order`], with the number of the entry that a member is.
+pub(super) fn numbered<'a>(
+    manifest: &'a Manifest,
+    mut each: impl FnMut(Member<'a>, Option<usize>),
+) {
+    let mut next = 0;
+    let listed = in_order(manifest, |member| {
+        let number = member.entry().map(|entry| {
+            while !std::ptr::eq(&manifest.entries()[next], entry) {
+                next += 1;
+            }
+            next
+        });
+        each(member, number);
+        Ok(())
+    });
+    debug_assert!(listed.is_ok(), "listing cannot fail");
+}
+
 /// What becomes a member of the tar.
-#[derive(Clone, Copy)]
-enum Member<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Member<'a> {
     Entry(&'a Entry),
     Whiteout(&'a TreePath),
     /// The mark of an opaque directory.
@@ -96,7 +135,7 @@ enum Member<'a> {
 }
 
 /// Calls `each` for every member in the order of the tar.
-fn in_order<'a>(
+pub(super) fn in_order<'a>(
     manifest: &'a Manifest,
     mut each: impl FnMut(Member<'a>) -> Result<(), LayerError>,
 ) -> Result<(), LayerError> {
@@ -128,14 +167,14 @@ fn in_order<'a>(
 }
 
 impl<'a> Member<'a> {
-    fn entry(self) -> Option<&'a Entry> {
+    pub(super) fn entry(self) -> Option<&'a Entry> {
         match self {
             Self::Entry(entry) => Some(entry),
             _ => None,
         }
     }
 
-    fn encode(self, manifest: &Manifest, clamp: Option<i64>, out: &mut Vec<u8>) {
+    pub(super) fn encode(self, manifest: &Manifest, clamp: Option<i64>, out: &mut Vec<u8>) {
         let mark = |dir: &TreePath, name: &[u8], out: &mut Vec<u8>| {
             let mut path = dir.as_bytes().to_vec();
             if !path.is_empty() {

@@ -5,6 +5,8 @@ mod archive_hostile;
 mod archive_peers;
 mod compress;
 mod hostile;
+mod mountable;
+mod packing;
 mod peers;
 mod registry;
 mod roundtrip;

@@ -95,6 +95,15 @@ pub struct CopyPlan<'a> {
     pub workers: usize,
 }
 
+/// What a plan comes to, see [`CopyPlan::resolved`].
+#[derive(Debug, Clone)]
+pub struct Resolution {
+    /// What the copy will have.
+    pub manifest: Manifest,
+    /// For each of its entries, which of the sources has its bytes, and at which path there.
+    pub sources: Vec<(usize, TreePath)>,
+}
+
 /// What [`copy`] made.
 #[derive(Debug, Clone)]
 pub struct Copied {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::layout::Layout;
-use super::{CopyItem, CopyPlan, Overrides};
+use super::{CopyItem, CopyPlan, Overrides, Resolution};
 use crate::view::Found;
-use crate::{Entry, Manifest, ManifestError, Node, TreePath, View};
+use crate::{Entry, Manifest, ManifestError, Node, TreeError, TreePath, View, error};
 
 impl CopyPlan<'_> {
     /// Plans the copy of one entry of `manifest`, which describes the source `tree`, to `to`.
@@ -107,6 +107,21 @@ impl CopyPlan<'_> {
     /// [`ManifestError`] if the items make up no tree.
     pub fn manifest(&self) -> Result<Manifest, ManifestError> {
         Layout::new(&self.items)?.manifest()
+    }
+
+    /// Returns the manifest that the copy will have and where its bytes come from, for who writes
+    /// it in another form than a directory.
+    ///
+    /// # Errors
+    /// [`TreeError::Malformed`] if the items make up no tree.
+    pub fn resolved(&self) -> Result<Resolution, TreeError> {
+        let malformed = |source| TreeError::Malformed { path: error::display(b""), source };
+        let layout = Layout::new(&self.items).map_err(malformed)?;
+        let jobs = layout.jobs.iter();
+        Ok(Resolution {
+            sources: jobs.map(|job| (job.item.tree, job.item.source.clone())).collect(),
+            manifest: layout.manifest().map_err(malformed)?,
+        })
     }
 }
 

@@ -1,0 +1,198 @@
+//! Packing: files of directories straight into a layer's tar, in one pass that digests them.
+//!
+//! The bytes are those that [`write_tar`](super::write_tar) writes of the same manifest. Threads read
+//! and hash the files, each every so manieth unit of the tar; whoever called puts the units together
+//! in order, digests the tar and writes it. Memory does not depend on sizes.
+//!
+//! - `unit`    the tar cut into pieces of work, some of which an earlier tar has already
+//! - `read`    a unit's bytes
+
+mod read;
+mod unit;
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::num::NonZero;
+use std::sync::mpsc;
+
+use gantry_tree::{ContentId, Manifest, Node, Root, TreeError, TreePath};
+
+use self::read::{Piece, Reader};
+use self::unit::Units;
+use super::{END, LayerError, Offsets};
+use crate::digest::{DiffId, Hasher};
+
+/// Files are waited for, if only in the kernel's locks: more threads pay off than there are
+/// processors.
+const WORKERS: usize = 4;
+
+/// How many pieces a thread may be ahead.
+const AHEAD: usize = 2;
+
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// What is to be packed.
+#[derive(Debug)]
+pub struct Packing<'a> {
+    /// The layer. A file's content is held against what it says, unless that is
+    /// [`ContentId::UNREAD`].
+    pub manifest: Manifest,
+    /// For each of its entries, from which of `roots` a file's bytes come, and from where there.
+    pub sources: Vec<(usize, TreePath)>,
+    /// Directories that bytes come from.
+    pub roots: Vec<&'a Root>,
+    /// A tar that likely has most of it.
+    pub earlier: Option<Earlier<'a>>,
+}
+
+/// A layer's tar as it was written before, from which unchanged stretches are taken over.
+#[derive(Debug, Clone, Copy)]
+pub struct Earlier<'a> {
+    /// The tar, as [`pack`] or [`write_tar`](super::write_tar) wrote it.
+    pub tar: &'a File,
+    /// What is in it.
+    pub manifest: &'a Manifest,
+}
+
+/// What was packed.
+#[derive(Debug)]
+pub struct Packed {
+    /// The layer, with contents as they were read.
+    pub manifest: Manifest,
+    /// Where its files lie in the tar.
+    pub offsets: Offsets,
+    /// The digest of the tar.
+    pub diff_id: DiffId,
+    /// How many bytes were taken over from the earlier tar.
+    pub taken: u64,
+}
+
+/// Packing failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// A file could not be read, or is not what the manifest says.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The tar could not be written.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+}
+
+/// Writes the tar to `out`, an empty file. Long stretches of zeros become holes.
+///
+/// # Errors
+/// [`PackError`]; what was written so far is of no use.
+pub fn pack(packing: Packing<'_>, out: &mut File) -> Result<Packed, PackError> {
+    let units = Units::new(&packing.manifest, packing.earlier);
+    let mut sink = Sink { out, hasher: Hasher::new(), hole: 0, read: Vec::new() };
+    let parallel = std::thread::available_parallelism().map_or(1, NonZero::get) * 2;
+    let workers = WORKERS.min(parallel).min(units.len());
+    if workers > 1 {
+        threads(&packing, &units, workers, &mut sink)?;
+    } else {
+        let mut reader = Reader::new(&packing, &units);
+        for unit in 0..units.len() {
+            reader.unit(unit, &mut |piece| sink.take(piece))?;
+        }
+    }
+    let diff_id = sink.finish()?;
+    let (offsets, taken) = units.finish();
+    let mut manifest = packing.manifest;
+    if !sink.read.is_empty() {
+        let mut entries = manifest.into_entries();
+        for (entry, id) in std::mem::take(&mut sink.read) {
+            if let Node::File { content, .. } = &mut entries[entry].node {
+                *content = id;
+            }
+        }
+        manifest = Manifest::new(entries).map_err(LayerError::Tree)?;
+    }
+    Ok(Packed { manifest, offsets, diff_id, taken })
+}
+
+fn threads(
+    packing: &Packing<'_>,
+    units: &Units,
+    workers: usize,
+    sink: &mut Sink<'_>,
+) -> Result<(), PackError> {
+    std::thread::scope(|scope| {
+        let mut channels = Vec::new();
+        for worker in 0..workers {
+            let (sender, receiver) = mpsc::sync_channel(AHEAD);
+            let work = move || {
+                let mut reader = Reader::new(packing, units);
+                for unit in (worker..units.len()).step_by(workers) {
+                    // Nobody listens any more once another has failed.
+                    let mut send = |piece| sender.send(Ok(piece)).map_err(|_| stopped());
+                    if let Err(error) = reader.unit(unit, &mut send) {
+                        let _ = sender.send(Err(error));
+                        return;
+                    }
+                }
+            };
+            std::thread::Builder::new()
+                .name("gantry-pack".to_owned())
+                .spawn_scoped(scope, work)
+                .map_err(LayerError::Read)?;
+            channels.push(receiver);
+        }
+        for unit in 0..units.len() {
+            loop {
+                let piece = channels[unit % workers].recv().map_err(|_| stopped())??;
+                let last = piece.last;
+                sink.take(piece)?;
+                if last {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn stopped() -> PackError {
+    LayerError::Read(std::io::Error::other("a thread that reads files has stopped")).into()
+}
+
+/// Where the pieces come together.
+struct Sink<'a> {
+    out: &'a mut File,
+    hasher: Hasher,
+    /// Zeros that were digested and not written.
+    hole: u64,
+    /// Contents that nobody knew.
+    read: Vec<(usize, ContentId)>,
+}
+
+impl Sink<'_> {
+    fn take(&mut self, piece: Piece) -> Result<(), PackError> {
+        self.read.extend(piece.read);
+        let mut zeros = piece.zeros;
+        self.hole += zeros;
+        while zeros > 0 {
+            let now = zeros.min(ZEROS.len() as u64);
+            self.hasher.update(&ZEROS[..now as usize]);
+            zeros -= now;
+        }
+        self.write(&piece.bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.hasher.update(bytes);
+        if self.hole > 0 {
+            let hole = i64::try_from(std::mem::take(&mut self.hole)).unwrap_or(i64::MAX);
+            self.out.seek(SeekFrom::Current(hole)).map_err(LayerError::Write)?;
+        }
+        Ok(self.out.write_all(bytes).map_err(LayerError::Write)?)
+    }
+
+    fn finish(&mut self) -> Result<DiffId, PackError> {
+        self.write(&END)?;
+        Ok(DiffId(std::mem::take(&mut self.hasher).finish()))
+    }
+}

@@ -1,0 +1,191 @@
+//! The bytes of a unit, read and held against the manifest.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::FileExt;
+
+use gantry_tree::{ContentId, Node, Opener, TreeError, TreePath};
+
+use super::unit::{Unit, Units, members};
+use super::{PackError, Packing};
+use crate::layer::write::Member;
+use crate::layer::{BLOCK, LayerError};
+
+/// Large files are read in pieces of this size.
+const PIECE: usize = 1 << 20;
+
+/// Some bytes of the tar.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    /// Zeros that come before the bytes.
+    pub(super) zeros: u64,
+    pub(super) bytes: Vec<u8>,
+    /// It is its unit's last.
+    pub(super) last: bool,
+    /// Contents that the manifest doesn't know, by number of entry.
+    pub(super) read: Vec<(usize, ContentId)>,
+}
+
+/// Reads units, one after the other.
+pub(super) struct Reader<'a> {
+    packing: &'a Packing<'a>,
+    units: &'a Units,
+    members: Vec<Member<'a>>,
+    openers: Vec<Opener<'a>>,
+}
+
+type Sink<'s> = dyn FnMut(Piece) -> Result<(), PackError> + 's;
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(packing: &'a Packing<'a>, units: &'a Units) -> Self {
+        let openers = packing.roots.iter().map(|root| Opener::new(root)).collect();
+        Self { packing, units, members: members(&packing.manifest), openers }
+    }
+
+    /// Reads a unit and gives its pieces to `sink`.
+    pub(super) fn unit(&mut self, unit: usize, sink: &mut Sink<'_>) -> Result<(), PackError> {
+        match self.units.get(unit) {
+            Unit::Earlier(range) => self.earlier(range.clone(), sink),
+            Unit::Members(range) => {
+                let mut piece = Piece::default();
+                for member in range.clone() {
+                    self.member(member, &mut piece, sink)?;
+                }
+                piece.last = true;
+                sink(piece)
+            }
+        }
+    }
+
+    fn earlier(&self, range: std::ops::Range<u64>, sink: &mut Sink<'_>) -> Result<(), PackError> {
+        let Some(earlier) = self.packing.earlier else { return Ok(()) };
+        let mut at = range.start;
+        while at < range.end {
+            let length = (range.end - at).min(PIECE as u64);
+            let mut bytes = vec![0; length as usize];
+            earlier.tar.read_exact_at(&mut bytes, at).map_err(LayerError::Read)?;
+            at += length;
+            let mut piece = Piece { last: at == range.end, ..Piece::default() };
+            piece.put(bytes);
+            sink(piece)?;
+        }
+        Ok(())
+    }
+
+    fn member(
+        &mut self,
+        member: usize,
+        piece: &mut Piece,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), PackError> {
+        self.members[member].encode(&self.packing.manifest, None, &mut piece.bytes);
+        let Some(number) = self.units.entry(member) else { return Ok(()) };
+        let entry = &self.packing.manifest.entries()[number];
+        let Node::File { size, content } = entry.node else { return Ok(()) };
+        let (root, path) = &self.packing.sources[number];
+        let Some(opener) = self.openers.get_mut(*root) else {
+            return Err(changed(path).into());
+        };
+        let mut file = opener.open_file(path)?;
+        let found = if size < PIECE as u64 {
+            // One byte more than there is shows that there is no more.
+            let start = piece.bytes.len();
+            piece.bytes.resize(start + size as usize + 1, 0);
+            let length = fill(&mut file, &mut piece.bytes[start..], (path, size))?;
+            if length as u64 != size {
+                return Err(changed(path).into());
+            }
+            piece.bytes.truncate(start + length);
+            ContentId::of(&piece.bytes[start..])
+        } else {
+            large(&mut file, (path, size), piece, sink)?
+        };
+        if content.is_read() && found != content {
+            return Err(changed(path).into());
+        }
+        if !content.is_read() {
+            piece.read.push((number, found));
+        }
+        let padding = size.next_multiple_of(BLOCK as u64) - size;
+        piece.bytes.resize(piece.bytes.len() + padding as usize, 0);
+        Ok(())
+    }
+}
+
+/// Reads a large file and gives it away piece by piece; what is left is in `piece`.
+fn large(
+    file: &mut File,
+    (path, size): (&TreePath, u64),
+    piece: &mut Piece,
+    sink: &mut Sink<'_>,
+) -> Result<ContentId, PackError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut left = size;
+    // The headers go first, so that pieces of the file begin where its zeros may begin.
+    sink(std::mem::take(piece))?;
+    loop {
+        let mut bytes = vec![0; PIECE];
+        let length = fill(file, &mut bytes, (path, size))?;
+        bytes.truncate(length);
+        hasher.update(&bytes);
+        match left.checked_sub(length as u64) {
+            Some(0) => {
+                // Behind a whole piece there may still be more.
+                if length == PIECE && fill(file, &mut [0], (path, size))? > 0 {
+                    return Err(changed(path).into());
+                }
+                piece.put(bytes);
+                return Ok(ContentId(*hasher.finalize().as_bytes()));
+            }
+            Some(rest) if length == PIECE => left = rest,
+            _ => return Err(changed(path).into()),
+        }
+        piece.put(bytes);
+        if !piece.bytes.is_empty() {
+            sink(std::mem::take(piece))?;
+        }
+    }
+}
+
+impl Piece {
+    /// Adds bytes to a piece that has none; zeros alone are only counted.
+    fn put(&mut self, bytes: Vec<u8>) {
+        debug_assert!(self.bytes.is_empty(), "the piece before was given away");
+        if bytes.iter().all(|byte| *byte == 0) {
+            self.zeros += bytes.len() as u64;
+        } else {
+            self.bytes = bytes;
+        }
+    }
+}
+
+fn fill(
+    file: &mut File,
+    buffer: &mut [u8],
+    (path, size): (&TreePath, u64),
+) -> Result<usize, PackError> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            // A regular file gives all it has, so less than asked for is its end.
+            Ok(n) if filled + n < buffer.len() => {
+                filled += n;
+                if filled as u64 == size {
+                    break;
+                }
+            }
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(source) => {
+                let path = path.clone();
+                return Err(LayerError::Content { path, source }.into());
+            }
+        }
+    }
+    Ok(filled)
+}
+
+fn changed(path: &TreePath) -> TreeError {
+    TreeError::Changed { path: path.to_string(), source: None }
+}
