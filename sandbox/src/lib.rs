@@ -43,9 +43,10 @@ pub use child::{Child, ExitStatus, Killer, Signal};
 pub use error::{HostError, NetworkError, SandboxError, SpawnError, Step};
 pub use host::{CgroupVersion, Finding, Host, IdMap, Overlay, State, probe};
 pub use net::{Network, Networks, PrivateNetwork};
+pub use plan::index::{mount_index, mount_part};
 pub use spawn::spawn;
 pub use spec::{
-    Bind, BindSource, ExtraHost, FileMount, Limits, Mount, Resource, Rlimit, RootfsSpec, Security,
-    Spec, Stdio, Tmpfs, UserSpec, WindowSize,
+    Bind, BindSource, ExtraHost, FileMount, Limits, Lower, Mount, Resource, Rlimit, RootfsSpec,
+    Security, Spec, Stdio, Tmpfs, UserSpec, WindowSize,
 };
 pub use userns::{USERNS_MARKER, reexec_in_user_namespace};

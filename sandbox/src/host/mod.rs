@@ -1,5 +1,6 @@
 //! What this host offers, found by trying, each with a reason where it does not.
 
+mod index;
 mod overlay;
 mod report;
 
@@ -19,6 +20,8 @@ pub struct Host {
     capabilities: CapabilitySet,
     /// By filesystem.
     overlay: Mutex<HashMap<u64, Overlay>>,
+    /// By filesystem; why not, if so.
+    index: Mutex<HashMap<u64, Result<(), String>>>,
 }
 
 /// Looks at the host (a few syscalls).
@@ -29,6 +32,7 @@ pub fn probe() -> Host {
         capabilities: rustix::thread::capabilities(None)
             .map_or(CapabilitySet::empty(), |sets| sets.effective),
         overlay: Mutex::default(),
+        index: Mutex::default(),
     }
 }
 
@@ -143,6 +147,30 @@ impl Host {
             .entry(filesystem)
             .or_insert_with(|| overlay::attempt(directory, self.in_user_namespace))
             .clone()
+    }
+
+    /// Whether layers can be used without being unpacked ([`Lower::Index`](crate::Lower::Index))
+    /// when they lie on the filesystem of `directory`; else why not. Found and remembered as
+    /// [`overlay`](Self::overlay) is.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn index(&self, directory: &Path) -> Result<(), String> {
+        match self.overlay(directory) {
+            // Marks in an index are `trusted.*`, and ordinary users may not mount EROFS at all.
+            Overlay::Available { userxattr: false } => {}
+            Overlay::Available { userxattr: true } => {
+                return Err("only the root user of this machine may mount EROFS".to_owned());
+            }
+            Overlay::Unavailable { reason } => return Err(reason),
+        }
+        let there = directory.ancestors().find(|path| path.is_dir());
+        let directory = there.unwrap_or(directory);
+        let filesystem = rustix::fs::stat(directory)
+            .map_err(|errno| format!("`{}` cannot be looked at: {errno}", directory.display()))?
+            .st_dev;
+        let mut known = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(filesystem).or_insert_with(|| index::attempt(directory)).clone()
     }
 
     /// Which cgroups can limit a step.

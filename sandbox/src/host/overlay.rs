@@ -32,13 +32,26 @@ pub(super) fn attempt(directory: &Path, in_user_namespace: bool) -> Overlay {
     Overlay::Unavailable { reason }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A scratch directory, removed with all below it.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Names one below `directory`; makes nothing.
+    pub(super) fn new(directory: &Path) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self(directory.join(format!(".probe-{}-{count}", std::process::id())))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {
@@ -47,13 +60,11 @@ impl Drop for Scratch {
 }
 
 fn attempt_here(directory: &Path, userxattr: bool) -> Result<(), HostError> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
     let trial =
         |cause| HostError::Trial { what: "overlay", directory: directory.to_owned(), cause };
     let refused = |error: crate::SpawnError| trial(io::Error::other(with_causes(&error)));
     own_mount_namespace().map_err(refused)?;
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let scratch = Scratch(directory.join(format!(".probe-{}-{count}", std::process::id())));
+    let scratch = Scratch::new(directory);
     let make = |name: &str| {
         let path = scratch.0.join(name);
         fs_err::create_dir_all(&path).map_err(trial).map(|()| path)

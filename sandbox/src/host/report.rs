@@ -12,6 +12,7 @@ pub(super) fn findings(host: &Host, store: &Path) -> Vec<Finding> {
         user_namespaces(host),
         ids(host),
         overlay(host, store),
+        index(host, store),
         cgroups(host),
         seccomp(),
         bridge(host),
@@ -122,6 +123,14 @@ fn overlay(host: &Host, store: &Path) -> Finding {
                     store.display()
                 ))
         }
+    }
+}
+
+fn index(host: &Host, store: &Path) -> Finding {
+    let name = "layers without unpacking";
+    match host.index(store) {
+        Ok(()) => finding(name, State::Ok, "can be mounted from their tars"),
+        Err(reason) => finding(name, State::Limited, format!("{reason}; layers are unpacked")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that a child will do, prepared in the parent against detached mounts.
 //!
-//! - [`root`]: the root filesystem; [`place`], [`stubs`]: mount points in it; [`detached`]: other mounts
+//! - [`root`]: the root filesystem; [`index`]: layers in it that were not unpacked; [`place`], [`stubs`]: mount points in it; [`detached`]: other mounts
 //! - [`user`], [`command`], [`hosts`]: what the spec says in words
 //! - [`standard`], with [`dev`], [`system`], [`files`] and [`stdio`]: what every sandbox has
 //! - [`mounts`]: what was asked for
@@ -10,6 +10,7 @@ pub(crate) mod detached;
 mod dev;
 mod files;
 mod hosts;
+pub(crate) mod index;
 mod mounts;
 pub(crate) mod place;
 pub(crate) mod root;

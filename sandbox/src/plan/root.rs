@@ -17,8 +17,9 @@ use rustix::mount::{
     open_tree,
 };
 
+use super::index;
 use crate::sys::raw::{self, MountAttributes};
-use crate::{RootfsSpec, Security, SpawnError};
+use crate::{Lower, RootfsSpec, Security, SpawnError};
 
 /// What the kernel takes (`OVL_MAX_STACK`).
 pub(crate) const MOST_LAYERS: usize = 500;
@@ -45,22 +46,48 @@ pub(crate) fn mount_root(spec: &RootfsSpec, security: Security) -> Result<OwnedF
     match (spec.lowers.as_slice(), &spec.upper) {
         // Overlay wants something below (scratch has nothing), or two of them without an upper.
         ([], Some(upper)) => directory(upper, attributes),
-        ([only], None) => directory(only, attributes | MountAttrFlags::MOUNT_ATTR_RDONLY),
+        ([Lower::Tree(only)], None) => {
+            directory(only, attributes | MountAttrFlags::MOUNT_ATTR_RDONLY)
+        }
+        ([Lower::Index { tar, index }], None) => Ok(index::mount(tar, index, attributes)?),
         ([], None) => Err(SpawnError::Rootfs {
             what: "it has neither layers nor a directory".to_owned(),
             cause: Errno::INVAL.into(),
         }),
-        _ => match overlay(spec, attributes) {
-            Err(Failed { cause, .. }) if is_unknown_option(&cause) => classic(spec, attributes),
-            other => other.map_err(SpawnError::from),
-        },
+        _ => {
+            let indexes = mount_indexes(spec)?;
+            match overlay(spec, &indexes, attributes) {
+                Err(Failed { cause, .. }) if is_unknown_option(&cause) => classic(spec, attributes),
+                Err(Failed { cause, .. })
+                    if !indexes.is_empty() && cause.raw_os_error() == Some(libc::EINVAL) =>
+                {
+                    let own = spec.lowers.iter().find_map(|lower| match lower {
+                        Lower::Index { index, .. } => index.parent(),
+                        Lower::Tree(_) => None,
+                    });
+                    // Hides nothing but files that are open already, and from nobody else.
+                    index::attach(&indexes, own.unwrap_or(Path::new("/")))?;
+                    Ok(overlay(spec, &indexes, attributes)?)
+                }
+                other => other.map_err(SpawnError::from),
+            }
+        }
     }
+}
+
+/// Mounts those layers that are indexes, in the order in which they come.
+fn mount_indexes(spec: &RootfsSpec) -> Result<Vec<OwnedFd>, Failed> {
+    let indexes = spec.lowers.iter().filter_map(|lower| match lower {
+        Lower::Tree(_) => None,
+        Lower::Index { tar, index } => Some((tar, index)),
+    });
+    indexes.map(|(tar, index)| index::mount(tar, index, MountAttrFlags::empty())).collect()
 }
 
 /// A call that failed, and on what.
 pub(crate) struct Failed {
-    what: String,
-    cause: io::Error,
+    pub(super) what: String,
+    pub(super) cause: io::Error,
 }
 
 impl From<Failed> for SpawnError {
@@ -69,7 +96,7 @@ impl From<Failed> for SpawnError {
     }
 }
 
-fn failed(what: impl Into<String>) -> impl FnOnce(Errno) -> Failed {
+pub(super) fn failed(what: impl Into<String>) -> impl FnOnce(Errno) -> Failed {
     |errno| Failed { what: what.into(), cause: errno.into() }
 }
 
@@ -82,8 +109,12 @@ fn is_unknown_option(error: &io::Error) -> bool {
 #[error("this kernel does not know `lowerdir+`")]
 struct UnknownOption;
 
-/// The new mount API.
-fn overlay(spec: &RootfsSpec, attributes: MountAttrFlags) -> Result<OwnedFd, Failed> {
+/// The new mount API. `indexes` are the mounts of those layers that are some.
+fn overlay(
+    spec: &RootfsSpec,
+    indexes: &[OwnedFd],
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, Failed> {
     let context =
         fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen overlay"))?;
     let set = |key: &str, value: &[u8]| {
@@ -95,11 +126,20 @@ fn overlay(spec: &RootfsSpec, attributes: MountAttrFlags) -> Result<OwnedFd, Fai
     // Held open until the mount is made: long paths are passed by descriptor.
     let mut held = Vec::new();
     set("source", b"overlay")?;
+    let mut indexes = indexes.iter().rev();
     for (count, lower) in spec.lowers.iter().rev().enumerate() {
-        let path = short(lower, &mut held)?;
+        let path = match lower {
+            Lower::Tree(tree) => short(tree, &mut held)?,
+            // By its descriptor: no path leads to it.
+            Lower::Index { .. } => match indexes.next() {
+                Some(mount) => format!("/proc/thread-self/fd/{}", mount.as_raw_fd()).into_bytes(),
+                None => return Err(failed("find an index")(Errno::BADF)),
+            },
+        };
+        let is_dir = matches!(lower, Lower::Tree(tree) if tree.is_dir());
         match set("lowerdir+", &path) {
             Err(Failed { cause, what })
-                if count == 0 && cause.raw_os_error() == Some(libc::EINVAL) && lower.is_dir() =>
+                if count == 0 && cause.raw_os_error() == Some(libc::EINVAL) && is_dir =>
             {
                 return Err(Failed { what, cause: io::Error::other(UnknownOption) });
             }
@@ -112,6 +152,10 @@ fn overlay(spec: &RootfsSpec, attributes: MountAttrFlags) -> Result<OwnedFd, Fai
     }
     for (key, value) in OPTIONS {
         set(key, value.as_bytes())?;
+    }
+    if spec.lowers.iter().any(|lower| matches!(lower, Lower::Index { .. })) {
+        // Several filesystems, but one device number and stable inode numbers for whoever looks.
+        set("xino", b"on")?;
     }
     if spec.userxattr {
         fsconfig_set_flag(&context, "userxattr").map_err(failed("overlay userxattr"))?;
@@ -145,7 +189,7 @@ fn by_descriptor(path: &Path, held: &mut Vec<OwnedFd>) -> Result<Vec<u8>, Failed
 }
 
 /// What the kernel has to say about a failed mount, as `: text`.
-fn log(context: &OwnedFd) -> String {
+pub(super) fn log(context: &OwnedFd) -> String {
     let mut text = String::new();
     let mut line = [0_u8; 1024];
     while let Ok(length @ 1..) = rustix::io::read(context, &mut line) {
@@ -189,7 +233,11 @@ fn classic_here(spec: &RootfsSpec, attributes: MountAttrFlags) -> Result<OwnedFd
     // By descriptor, since `:` separates layers and `,` options.
     let mut options = b"lowerdir=".to_vec();
     for lower in spec.lowers.iter().rev() {
-        options.extend(by_descriptor(lower, &mut held)?);
+        let Lower::Tree(tree) = lower else {
+            // A kernel that needs this way knows nothing of indexes in files.
+            return Err(failed("lay an index into a classic mount")(Errno::NOTSUP));
+        };
+        options.extend(by_descriptor(tree, &mut held)?);
         options.push(b':');
     }
     options.pop();
@@ -217,7 +265,10 @@ fn classic_here(spec: &RootfsSpec, attributes: MountAttrFlags) -> Result<OwnedFd
         cause: Errno::INVAL.into(),
     })?;
     // Any directory will do to mount on: nobody else sees it.
-    let place = spec.lowers.first().map_or(Path::new("/"), |lower| lower.as_path());
+    let place = match spec.lowers.first() {
+        Some(Lower::Tree(tree)) => tree.as_path(),
+        _ => Path::new("/"),
+    };
     let flags = if attributes.contains(MountAttrFlags::MOUNT_ATTR_NODEV) {
         MountFlags::NODEV
     } else {

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 pub use limits::{Limits, Resource, Rlimit};
 pub use mount::{Bind, BindSource, FileMount, Mount, Tmpfs};
-pub use rootfs::RootfsSpec;
+pub use rootfs::{Lower, RootfsSpec};
 
 use crate::{Capabilities, Network};
 

@@ -2,6 +2,27 @@
 
 use std::path::PathBuf;
 
+/// A layer, as something that overlay can be laid over.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lower {
+    /// A directory that nobody but the store writes to.
+    Tree(PathBuf),
+    /// A tar and a mountable index of it, where [`Host::index`](crate::Host::index) says that
+    /// it can be mounted. Only ever one that gantry wrote.
+    Index {
+        /// The uncompressed tar.
+        tar: PathBuf,
+        /// Its index, an EROFS image.
+        index: PathBuf,
+    },
+}
+
+impl From<PathBuf> for Lower {
+    fn from(tree: PathBuf) -> Self {
+        Self::Tree(tree)
+    }
+}
+
 /// A root filesystem: layers under an upper directory, or one plain directory.
 ///
 /// Mounted so that no path on the host leads to it, and gone with the child. Device nodes in it
@@ -9,8 +30,8 @@ use std::path::PathBuf;
 /// disks without a device cgroup.
 #[derive(Debug, Clone, Default)]
 pub struct RootfsSpec {
-    /// Layer trees, the lowest first. Directories that nobody but the store writes to.
-    pub lowers: Vec<PathBuf>,
+    /// Layers, the lowest first.
+    pub lowers: Vec<Lower>,
     /// Where changes go; after the step this directory *is* the layer. `None` is read-only.
     pub upper: Option<PathBuf>,
     /// Overlay's work directory, empty, on the same filesystem as `upper`.
@@ -32,11 +53,12 @@ impl RootfsSpec {
     /// Of a layer that is in the stack several times, the uppermost counts: it hides all that the
     /// lower ones hold, and overlay refuses to mount one directory twice (`ELOOP`).
     pub fn overlay(
-        mut lowers: Vec<PathBuf>,
+        lowers: Vec<impl Into<Lower>>,
         upper: impl Into<PathBuf>,
         work: impl Into<PathBuf>,
         userxattr: bool,
     ) -> Self {
+        let mut lowers: Vec<Lower> = lowers.into_iter().map(Into::into).collect();
         let mut seen = std::collections::HashSet::new();
         let mut keep: Vec<bool> =
             lowers.iter().rev().map(|layer| seen.insert(layer.clone())).collect();
@@ -64,6 +86,6 @@ mod tests {
     fn of_a_layer_that_comes_twice_the_uppermost_counts() {
         let lowers = ["base", "empty", "more", "empty"].map(PathBuf::from).to_vec();
         let spec = RootfsSpec::overlay(lowers, "upper", "work", false);
-        assert_eq!(spec.lowers, ["base", "more", "empty"].map(PathBuf::from));
+        assert_eq!(spec.lowers, ["base", "more", "empty"].map(|name| Lower::Tree(name.into())));
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
-use gantry_sandbox::{RootfsSpec, Signal, SpawnError, Spec, Stdio, spawn};
+use gantry_sandbox::{Lower, RootfsSpec, Signal, SpawnError, Spec, Stdio, spawn};
 
 use crate::support::{World, chmod, finish, run};
 
@@ -169,14 +169,48 @@ fn many_layers_and_long_paths_can_be_mounted() {
         let layer = long.join(format!("{number}:,\\"));
         fs_err::create_dir(&layer).unwrap();
         fs_err::write(layer.join("top"), number.to_string()).unwrap();
-        rootfs.lowers.push(layer);
+        rootfs.lowers.push(layer.into());
     }
     let mut spec = Spec::new(rootfs.clone(), ["cat", "/top"]);
     spec.env = vec!["PATH=/bin".into()];
     assert_eq!(run(spec).unwrap().ok(), "497", "the last layer is the topmost");
-    rootfs.lowers.extend([world.base(), world.base()]);
+    rootfs.lowers.extend([world.base().into(), world.base().into()]);
     let error = run(Spec::new(rootfs, ["true"])).unwrap_err();
     assert!(matches!(error, SpawnError::TooDeep { layers: 501, limit: 500 }), "{error:?}");
+}
+
+#[test]
+fn layers_that_were_not_unpacked_lie_among_the_others() {
+    const TAR: &[u8] = include_bytes!("../../src/host/trial.tar");
+    const INDEX: &[u8] = include_bytes!("../../src/host/trial.index");
+    let Some(world) = World::new() else { return };
+    if let Err(reason) = gantry_sandbox::probe().index(&world.path("")) {
+        return crate::support::skip("index", &reason);
+    }
+    fs_err::write(world.base().join("gone"), "").unwrap();
+    let mut rootfs = world.rootfs();
+    for number in 0..100 {
+        let layer = world.path(&format!("layer-{number}"));
+        fs_err::create_dir(&layer).unwrap();
+        let (tar, index) = (layer.join("tar"), layer.join("index"));
+        fs_err::write(&tar, TAR).unwrap();
+        fs_err::write(&index, INDEX).unwrap();
+        rootfs.lowers.push(Lower::Index { tar, index });
+    }
+    let top = world.path("top");
+    fs_err::create_dir(&top).unwrap();
+    fs_err::write(top.join("top"), "tree").unwrap();
+    rootfs.lowers.push(top.into());
+    let before = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+    // All of it is one file system to whoever looks, as it is with trees.
+    let script = "cat /file /top; test -e /gone || echo hidden; echo more >> /file; rm -r /hidden; \
+                  test $(stat -c %d /file) = $(stat -c %d /) && echo one";
+    let mut spec = Spec::new(rootfs, ["sh", "-c", script]);
+    spec.env = vec!["PATH=/bin".into()];
+    assert_eq!(run(spec).unwrap().ok(), "works\ntreehidden\none\n");
+    assert_eq!(world.layer(), ["file", "hidden"]);
+    assert_eq!(fs_err::read_to_string(world.upper().join("file")).unwrap(), "works\nmore\n");
+    assert_eq!(fs_err::read_to_string("/proc/self/mountinfo").unwrap(), before);
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn a_volatile_overlay_and_a_single_read_only_layer_work() {
     for name in ["proc", "sys", "dev"] {
         fs_err::create_dir(world.base().join(name)).unwrap();
     }
-    let rootfs = RootfsSpec { lowers: vec![world.base()], ..RootfsSpec::default() };
+    let rootfs = RootfsSpec { lowers: vec![world.base().into()], ..RootfsSpec::default() };
     let mut spec = Spec::new(rootfs, ["/bin/sh", "-c", "touch /x || echo no"]);
     spec.network_files = false;
     spec.user = UserSpec::Root;
