@@ -9,7 +9,7 @@
 //! │   ├── manifest           the encoded tree manifest, once known
 //! │   ├── tree/              the form that can be mounted as an overlay lower
 //! │   ├── tar                the uncompressed layer
-//! │   └── index              the mountable index (its place; nothing makes one yet)
+//! │   └── index              the mountable index of that tar
 //! ├── logs/<id>              step logs, zstd
 //! ├── builds/<time>-<id>     what happened in a build
 //! ├── work/<pid>-<rand>/     one process's upper directories, lease files and half-made things
@@ -83,6 +83,10 @@ impl Layout {
 
     pub(crate) fn tar(&self, id: &LayerId) -> PathBuf {
         self.layer(id).join("tar")
+    }
+
+    pub(crate) fn index(&self, id: &LayerId) -> PathBuf {
+        self.layer(id).join("index")
     }
 
     pub(crate) fn logs(&self) -> PathBuf {

@@ -24,7 +24,8 @@ impl Lost {
     /// Where the files of what was lost lie, forms and whole layers.
     pub(crate) fn paths(&self, layout: &Layout) -> Vec<PathBuf> {
         let layers = self.layers.iter();
-        let layers = layers.flat_map(|id| [layout.tree(id), layout.tar(id), layout.layer(id)]);
+        let layers = layers
+            .flat_map(|id| [layout.tree(id), layout.tar(id), layout.index(id), layout.layer(id)]);
         layers.chain(self.blobs.iter().map(|blob| layout.blob_named(blob))).collect()
     }
 }
@@ -58,17 +59,18 @@ fn drop_unsynced(tx: &Connection, layout: &Layout) -> Result<Lost, WriteError> {
     let mut stripped = Vec::new();
     let mut layers = tx.prepare(
         "select id, unsynced is not null or (grown is not null and not imported), \
-             grown is not null, tree, tar, manifest, imported from layers",
+             grown is not null, tree, tar, manifest, imported, mountable from layers",
     )?;
     let rows = layers.query_map((), |row| {
         let (id, unsynced, grown): (LayerId, bool, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let forms: (bool, bool, bool) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let forms: (bool, bool, bool, bool) = (row.get(3)?, row.get(4)?, row.get(5)?, row.get(7)?);
         Ok((id, unsynced, grown, forms, row.get::<_, bool>(6)?))
     })?;
     for row in rows {
-        let (id, unsynced, grown, (tree, tar, manifest), imported) = row?;
+        let (id, unsynced, grown, (tree, tar, manifest, index), imported) = row?;
         let there = (!tree || layout.tree(&id).is_dir())
             && (!tar || layout.tar(&id).is_file())
+            && (!index || layout.index(&id).is_file())
             && (!manifest || layout.manifest(&id).is_file());
         if unsynced || (!imported && !there) {
             lost.layers.push(id);

@@ -32,7 +32,8 @@ fn apply(inner: &Arc<Inner>, remedy: &Remedy) -> Result<bool, StoreError> {
         Remedy::None => return Ok(false),
         Remedy::Strip(id) => {
             inner.db.write(|tx| Ok(layers::strip(tx, id)?))?;
-            for form in [inner.layout.tree(id), inner.layout.tar(id)] {
+            let layout = &inner.layout;
+            for form in [layout.tree(id), layout.tar(id), layout.index(id)] {
                 remove_orphan(inner, &form)?;
             }
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fs_err as fs;
-use gantry_image::Hasher;
+use gantry_image::{Hasher, layer};
 use gantry_tree::{Entry, FileKind, Follow, Manifest, Node, Root, Stat, TreePath, hash_reader};
 
 use super::check::{Findings, Remedy};
@@ -84,6 +84,12 @@ pub(super) fn check_layer(
         damage("its manifest is not there".to_owned());
         return Ok(());
     }
+    if let Some((tar, index)) = layer.mountable()
+        && let Some(what) = compare_index(layer, &tar, &index, deep)
+    {
+        damage(what);
+        return Ok(());
+    }
     // Only tars that lie ready are held against the diff ID: they are given out as they are.
     if deep && (layer.forms.tar || !layer.forms.blobs.is_empty()) {
         let mut sink = io::sink();
@@ -100,6 +106,34 @@ fn owners_count(store: &Store) -> bool {
     let full = fs::read_to_string("/proc/self/uid_map")
         .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]));
     full && fs::metadata(store.root()).is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+/// Returns what is wrong with an index: with `deep`, the first difference from one that is made anew.
+fn compare_index(layer: &Layer, tar: &Path, index: &Path, deep: bool) -> Option<String> {
+    let compare = || -> io::Result<bool> {
+        let (mode, uid, gid) = layer::root_looks(fs::File::open(index)?.file())?;
+        if !deep {
+            return Ok(fs::metadata(tar)?.is_file());
+        }
+        let (manifest, offsets) = if layer.imported {
+            let read = layer::index(&mut fs::File::open(tar)?, &layer::Limits::default());
+            let read = read.map_err(io::Error::other)?;
+            (read.manifest, read.offsets)
+        } else {
+            let manifest = (*layer.manifest().map_err(io::Error::other)?).clone();
+            let offsets = layer::Offsets::of_written(&manifest);
+            (manifest, offsets)
+        };
+        let root = Entry { mode, uid, gid, ..Entry::plain_dir(TreePath::root()) };
+        let mut anew = Vec::new();
+        layer::write_index(&manifest, &offsets, &root, &mut anew).map_err(io::Error::other)?;
+        Ok(fs::read(index)? == anew)
+    };
+    match compare() {
+        Ok(true) => None,
+        Ok(false) => Some("its mountable index is another layer's".to_owned()),
+        Err(error) => Some(format!("its mountable index: {error}")),
+    }
 }
 
 /// Returns the first thing in which a tree differs from its manifest.

@@ -53,13 +53,15 @@ impl Layers<'_> {
     }
 
     /// Takes a layer that was written as a tar into the store; otherwise as the other two.
-    /// `imported` says whether it belongs to an image that was brought in.
+    /// `index` is its mountable index, if it has one. `imported` says whether it belongs to an
+    /// image that was brought in.
     ///
     /// # Errors
     /// As [`commit_tree`](Self::commit_tree).
     pub fn commit_tar(
         &self,
         tar: &Path,
+        index: Option<&Path>,
         manifest: &Manifest,
         diff_id: DiffId,
         imported: bool,
@@ -68,9 +70,10 @@ impl Layers<'_> {
             true => LayerId::from_diff_id(&diff_id),
             false => LayerId::from_manifest(manifest),
         };
-        let size = fs::metadata(tar).doing(|| format!("look at `{}`", tar.display()))?.len();
+        let size = size_of(tar)?;
         let diff = Some((diff_id, Some(size)));
-        self.commit(&Arrival { id, imported, diff, form: Form::Tar(tar, size), manifest })?;
+        let form = Form::Tar { tar, size, index };
+        self.commit(&Arrival { id, imported, diff, form, manifest })?;
         Ok(id)
     }
 
@@ -95,7 +98,15 @@ impl Layers<'_> {
         self.inner.lease_own(line_of_layer(&id))?;
         self.inner.lease_own(line_of_blob(&blob_key(digest)))?;
         self.inner.db.write(|tx| {
-            let row = Row { id, imported: true, tree: false, tar: false, size: None, usage: 0 };
+            let row = Row {
+                id,
+                imported: true,
+                tree: false,
+                tar: false,
+                index: false,
+                size: None,
+                usage: 0,
+            };
             insert(tx, &row)?;
             insert_diff(tx, &id, None, &(*diff_id, None))?;
             insert_blob(tx, &id, &form)
@@ -126,22 +137,26 @@ impl Layers<'_> {
         fs::create_dir(&staged.0).doing(doing)?;
         let encoded = manifest.encode();
         fs::write(staged.0.join("manifest"), &encoded).doing(doing)?;
-        let (from, name) = match arrival.form {
-            Form::Tree(path) => (path, "tree"),
-            Form::Tar(path, _) => (path, "tar"),
-        };
-        fs::rename(from, staged.0.join(name)).doing(doing)?;
+        let files = arrival.form.files();
+        for (from, name) in &files {
+            fs::rename(from, staged.0.join(name)).doing(doing)?;
+        }
         inner.lease_own(line_of_layer(id))?;
-        let usage = upper_bound(manifest, encoded.len() as u64, arrival.form);
+        let mut usage = upper_bound(manifest, encoded.len() as u64, arrival.form);
+        if files.iter().any(|(_, name)| *name == INDEX) {
+            usage += size_of(&staged.0.join(INDEX))?.next_multiple_of(4096);
+        }
+        let has = |form: &str| files.iter().any(|(_, name)| *name == form);
         inner.db.write(|tx| {
-            self.place(tx, arrival, &staged.0, name)?;
+            self.place(tx, arrival, &staged.0, &files)?;
             insert(
                 tx,
                 &Row {
                     id: *id,
                     imported: arrival.imported,
-                    tree: name == "tree",
-                    tar: name == "tar",
+                    tree: has(TREE),
+                    tar: has(TAR),
+                    index: has(INDEX),
                     size: Some(manifest.total_size()),
                     usage,
                 },
@@ -156,16 +171,18 @@ impl Layers<'_> {
         tx: &Connection,
         arrival: &Arrival<'_>,
         staged: &Path,
-        name: &str,
+        files: &[(&Path, &'static str)],
     ) -> Result<(), WriteError> {
         let layout = &self.inner.layout;
         let target = layout.layer(&arrival.id);
         let doing = || format!("store the layer `{}`", arrival.id);
-        let known: Option<(bool, bool, bool)> = tx
-            .prepare_cached("select manifest, tree, tar from layers where id = ?1")?
-            .query_row([&arrival.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        let known: Option<(bool, bool, bool, bool)> = tx
+            .prepare_cached("select manifest, tree, tar, mountable from layers where id = ?1")?
+            .query_row([&arrival.id], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
             .optional()?;
-        let (manifest, tree, tar) = known.unwrap_or_default();
+        let (manifest, tree, tar, index) = known.unwrap_or_default();
         if !(manifest || tree || tar) {
             // A directory that no row knows is what a dead process left.
             if target.exists() {
@@ -174,13 +191,19 @@ impl Layers<'_> {
             fs::rename(staged, &target).doing(doing)?;
             return Ok(());
         }
-        let here = if name == "tree" { tree } else { tar };
-        if !here {
-            let to = target.join(name);
-            if to.symlink_metadata().is_ok() {
-                self.inner.trash(&to)?;
+        for (_, name) in files {
+            let here = match *name {
+                TREE => tree,
+                TAR => tar,
+                _ => index,
+            };
+            if !here {
+                let to = target.join(name);
+                if to.symlink_metadata().is_ok() {
+                    self.inner.trash(&to)?;
+                }
+                fs::rename(staged.join(name), to).doing(doing)?;
             }
-            fs::rename(staged.join(name), to).doing(doing)?;
         }
         if !manifest {
             fs::rename(staged.join("manifest"), target.join("manifest")).doing(doing)?;
@@ -203,7 +226,35 @@ pub(super) struct Arrival<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form<'a> {
     Tree(&'a Path),
-    Tar(&'a Path, u64),
+    /// With its mountable index, which is of this very tar: the same layer has the same tar.
+    Tar {
+        tar: &'a Path,
+        size: u64,
+        index: Option<&'a Path>,
+    },
+    /// The index of a tar that is there.
+    Index(&'a Path),
+}
+
+const TREE: &str = "tree";
+const TAR: &str = "tar";
+const INDEX: &str = "index";
+
+impl<'a> Form<'a> {
+    /// What has to be moved, and the names that it gets.
+    fn files(self) -> Vec<(&'a Path, &'static str)> {
+        match self {
+            Self::Tree(tree) => vec![(tree, TREE)],
+            Self::Tar { tar, index, .. } => {
+                std::iter::once((tar, TAR)).chain(index.map(|index| (index, INDEX))).collect()
+            }
+            Self::Index(index) => vec![(index, INDEX)],
+        }
+    }
+}
+
+fn size_of(file: &Path) -> Result<u64, StoreError> {
+    Ok(fs::metadata(file).doing(|| format!("look at `{}`", file.display()))?.len())
 }
 
 /// A directory that goes, with what was not taken out of it.
@@ -230,7 +281,8 @@ fn upper_bound(manifest: &Manifest, encoded: u64, form: Form<'_>) -> u64 {
     };
     let form = match form {
         Form::Tree(_) => tree(),
-        Form::Tar(_, size) => blocks(size),
+        Form::Tar { size, .. } => blocks(size),
+        Form::Index(_) => 0,
     };
     BLOCK + blocks(encoded) + form
 }

@@ -1,15 +1,16 @@
 //! One form from another, streaming, and checked against the diff ID.
 
-use std::io::{self, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fs_err as fs;
-use gantry_image::layer::{self, LayerError, Limits, UnpackOptions};
+use gantry_image::layer::{self, Ids, LayerError, Limits, Offsets, UnpackOptions};
 use gantry_image::{DiffId, Hasher, compress};
-use gantry_tree::{Entry, Follow, Manifest, Root, remove_tree};
+use gantry_tree::{Entry, Follow, Manifest, Root, TreePath, remove_tree};
 
 use super::commit::{Arrival, Form};
+use super::index::InTar;
 use super::insert::insert_diff;
 use super::{BlobForm, Layer, Layers};
 use crate::error::Context;
@@ -45,6 +46,9 @@ impl Layers<'_> {
             layer::unpack(&mut reader, &root, options).map_err(|e| StoreError::layer(what(), e))?;
         self.check(&layer, source.diff_id, unpacked.diff_id)?;
         let manifest = self.own_manifest(&layer, unpacked.manifest)?;
+        if let Some((_, index)) = layer.mountable() {
+            look_alike(&root, &index, options).doing(what)?;
+        }
         let diff = Some((unpacked.diff_id, Some(unpacked.size)));
         let form = Form::Tree(&dir.0);
         let imported = layer.imported;
@@ -117,10 +121,19 @@ impl Layers<'_> {
         let mut out = Tally { out, hasher: Hasher::new(), size: 0 };
         let source = self.tar_of(&layer, known.map(|(diff_id, _)| diff_id), clamp)?;
         if let Some(mut reader) = source.reader {
-            io::copy(&mut reader, &mut out).doing(what)?;
+            let mut reader = BufReader::with_capacity(256 << 10, &mut reader);
+            copy(&mut reader, &mut out).doing(what)?;
         } else if let Some(tree) = layer.tree() {
             let manifest = layer.manifest()?;
             write_tree(&manifest, &tree, clamp, &mut out)
+                .map_err(|e| StoreError::layer(what(), e))?;
+        } else if let Some(tar) = layer.tar() {
+            // Its own tar has the times as they are.
+            let manifest = layer.manifest()?;
+            let offsets = Offsets::of_written(&manifest);
+            let tar = fs::File::open(tar).doing(what)?;
+            let files = InTar { tar, manifest: &manifest, offsets };
+            layer::write_tar(&manifest, &mut |entry| files.open(entry), clamp, &mut out)
                 .map_err(|e| StoreError::layer(what(), e))?;
         } else {
             return Err(StoreError::NoForm { layer: *id });
@@ -134,12 +147,12 @@ impl Layers<'_> {
         Ok((actual, size))
     }
 
-    fn lock(&self, id: &LayerId) -> Result<LockGuard, StoreError> {
+    pub(super) fn lock(&self, id: &LayerId) -> Result<LockGuard, StoreError> {
         lock::take(&self.inner.lock_path("layer", &id.0), lock::Hold::Exclusive)
     }
 
     /// The layer's tar with its times as they are.
-    fn own_tar(&self, layer: &Layer) -> Result<Source, StoreError> {
+    pub(super) fn own_tar(&self, layer: &Layer) -> Result<Source, StoreError> {
         self.tar_of(layer, layer.diff_id(None), None)
     }
 
@@ -168,7 +181,7 @@ impl Layers<'_> {
         Ok(Source { reader: Some(reader), diff_id: Some(form.diff_id) })
     }
 
-    fn check(
+    pub(super) fn check(
         &self,
         layer: &Layer,
         expected: Option<DiffId>,
@@ -183,7 +196,11 @@ impl Layers<'_> {
     }
 
     /// What the layer's manifest is: the one that it has, else the one just read.
-    fn own_manifest(&self, layer: &Layer, read: Manifest) -> Result<Arc<Manifest>, StoreError> {
+    pub(super) fn own_manifest(
+        &self,
+        layer: &Layer,
+        read: Manifest,
+    ) -> Result<Arc<Manifest>, StoreError> {
         if layer.has_manifest { layer.manifest() } else { Ok(Arc::new(read)) }
     }
 
@@ -219,16 +236,39 @@ impl Layers<'_> {
     }
 }
 
+/// Copies in large pieces.
+fn copy(from: &mut dyn BufRead, to: &mut dyn Write) -> io::Result<()> {
+    loop {
+        let bytes = from.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        to.write_all(bytes)?;
+        let count = bytes.len();
+        from.consume(count);
+    }
+}
+
+/// Gives the root of a tree the looks that the layer's index has: those of what it was made upon.
+fn look_alike(root: &Root, index: &Path, options: &UnpackOptions) -> io::Result<()> {
+    let (mode, uid, gid) = layer::root_looks(fs::File::open(index)?.file())?;
+    let path = TreePath::root();
+    if options.ids == Ids::Full {
+        root.set_owner(&path, uid, gid).map_err(io::Error::other)?;
+    }
+    root.set_mode(&path, mode).map_err(io::Error::other)
+}
+
 /// A tar that lies ready, and what it has to be.
-struct Source {
-    reader: Option<Box<dyn Read + Send>>,
-    diff_id: Option<DiffId>,
+pub(super) struct Source {
+    pub(super) reader: Option<Box<dyn Read + Send>>,
+    pub(super) diff_id: Option<DiffId>,
 }
 
 /// Writes the tar of a tree.
 pub(crate) fn write_tree(
     manifest: &Manifest,
-    tree: &std::path::Path,
+    tree: &Path,
     clamp: Option<i64>,
     out: &mut dyn Write,
 ) -> Result<(), LayerError> {

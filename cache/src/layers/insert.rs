@@ -17,6 +17,8 @@ pub(super) struct Row {
     pub(super) imported: bool,
     pub(super) tree: bool,
     pub(super) tar: bool,
+    /// Mountable without unpacking.
+    pub(super) index: bool,
     pub(super) size: Option<u64>,
     pub(super) usage: u64,
 }
@@ -25,15 +27,16 @@ pub(super) struct Row {
 pub(super) fn insert(tx: &Connection, row: &Row) -> Result<(), WriteError> {
     // A further form of a known layer adds to its row; a dying one lives on.
     tx.prepare_cached(
-        "insert into layers (id, imported, size, manifest, tree, tar, usage, measured, \
+        "insert into layers (id, imported, size, manifest, tree, tar, mountable, usage, measured, \
              created, used, unsynced) \
-         values (?1, ?2, ?3, ?3 is not null, ?4, ?5, ?6, 0, ?7, ?7, ?8) \
+         values (?1, ?2, ?3, ?3 is not null, ?4, ?5, ?9, ?6, 0, ?7, ?7, ?8) \
          on conflict do update set \
              size = coalesce(size, ?3), manifest = max(manifest, ?3 is not null), \
-             usage = case when (?4 > tree) or (?5 > tar) then usage + ?6 else usage end, \
-             measured = case when (?4 > tree) or (?5 > tar) then 0 else measured end, \
-             grown = case when (?4 > tree) or (?5 > tar) then ?8 else grown end, \
-             tree = max(tree, ?4), tar = max(tar, ?5), used = ?7, dying = 0",
+             usage = case when (?4 > tree) or (?5 > tar) or (?9 > mountable) then usage + ?6 else usage end, \
+             measured = case when (?4 > tree) or (?5 > tar) or (?9 > mountable) then 0 else measured end, \
+             grown = case when (?4 > tree) or (?5 > tar) or (?9 > mountable) then ?8 else grown end, \
+             tree = max(tree, ?4), tar = max(tar, ?5), \
+             mountable = max(mountable, ?9), used = ?7, dying = 0",
     )?
     .execute((
         row.id,
@@ -44,6 +47,7 @@ pub(super) fn insert(tx: &Connection, row: &Row) -> Result<(), WriteError> {
         row.usage,
         db::now(),
         Inner::epoch(tx)?,
+        row.index,
     ))?;
     Ok(())
 }

@@ -92,6 +92,12 @@ impl Layer {
         self.forms.tar.then(|| self.inner.layout.tar(&self.id))
     }
 
+    /// Returns its uncompressed tar and the index by which the kernel mounts it, if it has both.
+    pub fn mountable(&self) -> Option<(PathBuf, PathBuf)> {
+        let both = self.forms.tar && self.forms.index;
+        both.then(|| (self.inner.layout.tar(&self.id), self.inner.layout.index(&self.id)))
+    }
+
     /// Returns its diff ID, if that is known. `clamp` is SOURCE_DATE_EPOCH; an imported layer has
     /// one diff ID, whatever `clamp` is.
     pub fn diff_id(&self, clamp: Option<i64>) -> Option<DiffId> {

@@ -6,6 +6,7 @@
 mod commit;
 mod convert;
 mod forms;
+mod index;
 mod insert;
 mod layer;
 mod rows;

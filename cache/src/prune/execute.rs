@@ -1,7 +1,7 @@
 //! Carrying out a plan, while builds go on.
 //!
 //! ```text
-//! 1  rows are marked as dying, as a whole (1) or their tree (2), and that is committed
+//! 1  rows are marked as dying, as a whole (1) or what their blob can bring back (2), and that is committed
 //! 2  leases are read: who took one before is seen; who comes after sees the mark, and removes it
 //! 3  what is leased or lost its mark stays; the rest loses its row, and then moves to the trash
 //! 4  the trash is emptied
@@ -168,7 +168,7 @@ fn mark(tx: &Connection, target: &Target) -> Result<(), WriteError> {
         Target::Blob(digest) => {
             tx.prepare_cached("update blobs set dying = 1 where digest = ?1")?.execute([digest])?;
         }
-        Target::Tree(id) => {
+        Target::Unpacked(id) => {
             tx.prepare_cached("update layers set dying = 2 where id = ?1")?.execute([id])?;
         }
         Target::Image(_) | Target::File(_) | Target::CacheMount(_) => {}
@@ -212,7 +212,7 @@ fn finish(
             tx.prepare_cached("update layers set dying = 0 where id = ?1")?.execute([id])?;
             Ok(false)
         }
-        Target::Tree(id) => {
+        Target::Unpacked(id) => {
             let doomed = exists("select 1 from layers where id = ?1 and dying = 2", id)?
                 && exists("select 1 from layer_blobs where layer = ?1", id)?;
             let kept = leases.contains(&lease::line_of_layer(id))
@@ -222,9 +222,13 @@ fn finish(
                 )?;
             tx.prepare_cached("update layers set dying = 0 where id = ?1")?.execute([id])?;
             if doomed && !kept {
-                orphans.push(inner.layout.tree(id));
-                tx.prepare_cached("update layers set tree = 0, measured = 0 where id = ?1")?
-                    .execute([id])?;
+                let layout = &inner.layout;
+                orphans.extend([layout.tree(id), layout.tar(id), layout.index(id)]);
+                tx.prepare_cached(
+                    "update layers set tree = 0, tar = 0, mountable = 0, measured = 0 \
+                     where id = ?1",
+                )?
+                .execute([id])?;
             }
             Ok(doomed && !kept)
         }

@@ -58,10 +58,10 @@ pub(crate) fn orphans(inner: &Arc<Inner>) -> Result<Vec<(PathBuf, Kind)>, StoreE
         let path = layers.join(&name);
         match known_layers.iter().find(|(id, ..)| *id == name) {
             None => orphans.push((path, Kind::Layer)),
-            Some((_, tree, tar)) => {
-                for (form, known) in [("tree", *tree), ("tar", *tar)] {
+            Some((_, forms)) => {
+                for (form, known) in ["tree", "tar", "index"].into_iter().zip(forms) {
                     let path = path.join(form);
-                    if !known && path.symlink_metadata().is_ok() {
+                    if !*known && path.symlink_metadata().is_ok() {
                         orphans.push((path, Kind::Layer));
                     }
                 }
@@ -73,14 +73,16 @@ pub(crate) fn orphans(inner: &Arc<Inner>) -> Result<Vec<(PathBuf, Kind)>, StoreE
     Ok(orphans)
 }
 
-type Known = (Vec<(String, bool, bool)>, HashSet<String>);
+/// Layers with whether they have a tree, a tar and an index; blobs.
+type Known = (Vec<(String, [bool; 3])>, HashSet<String>);
 
 fn known(inner: &Inner) -> Result<Known, StoreError> {
     inner.db.read(|connection| {
-        let mut statement = connection.prepare_cached("select id, tree, tar from layers")?;
+        let mut statement =
+            connection.prepare_cached("select id, tree, tar, mountable from layers")?;
         let layers = statement.query_map((), |row| {
             let id: crate::LayerId = row.get(0)?;
-            Ok((id.to_string(), row.get(1)?, row.get(2)?))
+            Ok((id.to_string(), [row.get(1)?, row.get(2)?, row.get(3)?]))
         })?;
         let layers = layers.collect::<rusqlite::Result<_>>()?;
         let mut statement = connection.prepare_cached("select digest from blobs")?;
@@ -104,6 +106,7 @@ pub(crate) fn remove_orphan(inner: &Inner, path: &Path) -> Result<bool, StoreErr
             let (sql, id) = match &name(path)[..] {
                 "tree" => ("select 1 from layers where id = ?1 and tree = 1", name(parent)),
                 "tar" => ("select 1 from layers where id = ?1 and tar = 1", name(parent)),
+                "index" => ("select 1 from layers where id = ?1 and mountable = 1", name(parent)),
                 id => ("select 1 from layers where id = ?1", id.to_owned()),
             };
             match id.parse::<crate::LayerId>() {

@@ -38,8 +38,8 @@ pub(super) enum Target {
     Image(String),
     /// The whole layer, and the records that name it.
     Layer(LayerId),
-    /// Only its tree.
-    Tree(LayerId),
+    /// Its tree, tar and index; its blob stays.
+    Unpacked(LayerId),
     Blob(String),
     /// A file or directory that stands for itself.
     File(PathBuf),
@@ -224,14 +224,14 @@ impl Planner<'_> {
         for layer in layers {
             let leased = snapshot.leases.contains(&lease::line_of_layer(&layer.id))
                 || snapshot.pins.contains_key(&("layer".to_owned(), layer.id.to_string()));
-            if leased || !layer.tree || layer.exact_blobs.is_empty() {
+            if leased || !layer.unpacked || layer.exact_blobs.is_empty() {
                 continue;
             }
             if layer.imported {
-                let target = Target::Tree(layer.id);
+                let target = Target::Unpacked(layer.id);
                 let step =
                     Step::new(target, Kind::Layer, layer.id.to_string(), layer.usage, layer.used);
-                let why = format!("its blob can bring the tree back; {}", self.reason);
+                let why = format!("its blob can bring the files back; {}", self.reason);
                 self.take(step.about(layer_title(layer)).because(why));
                 continue;
             }
@@ -242,7 +242,7 @@ impl Planner<'_> {
                 .any(|image| image.manifest.is_some() && image.layers.contains(&layer.id));
             for digest in layer.exact_blobs.iter().filter(|_| !promised) {
                 if let Some(step) = blob_step(snapshot, digest) {
-                    let why = format!("its layer's tree can be compressed again; {}", self.reason);
+                    let why = format!("its layer can be compressed again; {}", self.reason);
                     self.take(step.because(why));
                 }
             }
@@ -257,8 +257,9 @@ impl Planner<'_> {
             let cached = self.options.orphans && layer.text.is_some();
             if !cached && snapshot.layer_used_by(&layer.id).is_none() {
                 let target = Target::Layer(layer.id);
-                // Its tree may be going already.
-                let counted = self.plan.steps.iter().any(|s| s.target == Target::Tree(layer.id));
+                // Its files may be going already.
+                let counted =
+                    self.plan.steps.iter().any(|s| s.target == Target::Unpacked(layer.id));
                 let size = if counted { 0 } else { layer.usage };
                 let step = Step::new(target, Kind::Layer, layer.id.to_string(), size, layer.used);
                 steps.push(step.about(layer_title(layer)).taking(layer.took));

@@ -80,8 +80,8 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
     let mut records = connection.prepare_cached(
         "select max(text), max(took) from record_layers natural join records where layer = ?1",
     )?;
-    let mut statement =
-        connection.prepare_cached("select id, usage, created, used, tree, imported from layers")?;
+    let mut statement = connection
+        .prepare_cached("select id, usage, created, used, max(tree, tar), imported from layers")?;
     let mut rows = statement.query(())?;
     let mut layers = Vec::new();
     while let Some(row) = rows.next()? {
@@ -101,7 +101,7 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
             usage: row.get(1)?,
             created: row.get(2)?,
             used: row.get(3)?,
-            tree: row.get(4)?,
+            unpacked: row.get(4)?,
             imported: row.get(5)?,
             exact_blobs: exact,
             blobs: all,

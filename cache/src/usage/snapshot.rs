@@ -14,7 +14,8 @@ pub(crate) struct LayerUsage {
     pub(crate) usage: u64,
     pub(crate) created: i64,
     pub(crate) used: i64,
-    pub(crate) tree: bool,
+    /// It has a tree or a tar.
+    pub(crate) unpacked: bool,
     pub(crate) imported: bool,
     /// Blobs that hold exactly this layer's tar.
     pub(crate) exact_blobs: Vec<String>,

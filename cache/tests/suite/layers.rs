@@ -186,7 +186,7 @@ fn a_layer_written_as_a_tar_is_unpacked_when_a_tree_is_needed() {
     let work = fixture.store.work_dir().unwrap();
     let path = work.scratch().join("tar");
     fs::write(&path, &bytes).unwrap();
-    let id = fixture.store.layers().commit_tar(&path, &manifest, diff_id, true).unwrap();
+    let id = fixture.store.layers().commit_tar(&path, None, &manifest, diff_id, true).unwrap();
     assert_eq!(id, LayerId::from_diff_id(&diff_id));
     assert_eq!(tar(&fixture.store, &id).0, bytes);
     let tree = fixture.store.layers().ensure_tree(&id, &options()).unwrap().tree().unwrap();

@@ -150,7 +150,7 @@ fn a_form_that_another_brings_back_goes_before_any_layer() {
     let max_used_space = Some(used(store) - 1000);
     let report = prune(store, PruneOptions { max_used_space, ..PruneOptions::default() });
     assert_eq!(report.freed.len(), 1, "{report:?}");
-    assert!(report.freed[0].reason.contains("bring the tree back"), "{report:?}");
+    assert!(report.freed[0].reason.contains("bring the files back"), "{report:?}");
     assert!(there(store, &made));
     let layer = store.layers().get(&id).unwrap().unwrap();
     assert_eq!((layer.forms.tree, layer.forms.blobs.len()), (false, 1));

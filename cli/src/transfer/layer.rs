@@ -85,7 +85,7 @@ pub(super) fn keep_tar(
     let what = || format!("write the layer `{name}`");
     io::copy(&mut tee, &mut io::sink()).map_err(TransferError::io(what()))?;
     tee.to.flush().map_err(TransferError::io(what()))?;
-    let id = store.layers().commit_tar(&path, &unpacked.manifest, unpacked.diff_id, true)?;
+    let id = store.layers().commit_tar(&path, None, &unpacked.manifest, unpacked.diff_id, true)?;
     Ok(Brought { id, size: unpacked.manifest.total_size() })
 }
 
