@@ -255,9 +255,12 @@ impl fmt::Debug for Secret {
 /// How root filesystems are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Snapshotter {
-    /// Overlay if it can be mounted, else copying.
+    /// Overlay over layers that were not unpacked if those can be mounted, else over their trees,
+    /// else copying.
     #[default]
     Auto,
+    /// Overlay over trees if it can be mounted, else copying.
+    Trees,
     /// Copying, whether overlay can be mounted or not.
     Copying,
 }

@@ -145,10 +145,12 @@ fn a_bad_time_is_refused() {
 }
 
 #[test]
-fn trees_that_are_copied_and_trees_that_are_stacked() {
+fn layers_as_they_are_and_unpacked_and_copied() {
     let stacked = build(&project(TEXT).at_time(EPOCH), &[]);
-    let copied = project(TEXT).at_time(EPOCH).env("GANTRY_SNAPSHOTTER", "copying");
-    assert_same(&stacked, &build(&copied, &["--no-cache"]));
+    for snapshotter in ["trees", "copying"] {
+        let other = project(TEXT).at_time(EPOCH).env("GANTRY_SNAPSHOTTER", snapshotter);
+        assert_same(&stacked, &build(&other, &["--no-cache"]));
+    }
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use gantry_cache::LayerId;
 use gantry_image::{Platform, layer};
 use gantry_solver::Snapshot;
 use gantry_tree::{
@@ -12,7 +13,7 @@ use gantry_tree::{
 };
 
 use super::ExportError;
-use crate::work::{Executor, Stack, tree};
+use crate::work::{Executor, Stack, open};
 
 /// Writes all files at and below `from` into a directory, owned by the caller. A single file keeps
 /// its name.
@@ -146,7 +147,7 @@ pub(super) fn tar(
     }
     let manifest =
         Manifest::new(entries).map_err(|error| ExportError::Refused(error.to_string()))?;
-    let mut roots: HashMap<PathBuf, Root> = HashMap::new();
+    let mut roots: HashMap<LayerId, Root> = HashMap::new();
     let mut open = |entry: &Entry| -> io::Result<Box<dyn Read>> {
         let gone = || io::Error::other(format!("`{}` is in no layer", entry.path));
         let (stack, path) = stacks
@@ -156,13 +157,10 @@ pub(super) fn tar(
         let view = stack.view();
         let found = view.lookup(&path, Follow::Parents).ok_or_else(gone)?;
         let real = view.real(found);
-        let path =
-            tree(&executor.store, stack.id(found.0), &executor.unpack).map_err(io::Error::other)?;
-        let root = match roots.entry(path) {
+        let root = match roots.entry(*stack.id(found.0)) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => {
-                let root = Root::open(new.key()).map_err(io::Error::other)?;
-                new.insert(root)
+                new.insert(open_layer(executor, stack, found.0).map_err(io::Error::other)?)
             }
         };
         let file = root.open_file(&real.path, Follow::Parents).map_err(io::Error::other)?;
@@ -225,6 +223,8 @@ fn base_of(view: &View<'_>, from: &TreePath) -> TreePath {
 }
 
 fn open_layer(executor: &Executor, stack: &Stack, layer: usize) -> Result<Root, ExportError> {
-    let path = tree(&executor.store, stack.id(layer), &executor.unpack)?;
-    Ok(Root::open(path)?)
+    open(executor, stack.id(layer)).map_err(|fault| ExportError::Image {
+        what: format!("open the layer `{}`", stack.id(layer)),
+        source: Some(Box::new(fault)),
+    })
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use gantry_cache::StoreError;
-use gantry_image::layer::LayerError;
+use gantry_image::layer::{LayerError, PackError};
 use gantry_sandbox::{NetworkError, SpawnError};
 use gantry_solver::StepError;
 use gantry_solver::op::SourcePath;
@@ -128,6 +128,16 @@ pub(crate) fn is_out_of_memory(error: &StepError) -> bool {
     }
 }
 
+impl From<PackError> for Fault {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Tree(error) => error.into(),
+            PackError::Layer(error) => error.into(),
+            other => Self::bug(other.to_string()),
+        }
+    }
+}
+
 /// Returns the source path that a step failed for, if it is not there.
 pub(crate) fn missing_source(error: &StepError) -> Option<&SourcePath> {
     match error.inner().downcast_ref()? {
@@ -197,6 +207,11 @@ impl From<Fault> for StepError {
                 StepError::new(fault).with_hint(MAKE_SPACE)
             }
             Fault::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                StepError::new(fault).with_hint(MAKE_SPACE)
+            }
+            Fault::Layer(LayerError::Write(source))
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
                 StepError::new(fault).with_hint(MAKE_SPACE)
             }
             Fault::Store(error) => match error.hint() {

@@ -25,7 +25,7 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &MakeDirOp) -> Resul
         None if resolved.path.is_root() => Manifest::default(),
         None => {
             let (uid, gid) = match &op.user {
-                Some(user) => owner::resolve(user, &stack, &executor.store, &executor.unpack)?,
+                Some(user) => owner::resolve(user, &stack, executor)?,
                 None => (0, 0),
             };
             let mtime = now();

@@ -33,7 +33,7 @@ pub(super) fn merge(
             tree = match numbers[layer] {
                 Some(number) => number,
                 None => {
-                    roots.push(stack.root(layer, &executor.store, &executor.unpack)?);
+                    roots.push(stack.root(layer, executor)?);
                     *numbers[layer].insert(roots.len() - 1)
                 }
             };

@@ -34,12 +34,13 @@ mod squash;
 mod stack;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use gantry_cache::remote::RemoteError;
-use gantry_cache::{LayerId, Lease, LogId, Store};
+use gantry_cache::{Layer, LayerId, Lease, LogId, Store};
 use gantry_image::layer::{Ids, UnpackOptions};
 use gantry_sandbox::{Host, IdMap, Networks, Overlay};
 use gantry_solver::key::Value;
@@ -57,7 +58,7 @@ pub(crate) use self::files::kind_of;
 pub(crate) use self::http::without_password;
 pub(crate) use self::index::Index;
 pub(crate) use self::squash::squash;
-pub(crate) use self::stack::{Stack, layer_id, layer_ref, tree};
+pub(crate) use self::stack::{Stack, layer_id, layer_ref, open};
 
 use self::fault::Fault;
 use crate::history::micros;
@@ -88,6 +89,7 @@ pub(crate) struct Executor {
 #[derive(Debug, Default)]
 struct Shared {
     mounting: OnceLock<Mounting>,
+    indexes: OnceLock<bool>,
     networks: OnceLock<Networks>,
     graph: OnceLock<Arc<Graph>>,
     warned: Mutex<HashSet<&'static str>>,
@@ -202,11 +204,19 @@ impl Executor {
     fn mounting(&self) -> Result<Mounting, Fault> {
         Ok(*self.shared.mounting.get_or_init(|| match self.snapshotter {
             Snapshotter::Copying => Mounting::Copying,
-            Snapshotter::Auto => match self.host.overlay(self.store.root()) {
+            Snapshotter::Auto | Snapshotter::Trees => match self.host.overlay(self.store.root()) {
                 Overlay::Available { userxattr } => Mounting::Overlay { userxattr },
                 Overlay::Unavailable { .. } => Mounting::Copying,
             },
         }))
+    }
+
+    /// Whether layers can be used without being unpacked, found out by trying the first time.
+    fn indexes(&self) -> Result<bool, Fault> {
+        let overlay = self.mounting()? == Mounting::Overlay { userxattr: false };
+        let wanted = self.snapshotter == Snapshotter::Auto && overlay;
+        let indexes = &self.shared.indexes;
+        Ok(wanted && *indexes.get_or_init(|| self.host.index(self.store.root()).is_ok()))
     }
 
     fn networks(&self) -> &Networks {
@@ -281,21 +291,40 @@ impl Executor {
         vertex: VertexId,
         base: &Snapshot,
     ) -> Result<Option<(Root, Arc<Manifest>)>, Fault> {
-        let Some(graph) = self.shared.graph.get() else { return Ok(None) };
-        let place = &graph.vertex(vertex).place;
-        let records = self.store.records();
-        for record in records.nearest(&place.stage, place.position, &place.text)? {
-            let [id] = record.layers.as_slice() else { continue };
-            let chained = base.layers().iter().any(|layer| layer_id(layer) == *id);
-            if record.text != place.text || chained {
-                continue;
-            }
-            let Some(layer) = self.store.layers().get(id)? else { continue };
-            if let Some(tree) = layer.tree() {
+        for layer in self.earlier(vertex)? {
+            let chained = base.layers().iter().any(|other| layer_id(other) == layer.id);
+            if let Some(tree) = layer.tree().filter(|_| !chained) {
                 return Ok(Some((Root::open(tree)?, layer.manifest()?)));
             }
         }
         Ok(None)
+    }
+
+    /// Finds the tar that this step made last time, whose bytes may be taken over.
+    fn earlier_tar(&self, vertex: VertexId) -> Result<Option<(File, Arc<Manifest>)>, Fault> {
+        for layer in self.earlier(vertex)? {
+            if let Some(tar) = layer.tar().filter(|_| !layer.imported) {
+                // Kept first: it may be pruned the moment after.
+                if self.keep(&layer.id)? {
+                    let tar = copy::open_tar(tar).map_err(Fault::io("open a layer's tar"))?;
+                    return Ok(Some((tar, layer.manifest()?)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lists the layers that earlier runs of a step made, those of the same text only.
+    fn earlier(&self, vertex: VertexId) -> Result<Vec<Layer>, Fault> {
+        let Some(graph) = self.shared.graph.get() else { return Ok(Vec::new()) };
+        let place = &graph.vertex(vertex).place;
+        let mut layers = Vec::new();
+        for record in self.store.records().nearest(&place.stage, place.position, &place.text)? {
+            if let ([id], true) = (record.layers.as_slice(), record.text == place.text) {
+                layers.extend(self.store.layers().get(id)?);
+            }
+        }
+        Ok(layers)
     }
 
     fn run(&self, task: &Task) -> Result<Done, Fault> {

@@ -2,10 +2,9 @@
 //!
 //! Those files are hostile: opened inside the root, regular files only, bounded.
 
-use gantry_cache::Store;
-use gantry_image::layer::UnpackOptions;
 use gantry_tree::{Follow, TreePath};
 
+use super::Executor;
 use super::fault::{Fault, NO_SUCH_GROUP, NO_SUCH_USER};
 use super::stack::Stack;
 
@@ -16,17 +15,12 @@ const LIMIT: u64 = 8 << 20;
 const GIVE_NUMBERS: &str = "Give the user and the group as numbers";
 
 /// Resolves `user[:group]`. A number alone is the group too; a name alone brings its own group.
-pub(crate) fn resolve(
-    text: &str,
-    stack: &Stack,
-    store: &Store,
-    unpack: &UnpackOptions,
-) -> Result<(u32, u32), Fault> {
+pub(crate) fn resolve(text: &str, stack: &Stack, executor: &Executor) -> Result<(u32, u32), Fault> {
     let (user, group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (text, None),
     };
-    let read = |path: &str| account_file(path, stack, store, unpack);
+    let read = |path: &str| account_file(path, stack, executor);
     let (uid, primary) = match number(user) {
         Some(uid) => (uid, uid),
         None if user.is_empty() => (0, 0),
@@ -55,12 +49,7 @@ fn number(text: &str) -> Option<u32> {
 }
 
 /// Reads an account file; one that isn't there is empty.
-fn account_file(
-    path: &str,
-    stack: &Stack,
-    store: &Store,
-    unpack: &UnpackOptions,
-) -> Result<String, Fault> {
+fn account_file(path: &str, stack: &Stack, executor: &Executor) -> Result<String, Fault> {
     let path = TreePath::clamp(path).unwrap_or_else(|_| TreePath::root());
     let view = stack.view();
     let Some((layer, entry)) = view.lookup(&path, Follow::Last) else { return Ok(String::new()) };
@@ -71,7 +60,7 @@ fn account_file(
             GIVE_NUMBERS,
         ));
     }
-    let bytes = stack.root(layer, store, unpack)?.read(&real.path, LIMIT)?;
+    let bytes = stack.root(layer, executor)?.read(&real.path, LIMIT)?;
     let bytes = bytes.ok_or_else(|| {
         Fault::refused_with(format!("Refused to read `/{path}`: it is too large"), GIVE_NUMBERS)
     })?;

@@ -3,6 +3,8 @@
 //! A fresh upper therefore has to look like the root below it, or `chmod 700 /` in one step would
 //! be undone by the next.
 
+use gantry_image::layer::root_looks;
+use gantry_sandbox::Lower;
 use gantry_tree::{Entry, Follow, Root, Stat, TreePath, View};
 
 use super::fault::Fault;
@@ -14,10 +16,18 @@ pub(super) fn imitate(upper: &Root, below: &View<'_>, single_id: bool) -> Result
     apply(upper, entry.mode, (entry.uid, entry.gid), single_id)
 }
 
-/// The same, where the layer below is there as a directory.
-pub(super) fn imitate_tree(upper: &Root, below: &Root, single_id: bool) -> Result<(), Fault> {
-    let stat = below.stat(&TreePath::root(), Follow::Parents)?;
-    apply(upper, stat.mode, (stat.uid, stat.gid), single_id)
+/// The same, where the layer below is there in a form that can be mounted.
+pub(super) fn imitate_lower(upper: &Root, below: &Lower, single_id: bool) -> Result<(), Fault> {
+    let (mode, uid, gid) = match below {
+        Lower::Tree(tree) => {
+            let stat = Root::open(tree)?.stat(&TreePath::root(), Follow::Parents)?;
+            (stat.mode, stat.uid, stat.gid)
+        }
+        Lower::Index { index, .. } => fs_err::File::open(index)
+            .and_then(|index| root_looks(index.file()))
+            .map_err(Fault::io("read a layer's index"))?,
+    };
+    apply(upper, mode, (uid, gid), single_id)
 }
 
 fn apply(upper: &Root, mode: u32, owner: (u32, u32), single_id: bool) -> Result<(), Fault> {

@@ -66,7 +66,7 @@ fn sources(
         let number = match numbers.get(&found.0) {
             Some(number) => *number,
             None => {
-                roots.push(stack.root(found.0, &executor.store, &executor.unpack)?);
+                roots.push(stack.root(found.0, executor)?);
                 numbers.insert(found.0, roots.len() - 1);
                 roots.len() - 1
             }

@@ -1,13 +1,13 @@
 //! [`Stack`]: the layers of a snapshot as one tree that can be asked without a mount.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_cache::{LayerId, Store, StoreError};
-use gantry_image::layer::UnpackOptions;
+use gantry_sandbox::{Lower, mount_index};
 use gantry_solver::{LayerRef, Snapshot};
 use gantry_tree::{Manifest, Root, View};
 
+use super::Executor;
 use super::fault::Fault;
 
 /// The manifests of a snapshot's layers, lowest first, kept together with their names.
@@ -47,29 +47,37 @@ impl Stack {
         &self.manifests[index]
     }
 
-    /// Opens the tree of one layer, which is unpacked if nobody did so before.
-    pub(crate) fn root(
-        &self,
-        index: usize,
-        store: &Store,
-        unpack: &UnpackOptions,
-    ) -> Result<Root, Fault> {
-        let path = tree(store, &self.ids[index], unpack)?;
-        Ok(Root::open(path)?)
+    /// Opens the files of one layer.
+    pub(crate) fn root(&self, index: usize, executor: &Executor) -> Result<Root, Fault> {
+        open(executor, &self.ids[index])
     }
 }
 
-/// Returns the directory of a layer, which is unpacked if nobody did so before.
-pub(crate) fn tree(
-    store: &Store,
-    id: &LayerId,
-    unpack: &UnpackOptions,
-) -> Result<PathBuf, StoreError> {
-    if let Some(tree) = store.layers().require(id)?.tree() {
-        return Ok(tree);
+/// Opens the files of a layer.
+pub(crate) fn open(executor: &Executor, id: &LayerId) -> Result<Root, Fault> {
+    Ok(match lower(executor, id)? {
+        Lower::Tree(tree) => Root::open(tree)?,
+        Lower::Index { tar, index } => Root::from_fd(mount_index(&tar, &index)?),
+    })
+}
+
+/// Returns a layer in a form that shows its files: its directory if it has one, else its tar with an
+/// index where that can be mounted. What it lacks for that is made.
+pub(crate) fn lower(executor: &Executor, id: &LayerId) -> Result<Lower, Fault> {
+    let layers = executor.store.layers();
+    let mut layer = layers.require(id)?;
+    if layer.tree().is_none() && executor.indexes()? {
+        if layer.mountable().is_none() {
+            layer = layers.ensure_mountable(id)?;
+        }
+        if let (None, Some((tar, index))) = (layer.tree(), layer.mountable()) {
+            return Ok(Lower::Index { tar, index });
+        }
     }
-    let layer = store.layers().ensure_tree(id, unpack)?;
-    layer.tree().ok_or(StoreError::NoForm { layer: *id })
+    if layer.tree().is_none() {
+        layer = layers.ensure_tree(id, &executor.unpack)?;
+    }
+    layer.tree().map(Lower::Tree).ok_or_else(|| StoreError::NoForm { layer: *id }.into())
 }
 
 /// The solver's name for a layer is the store's.

@@ -218,11 +218,21 @@ impl Built {
             let manifest = layer.manifest().unwrap();
             let Some(entry) = manifest.get(&place) else { continue };
             assert!(entry.node != Node::Whiteout, "`{path}` is deleted");
-            let root = Root::open(layer.tree().expect("a tree")).unwrap();
-            let bytes = root.read(&place, 1 << 20).unwrap().unwrap();
+            let bytes = root_of(&layer).read(&place, 1 << 20).unwrap().unwrap();
             return String::from_utf8(bytes).unwrap();
         }
         panic!("`{path}` is in no layer");
+    }
+}
+
+/// Opens a layer in the form that it was made in.
+fn root_of(layer: &gantry_cache::Layer) -> Root {
+    match layer.tree() {
+        Some(tree) => Root::open(tree).unwrap(),
+        None => {
+            let (tar, index) = layer.mountable().expect("a tree or an index");
+            Root::from_fd(gantry_sandbox::mount_index(&tar, &index).unwrap())
+        }
     }
 }
 

@@ -353,9 +353,14 @@ fn a_changed_file_is_copied_and_the_others_are_linked() {
     needs_root!();
     use std::os::unix::fs::MetadataExt;
     let sandbox = Sandbox::with([("d/a", "1"), ("d/b", "2")]);
-    let first = line(&sandbox, "COPY d /d");
+    let build = || {
+        let mut request = sandbox.request("FROM busybox\nCOPY d /d\n");
+        request.snapshotter = gantry_executor::Snapshotter::Trees;
+        sandbox.run(request)
+    };
+    let first = build();
     sandbox.write("d/a", "changed");
-    let second = line(&sandbox, "COPY d /d");
+    let second = build();
     assert_eq!(second.text("d/a"), "changed");
     let inode = |built: &crate::common::Built| {
         let layer = *built.image().layers.last().unwrap();
@@ -363,5 +368,69 @@ fn a_changed_file_is_copied_and_the_others_are_linked() {
         fs_err::metadata(tree.join("d/b")).unwrap().ino()
     };
     assert_eq!(inode(&first), inode(&second));
+    sandbox.assert_clean();
+}
+
+/// The layer that COPY makes is a tar with an index, and everything that needs its files gets them
+/// from there.
+#[test]
+fn what_is_copied_is_not_unpacked() {
+    needs_root!();
+    let sandbox = Sandbox::with([
+        ("d/a", "1"),
+        ("d/sub/b", "two"),
+        ("d/bin/tool", "#!/bin/sh\necho ran\n"),
+        ("passwd", "root:x:0:0::/:/bin/sh\ncopied:x:77:78::/:/bin/sh\n"),
+    ]);
+    set_mode(&sandbox.context().join("d/bin/tool"), 0o755);
+    if let Err(reason) = sandbox.host.index(sandbox.store.root()) {
+        let required = std::env::var("GANTRY_TEST_REQUIRE").unwrap_or_default();
+        assert!(!required.split(',').any(|word| word == "index"), "{reason}");
+        eprintln!("skipped: {reason}");
+        return;
+    }
+    let dockerfile = "FROM busybox AS one\n\
+         RUN chmod 711 /\n\
+         COPY d /d\n\
+         COPY passwd /etc/passwd\n\
+         FROM busybox\n\
+         RUN chmod 711 /\n\
+         COPY d /d\n\
+         COPY passwd /etc/passwd\n\
+         COPY --from=one --chown=copied /d/sub /sub\n\
+         RUN --mount=from=one,source=/d/sub,target=/m cat /m/b > /seen\n\
+         RUN --mount=from=one,source=/d/a,target=/n,ro cat /n >> /seen\n\
+         USER copied\n\
+         RUN /d/bin/tool; id -u; stat -c %a /; stat -c %u:%g /sub/b; rm /d/a 2>&1 | cut -c1-3\n\
+         USER root\n\
+         RUN rm -r /d/sub && mkdir /d/sub && echo new >> /d/a\n\
+         RUN cat /d/a; ls -A /d/sub\n";
+    let built = sandbox.build(dockerfile);
+    assert_eq!(built.text("seen"), "two1");
+    let told = crate::common::logs_of(&built.events);
+    assert_eq!(told, "ran\n77\n711\n77:78\nrm:\n1new\n");
+    let layers = sandbox.store.layers();
+    let forms = |position: usize| {
+        let layer = layers.require(&built.image().layers[position]).unwrap();
+        (layer.tree().is_some(), layer.mountable().is_some())
+    };
+    // busybox, RUN, then three copies.
+    assert_eq!([forms(2), forms(3), forms(4)], [(false, true); 3]);
+
+    // What changed is changed, also in a tar that is mostly the one of before.
+    sandbox.write("d/a", "changed");
+    let again = sandbox.build(dockerfile);
+    assert_eq!(
+        (again.text("d/a"), again.text("seen")),
+        ("changednew\n".into(), "twochanged".into())
+    );
+    assert_eq!(crate::common::logs_of(&again.events), "ran\n77\n711\n77:78\nrm:\nchangednew\n");
+    sandbox.assert_clean();
+
+    // Where it can't be mounted, the tree is made from the tar.
+    let mut request = sandbox.request("FROM busybox AS one\nRUN chmod 711 /\nCOPY d /d\nRUN cat /d/sub/b && stat -c %a / /d/bin/tool\n");
+    request.snapshotter = gantry_executor::Snapshotter::Trees;
+    let unpacked = sandbox.run(request);
+    assert_eq!(crate::common::logs_of(&unpacked.events), "two711\n755\n");
     sandbox.assert_clean();
 }

@@ -120,6 +120,7 @@ pub(super) fn make(
     request.stable_modes = args.explain.stable_modes;
     request.snapshotter = match args.legacy.snapshotter.as_str() {
         "auto" => Snapshotter::Auto,
+        "trees" => Snapshotter::Trees,
         "copying" => Snapshotter::Copying,
         other => return Err(Failure::text(format_args!("There is no snapshotter `{other}`"))),
     };

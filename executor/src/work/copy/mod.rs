@@ -3,12 +3,14 @@
 //! ```text
 //! source   what the items take: files of a context, of layers, of a download, of a heredoc
 //! place    where each of them comes to lie, and what is in its way
+//! tar      the layer as a tar with its index, where that can be mounted
 //! archive  telling an archive by its bytes, and unpacking it
 //! ```
 
 mod archive;
 mod place;
 mod source;
+mod tar;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,6 +19,7 @@ use gantry_solver::{Done, Task};
 use gantry_tree::{Chmod, Donor, Overrides, Root, Time, copy};
 
 pub(crate) use self::archive::is_header as is_tar_header;
+pub(super) use self::tar::open as open_tar;
 
 use self::place::Placer;
 use self::source::Sources;
@@ -51,6 +54,10 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &CopyOp) -> Result<D
         }
     }
     let mut plan = placer.finish();
+    if executor.indexes()? {
+        let id = tar::write(executor, task, &stack, &work, &plan, sources.roots().collect())?;
+        return Ok(Done { own: vec![layer_ref(&id)] });
+    }
     plan.dialect = executor.dialect();
     plan.keep_owner = executor.single_id();
     let donor = executor.donor(task.vertex, &base)?;
@@ -66,7 +73,7 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &CopyOp) -> Result<D
 
 fn overrides(executor: &Executor, op: &CopyOp, stack: &Stack) -> Result<Overrides, Fault> {
     let owner = match &op.chown {
-        Some(text) => Some(owner::resolve(text, stack, &executor.store, &executor.unpack)?),
+        Some(text) => Some(owner::resolve(text, stack, executor)?),
         None => None,
     };
     let mode =

@@ -184,8 +184,7 @@ impl<'a> Sources<'a> {
         for (index, used) in used.into_iter().enumerate() {
             trees.push(match used {
                 true => {
-                    let executor = self.executor;
-                    let root = stack.root(index, &executor.store, &executor.unpack)?;
+                    let root = stack.root(index, self.executor)?;
                     Some(self.push(root))
                 }
                 false => None,

@@ -1,18 +1,21 @@
-//! Bind mounts: a path of the host that shows files of a stage, an image or a context.
+//! Bind mounts: what of the host shows files of a stage, an image or a context.
 
 use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use gantry_sandbox::{BindSource, Lower, mount_index, mount_part};
 use gantry_solver::op::Selection;
 use gantry_solver::{Op, TaskInput};
-use gantry_tree::{Entry, Follow, Node, TreePath};
+use gantry_tree::{Entry, Follow, Node, Root, TreePath};
 
 use super::super::fault::Fault;
-use super::super::stack::{Stack, tree};
+use super::super::stack::{Stack, lower};
 use super::super::{Executor, merge, select};
 
-/// Finds or makes a path of the host that shows what a bind mount is to show.
+/// Finds or makes what a bind mount is to show.
 ///
 /// A file or directory that lies whole in one layer is shown from there; all else is copied
 /// together first. What may be written to is always a copy, so that writes are lost (B5-03).
@@ -22,13 +25,59 @@ pub(super) fn bind(
     source: &str,
     read_only: bool,
     scratch: &Path,
-) -> Result<PathBuf, Fault> {
-    let not_found = || {
-        Fault::refused_with(
-            format!("\"/{source}\": not found"),
-            "`source` begins at the root of the context, stage or image",
-        )
+) -> Result<BindSource, Fault> {
+    if read_only && !matches!(input.op, Op::Context(_)) {
+        let stack = Stack::open(&executor.store, &input.snapshot)?;
+        let from = merge::locate(&stack, source)?.ok_or_else(|| not_found(source))?;
+        if let Some(layer) = whole(&stack, &from)
+            && let Some(found) = in_layer(executor, &stack, layer, &from)?
+        {
+            return Ok(found);
+        }
+    }
+    copied(executor, input, source, scratch).map(BindSource::Path)
+}
+
+/// Shows a file or directory of a layer where it is, if that can be bound.
+fn in_layer(
+    executor: &Executor,
+    stack: &Stack,
+    layer: usize,
+    from: &TreePath,
+) -> Result<Option<BindSource>, Fault> {
+    let (tar, index) = match lower(executor, stack.id(layer))? {
+        Lower::Tree(tree) => return Ok(Some(BindSource::Path(tree.join(from.as_path())))),
+        Lower::Index { tar, index } => (tar, index),
     };
+    let manifest = stack.manifest(layer);
+    let root = Root::from_fd(mount_index(&tar, &index)?);
+    let file: OwnedFd = match manifest.get(from).map(|entry| &manifest.real(entry).node) {
+        None | Some(Node::Dir { .. }) => {
+            let dir = root.open_in(from)?;
+            dir.as_fd().try_clone_to_owned().map_err(Fault::io("keep a layer open"))?
+        }
+        Some(Node::File { .. }) => root.open_file(from, Follow::Parents)?.into(),
+        Some(_) => return Ok(None),
+    };
+    // Where the kernel can't, the files are copied.
+    Ok(mount_part(file.as_fd()).ok().map(|mount| BindSource::Fd(Arc::new(mount))))
+}
+
+fn not_found(source: &str) -> Fault {
+    Fault::refused_with(
+        format!("\"/{source}\": not found"),
+        "`source` begins at the root of the context, stage or image",
+    )
+}
+
+/// Copies what is to be shown into `scratch`, and returns where it lies.
+pub(super) fn copied(
+    executor: &Executor,
+    input: &TaskInput,
+    source: &str,
+    scratch: &Path,
+) -> Result<PathBuf, Fault> {
+    let not_found = || not_found(source);
     if let Op::Context(op) = &input.op {
         let context = executor.context(&op.name)?;
         let selected = context.select(&op.selection)?;
@@ -41,10 +90,6 @@ pub(super) fn bind(
     }
     let stack = Stack::open(&executor.store, &input.snapshot)?;
     let from = merge::locate(&stack, source)?.ok_or_else(not_found)?;
-    if read_only && let Some(layer) = whole(&stack, &from) {
-        let root = tree(&executor.store, stack.id(layer), &executor.unpack)?;
-        return Ok(root.join(from.as_path()));
-    }
     make(scratch)?;
     merge::merge(executor, &stack, &from, scratch)?;
     let is_dir = from.is_root()

@@ -15,7 +15,7 @@ use gantry_tree::{Root, TreePath};
 
 use super::super::Executor;
 use super::super::fault::Fault;
-use super::bind::bind;
+use super::bind::copied;
 use super::mounts::input_of;
 
 /// How long to wait before the first and at most between two attempts.
@@ -124,7 +124,7 @@ fn fill(
     owner: (u32, u32),
 ) -> Result<(), Fault> {
     if let Some((input, path)) = seed {
-        let copied = bind(executor, input, path, false, &dir.join("seed"))?;
+        let copied = copied(executor, input, path, &dir.join("seed"))?;
         // What was copied into a directory of its own comes up one step.
         for entry in fs_err::read_dir(&copied).map_err(Fault::io("fill a cache mount"))? {
             let entry = entry.map_err(Fault::io("fill a cache mount"))?;

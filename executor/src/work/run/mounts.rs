@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use gantry_cache::{CacheMount, WorkDir};
@@ -62,7 +62,7 @@ impl Mounts {
             fs_err::write(&path, script.content.as_bytes()).map_err(Fault::io(what()))?;
             let mode = std::fs::Permissions::from_mode(0o755);
             fs_err::set_permissions(&path, mode).map_err(Fault::io(what()))?;
-            all.bind(path, &format!("/dev/pipes/{}", script.name), false);
+            all.bind(BindSource::Path(path), &format!("/dev/pipes/{}", script.name), false);
         }
         Ok(all)
     }
@@ -77,12 +77,13 @@ impl Mounts {
     ) -> Result<(), Fault> {
         match mount {
             op::Mount::Bind { target, input, source, read_only } => {
-                let path = bind(executor, input_of(task, *input)?, source, *read_only, scratch)?;
-                self.bind(path, target, *read_only);
+                let shown = bind(executor, input_of(task, *input)?, source, *read_only, scratch)?;
+                self.bind(shown, target, *read_only);
             }
             op::Mount::Cache { target, read_only, .. } => {
                 let held = cache.ok_or_else(|| Fault::bug("Not a cache mount"))?;
-                self.bind(held.path().to_path_buf(), target, *read_only);
+                let path = held.path().to_path_buf();
+                self.bind(BindSource::Path(path), target, *read_only);
                 self.held._caches.push(held);
                 self.cache_targets.push(target.clone());
             }
@@ -117,7 +118,8 @@ impl Mounts {
                 };
                 let owner = (!executor.single_id()).then_some((*uid, *gid));
                 let proxy = Proxy::start(agent, scratch, &Access { mode: *mode, owner })?;
-                self.bind(proxy.socket().to_path_buf(), target, false);
+                let socket = proxy.socket().to_path_buf();
+                self.bind(BindSource::Path(socket), target, false);
                 if self.held.agents.is_empty() {
                     self.env.push(variable("SSH_AUTH_SOCK", target.as_bytes()));
                 }
@@ -127,9 +129,9 @@ impl Mounts {
         Ok(())
     }
 
-    fn bind(&mut self, source: PathBuf, target: &str, read_only: bool) {
+    fn bind(&mut self, source: BindSource, target: &str, read_only: bool) {
         self.mounts.push(Mount::Bind(Bind {
-            source: BindSource::Path(source),
+            source,
             target: target.into(),
             read_only,
             recursive: false,

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use gantry_cache::{LayerId, WorkDir};
-use gantry_sandbox::RootfsSpec;
+use gantry_sandbox::{Lower, RootfsSpec};
 use gantry_solver::{LayerRef, Snapshot};
 use gantry_tree::{
     CopyPlan, Dialect, Follow, Manifest, Root, ScanOptions, Stat, TreePath, copy, scan,
 };
 
 use super::super::fault::Fault;
-use super::super::stack::{Stack, layer_id, tree};
+use super::super::stack::{Stack, layer_id, lower};
 use super::super::{Executor, Mounting, merge, root_dir};
 use super::diff;
 use super::opaque::spell_out;
@@ -59,25 +59,25 @@ impl RootFs {
     ) -> Result<Self, Fault> {
         let layers = &*topmost(base.layers());
         let merged = layers.len().saturating_sub(DEEPEST);
-        let mut lowers: Vec<PathBuf> = Vec::with_capacity(layers.len());
+        let mut lowers: Vec<Lower> = Vec::with_capacity(layers.len());
         if merged > 0 {
             let lowest: Snapshot = layers[..=merged].iter().copied().collect();
             let stack = Stack::open(&executor.store, &lowest)?;
             merge::merge(executor, &stack, &TreePath::root(), &work.merged())?;
-            lowers.push(work.merged());
+            lowers.push(work.merged().into());
         }
         let rest = if merged > 0 { &layers[merged + 1..] } else { layers };
         for layer in rest {
-            lowers.push(tree(&executor.store, &layer_id(layer), &executor.unpack)?);
+            lowers.push(lower(executor, &layer_id(layer))?);
         }
         let upper = Root::open(work.upper())?;
         if let Some(top) = lowers.last() {
-            root_dir::imitate_tree(&upper, &Root::open(top)?, executor.single_id())?;
+            root_dir::imitate_lower(&upper, top, executor.single_id())?;
         }
         let before = upper.stat(&TreePath::root(), Follow::Parents)?;
         if lowers.is_empty() {
             // `FROM scratch`: overlay wants at least one lower.
-            lowers.push(work.scratch());
+            lowers.push(work.scratch().into());
         }
         let spec = RootfsSpec::overlay(lowers, work.upper(), work.work(), userxattr);
         Ok(Self { spec, before, copied: None })
