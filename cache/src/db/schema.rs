@@ -36,7 +36,7 @@ const STEPS: [&str; 2] = [
         tree integer not null default 0, tar integer not null default 0,
         mountable integer not null default 0, remote text,
         usage integer not null,    -- bytes on disk of everything but blobs
-        measured integer not null default 0, -- 0: `usage` is an upper bound
+        measured integer not null default 0, -- 0: `usage` is an upper bound, or was not settled
         created integer not null, used integer not null,
         unsynced integer, dying integer not null default 0,
         grown integer -- the sync epoch in which a synced layer got a further form

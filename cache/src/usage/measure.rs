@@ -70,32 +70,34 @@ pub(crate) fn disk_usage(path: &Path, seen: &mut Seen) -> Result<u64, StoreError
 /// Measures the layers whose usage is only known as an upper bound.
 ///
 /// A layer that can't be walked (a rootless store's, from outside of the user namespace) keeps its
-/// upper bound.
+/// upper bound. One that is not synced yet is measured again the next time: filesystems find places
+/// for what was written when they write it out, and may need blocks more then to say where it is.
 pub(crate) fn trees(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let all = inner.db.read(|connection| {
-        let mut statement =
-            connection.prepare_cached("select id, measured from layers order by created")?;
-        let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect::<rusqlite::Result<Vec<(LayerId, i64)>>>()
+        let mut statement = connection.prepare_cached(
+            "select id, measured, unsynced is null and grown is null from layers order by created",
+        )?;
+        let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect::<rusqlite::Result<Vec<(LayerId, i64, bool)>>>()
     })?;
-    if all.iter().all(|(_, measured)| *measured > 0) {
+    if all.iter().all(|(_, measured, _)| *measured > 0) {
         return Ok(());
     }
     let mut results = Vec::new();
-    let mut shared = all.iter().any(|(_, measured)| *measured == SHARED);
-    for (id, _) in all.iter().filter(|(_, measured)| *measured == 0) {
+    let mut shared = all.iter().any(|(_, measured, _)| *measured == SHARED);
+    for (id, _, settled) in all.iter().filter(|(_, measured, _)| *measured == 0) {
         let mut seen = Seen::default();
         if let Ok(bytes) = disk_usage(&inner.layout.layer(id), &mut seen) {
             shared |= seen.has_strangers();
-            results.push((*id, bytes, ALONE));
+            results.push((*id, bytes, if *settled { ALONE } else { 0 }));
         }
     }
     if shared {
         results.clear();
         let mut seen = Seen::default();
-        for (id, _) in &all {
+        for (id, _, settled) in &all {
             if let Ok(bytes) = disk_usage(&inner.layout.layer(id), &mut seen) {
-                results.push((*id, bytes, SHARED));
+                results.push((*id, bytes, if *settled { SHARED } else { 0 }));
             }
         }
     }

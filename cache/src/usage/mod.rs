@@ -112,6 +112,9 @@ impl Store {
     /// # Errors
     /// When something can't be measured.
     pub fn du(&self) -> Result<Vec<Usage>, StoreError> {
+        // Where the kernel has yet to find places for files, they may take more in the end. If it
+        // can't write them now, what they take is what can be seen.
+        let _ = self.inner.sync();
         measure_trees(&self.inner)?;
         report::usages(&Snapshot::take(&self.inner)?)
     }

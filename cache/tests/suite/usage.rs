@@ -55,6 +55,30 @@ fn the_sum_is_what_du_says_of_the_files() {
     assert!(row.created.is_some() && row.last_used.is_some());
 }
 
+/// A file in many pieces needs a block more when the filesystem writes it out, to list them.
+#[test]
+fn what_was_measured_before_it_was_written_out_is_measured_again() {
+    use std::os::unix::fs::FileExt;
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let work = store.work_dir().unwrap();
+    let file = fs::File::create(work.upper().join("pieces")).unwrap();
+    for piece in 0..40 {
+        file.file().write_all_at(&[1; 4096], piece * 16384).unwrap();
+    }
+    drop(file);
+    let manifest = manifest_of(&work.upper());
+    let id = store.layers().commit_tree(&work.upper(), &manifest).unwrap();
+    image(store, "config", &[id]);
+    drop(work);
+    let fixture = fixture.reopened();
+    let options = gantry_cache::PruneOptions { dry_run: true, all: true, ..Default::default() };
+    fixture.store.prune(&options).unwrap();
+    fixture.store.sync().unwrap();
+    let sum: u64 = fixture.store.du().unwrap().iter().map(|usage| usage.size).sum();
+    assert_eq!(sum, du_of(&fixture.root()));
+}
+
 #[test]
 fn when_the_layer_that_a_shared_file_is_counted_with_goes_the_other_has_it() {
     let fixture = Fixture::new();
