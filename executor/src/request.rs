@@ -319,6 +319,18 @@ pub enum Output {
     },
 }
 
+impl Output {
+    /// Whether it is written to a stream, such as standard output.
+    pub fn is_stream(&self) -> bool {
+        matches!(
+            self,
+            Self::Docker { dest: Dest::Writer(_), .. }
+                | Self::Oci { dest: Dest::Writer(_), .. }
+                | Self::Tar { dest: Dest::Writer(_) }
+        )
+    }
+}
+
 /// Files of a step that failed, written out before they are thrown away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnFail {

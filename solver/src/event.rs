@@ -20,6 +20,12 @@ use crate::{graph::VertexId, why::Why};
 pub trait Observer: Send + Sync + 'static {
     /// Takes one event.
     fn event(&self, event: Event);
+
+    /// Whether [`Event::Instructions`] and [`Event::Named`] are of use. Where they aren't, nobody
+    /// does the work for them.
+    fn follows_file(&self) -> bool {
+        false
+    }
 }
 
 /// Hears nothing.
@@ -40,10 +46,37 @@ pub enum Stream {
     Stderr,
 }
 
+/// An instruction of the Dockerfile, and what carries it out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instruction {
+    /// Its text in one line.
+    pub text: String,
+    /// For which platform, if there are several.
+    pub platform: Option<String>,
+    /// Its vertex; those that only change the image's config have none, and a FROM has those of the
+    /// triggers in the base image as well.
+    pub vertices: Vec<VertexId>,
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
+    /// What the Dockerfile says of the stages that are built. Told once, before their vertices, and
+    /// only to who [follows](Observer::follows_file) it.
+    Instructions {
+        /// In the order of the file.
+        list: Vec<Instruction>,
+    },
+    /// What the vertex makes is known by this name, which stays as long as it makes the same. Told
+    /// right before `Cached` or `Done`, of steps and of base images, to who
+    /// [follows](Observer::follows_file) the file.
+    Named {
+        /// The vertex.
+        vertex: VertexId,
+        /// 12 hex digits.
+        id: String,
+    },
     /// The build has this vertex. Told for all vertices that the targets can need, inputs first.
     VertexAdded {
         /// The vertex.

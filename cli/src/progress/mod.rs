@@ -1,4 +1,5 @@
-//! Progress: the build's events made into something to watch. All of it goes to stderr.
+//! Progress: the build's events made into something to watch. All of it goes to stderr,
+//! but for the classic form, which scripts read from stdout.
 //!
 //! | file | owns |
 //! |---|---|
@@ -8,6 +9,7 @@
 //! | `lines` | bytes of a log made into lines that can't harm a terminal |
 //! | `plain` | BuildKit's plain form: blocks of `#N …` lines |
 //! | `tty` | the live tree on a terminal |
+//! | `steps` | the form of docker's classic builder |
 //! | `rawjson` | BuildKit's `SolveStatus`, one JSON object a line |
 //! | `tail` | what is left to say at the end: last lines of failed steps, warnings |
 //! | `colors` | `NO_COLOR`, `BUILDKIT_COLORS` |
@@ -25,6 +27,7 @@ mod rawjson;
 #[cfg(test)]
 mod script;
 mod status;
+mod steps;
 mod tail;
 mod tty;
 
@@ -40,6 +43,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use gantry_solver::{Event, Observer};
 
+use crate::ui::github;
 use model::{Build, Line};
 
 /// How often a picture is drawn again, at most.
@@ -103,11 +107,13 @@ struct Screen {
 }
 
 impl Progress {
-    /// Starts to show a build on stderr in this mode.
-    pub(crate) fn start(mode: Mode) -> Self {
+    /// Starts to show a build in this mode: on stderr, or in the classic form on stdout, if that is
+    /// `free` of the build's result.
+    pub(crate) fn start(mode: Mode, free: bool) -> Self {
         let display: Box<dyn Display> = match mode.resolved() {
             Mode::Tty => Box::new(tty::Tty::on_stderr()),
-            Mode::Auto | Mode::Plain => Box::new(plain::Plain::default()),
+            Mode::Auto | Mode::Plain => Box::new(plain::Plain::new(github::is_on())),
+            Mode::Steps => Box::new(steps::Steps::default()),
             Mode::Rawjson => Box::new(rawjson::RawJson::new(SystemTime::now())),
             Mode::Quiet | Mode::None => Box::new(Silent),
         };
@@ -117,7 +123,10 @@ impl Progress {
             screen: Mutex::new(Screen {
                 build: Build::default(),
                 display,
-                out: Box::new(io::stderr()),
+                out: match mode {
+                    Mode::Steps if free => Box::new(io::stdout()),
+                    _ => Box::new(io::stderr()),
+                },
                 ticking: None,
                 ticker: None,
                 finished: false,
@@ -174,6 +183,10 @@ impl Observer for Progress {
                 .spawn(move || shared.tick_until(&stop))
                 .ok();
         }
+    }
+
+    fn follows_file(&self) -> bool {
+        self.0.mode == Mode::Steps
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) enum Mode {
     Quiet,
     /// BuildKit's status messages as JSON lines.
     Rawjson,
+    /// The form of docker's classic builder.
+    Steps,
     /// A tree that is redrawn.
     Tty,
 }

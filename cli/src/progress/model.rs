@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use gantry_solver::event::Instruction;
 use gantry_solver::{Event, Stream, VertexId};
 
 use super::lines::{Lines, harmless};
@@ -16,6 +17,8 @@ pub(super) const KEPT_LINES: usize = 25;
 pub(super) struct Build {
     steps: Vec<Step>,
     index: HashMap<VertexId, usize>,
+    /// What the Dockerfile says, in its order.
+    pub(super) instructions: Vec<Instruction>,
     /// What was warned of, without repetitions.
     pub(super) warnings: Vec<String>,
 }
@@ -24,7 +27,11 @@ pub(super) struct Build {
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) vertex: VertexId,
+    /// What it does, in one word.
+    pub(super) kind: String,
     pub(super) title: String,
+    /// What it makes is known by this.
+    pub(super) id: Option<String>,
     pub(super) state: State,
     /// When it started, seen from the build's start.
     pub(super) started: Option<Duration>,
@@ -86,7 +93,11 @@ impl Build {
     pub(super) fn apply(&mut self, event: &Event, at: Duration) -> Vec<Line> {
         let mut lines = Vec::new();
         match event {
-            Event::VertexAdded { vertex, title, .. } => self.add(*vertex, title),
+            Event::Instructions { list } => self.instructions.clone_from(list),
+            Event::Named { vertex, id } => {
+                self.change(*vertex, |step| step.id = Some(id.clone()));
+            }
+            Event::VertexAdded { vertex, kind, title, .. } => self.add(*vertex, kind, title),
             Event::Started { vertex } => self.change(*vertex, |step| {
                 step.state = State::Running;
                 step.started = Some(at);
@@ -144,13 +155,15 @@ impl Build {
         }
     }
 
-    fn add(&mut self, vertex: VertexId, title: &str) {
+    fn add(&mut self, vertex: VertexId, kind: &str, title: &str) {
         if self.index.contains_key(&vertex) {
             return;
         }
         self.index.insert(vertex, self.steps.len());
         self.steps.push(Step {
             vertex,
+            kind: kind.to_owned(),
+            id: None,
             // A heredoc's title has several lines; the first says enough.
             title: harmless(title.lines().next().unwrap_or("").as_bytes()),
             state: State::Waiting,

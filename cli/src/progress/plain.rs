@@ -12,6 +12,7 @@ use gantry_solver::{Event, VertexId, Why};
 
 use super::model::{Build, Line, State, Step};
 use super::{Display, Heard};
+use crate::ui::github;
 
 /// How long a step waits for the floor.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,6 +30,8 @@ pub(super) struct Plain {
     /// What was last printed of each status.
     statuses: HashMap<(VertexId, String), Reported>,
     wrote: bool,
+    /// Whether blocks are groups that GitHub's log folds.
+    grouped: bool,
 }
 
 struct Waiting {
@@ -65,6 +68,8 @@ impl Display for Plain {
             | Event::Failed { vertex, .. }
             | Event::Canceled { vertex } => (*vertex, texts(&heard.lines)),
             Event::VertexAdded { .. }
+            | Event::Instructions { .. }
+            | Event::Named { .. }
             | Event::Skipped { .. }
             | Event::Waiting { .. }
             | Event::Warning { vertex: None, .. } => return,
@@ -108,6 +113,7 @@ impl Display for Plain {
                 self.say(step, ["CANCELED".to_owned()], out);
             }
         }
+        let _ = out.write_all(self.close_group().as_bytes());
         let _ = out.flush();
     }
 
@@ -117,6 +123,16 @@ impl Display for Plain {
 }
 
 impl Plain {
+    /// Blocks are groups, if this runs where GitHub folds them.
+    pub(super) fn new(grouped: bool) -> Self {
+        Self { grouped, ..Self::default() }
+    }
+
+    /// What ends the group that is open.
+    fn close_group(&self) -> &'static str {
+        if self.grouped && self.wrote { github::END_GROUP } else { "" }
+    }
+
     /// Gives the floor to the step that has waited longest, if one waits.
     fn pass_floor(&mut self, build: &Build, out: &mut dyn Write) {
         if self.waiting.is_empty() {
@@ -144,10 +160,14 @@ impl Plain {
             if let Some(before) = self.floor.and_then(|before| self.numbers.get(&before)) {
                 text.push_str(&format!("#{before} ...\n"));
             }
-            if self.wrote {
-                text.push('\n');
+            let header = format!("#{number} {}", step.title);
+            if self.grouped {
+                text.push_str(self.close_group());
+                text.push_str(&github::group(&header));
+            } else {
+                text.push_str(if self.wrote { "\n" } else { "" });
+                text.push_str(&format!("{header}\n"));
             }
-            text.push_str(&format!("#{number} {}\n", step.title));
             self.floor = Some(step.vertex);
         }
         for line in lines {
@@ -245,6 +265,27 @@ mod tests {
         #4 sha256:abc 500.00kB / 2.00MB
         #4 sha256:abc 2.00MB / 2.00MB 0.3s done
         #4 ERROR: failed to copy: no such file
+        ");
+    }
+
+    #[test]
+    fn blocks_are_groups_where_they_are_folded() {
+        let script = Script::default()
+            .add(1, "[1/2] FROM x")
+            .cached(1)
+            .add(2, "[2/2] RUN date +%D")
+            .start(2)
+            .log(2, "hi\n::error::not of ours\n")
+            .done(2, 300);
+        insta::assert_snapshot!(play(Plain::new(true), script), @"
+        ::group::#1 [1/2] FROM x
+        #1 CACHED
+        ::endgroup::
+        ::group::#2 [2/2] RUN date +%25D
+        #2 0.000 hi
+        #2 0.000 ::error::not of ours
+        #2 DONE 0.3s
+        ::endgroup::
         ");
     }
 

@@ -140,7 +140,11 @@ impl RawJson {
                 level: 1,
                 short: base64(message.as_bytes()),
             }),
-            Event::Skipped { .. } | Event::Missed { .. } | Event::Waiting { .. } => return None,
+            Event::Instructions { .. }
+            | Event::Named { .. }
+            | Event::Skipped { .. }
+            | Event::Missed { .. }
+            | Event::Waiting { .. } => return None,
         }
         Some(status)
     }

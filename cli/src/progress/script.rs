@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gantry_solver::event::Instruction;
 use gantry_solver::{Event, Stream, VertexId};
 
 use super::model::Build;
@@ -19,12 +20,12 @@ enum Move {
     Tick,
 }
 
-fn id(n: u32) -> VertexId {
+pub(super) fn id(n: u32) -> VertexId {
     VertexId::internal(n)
 }
 
 impl Script {
-    fn event(mut self, event: Event) -> Self {
+    pub(super) fn event(mut self, event: Event) -> Self {
         self.moves.push(Move::Event(event));
         self
     }
@@ -39,9 +40,26 @@ impl Script {
         self
     }
 
+    pub(super) fn instructions(self, list: &[(&str, Option<u32>)]) -> Self {
+        let made = |(text, vertex): &(&str, Option<u32>)| Instruction {
+            text: (*text).to_owned(),
+            platform: None,
+            vertices: vertex.map(id).into_iter().collect(),
+        };
+        self.event(Event::Instructions { list: list.iter().map(made).collect() })
+    }
+
     pub(super) fn add(self, n: u32, title: &str) -> Self {
-        let (kind, title) = ("run".to_owned(), title.to_owned());
+        self.add_kind(n, "run", title)
+    }
+
+    pub(super) fn add_kind(self, n: u32, kind: &str, title: &str) -> Self {
+        let (kind, title) = (kind.to_owned(), title.to_owned());
         self.event(Event::VertexAdded { vertex: id(n), kind, title, inputs: vec![] })
+    }
+
+    pub(super) fn named(self, n: u32, name: &str) -> Self {
+        self.event(Event::Named { vertex: id(n), id: name.to_owned() })
     }
 
     pub(super) fn start(self, n: u32) -> Self {

@@ -66,6 +66,11 @@ impl Place {
         Some(Self { first, last, label: diagnostic.labels.first().cloned() })
     }
 
+    /// The first and the last line, from 1.
+    pub(crate) fn lines(&self) -> (usize, usize) {
+        (self.first, self.last)
+    }
+
     /// Shows it as BuildKit does: `Dockerfile:3`, a rule, two to four lines around it, and `>>>`
     /// before each of its own. A row of carets below the line says which part is meant.
     pub(crate) fn show(&self, source: &SourceFile) -> String {

@@ -14,6 +14,7 @@ use gantry_parser::{Diagnostic, SourceFile};
 
 use super::Ui;
 use super::excerpt::Place;
+use super::github::{self, Mark};
 
 /// Why a command failed. As large as a pointer, since it is rare and passes through everything.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ struct Inner {
     others: String,
     /// The lines of a file that the error is about.
     excerpt: String,
+    /// Marks in files, and what is said at them.
+    marks: Vec<(Mark, String)>,
+    /// Whether the text is printed as it is.
+    bare: bool,
 }
 
 impl Failure {
@@ -66,6 +71,8 @@ impl Failure {
             notes: Vec::new(),
             others: String::new(),
             excerpt: String::new(),
+            marks: Vec::new(),
+            bare: false,
         }))
     }
 
@@ -100,6 +107,7 @@ impl Failure {
         for other in others {
             let mut failure = Failure::text(&other.message);
             failure.explain(other, source);
+            self.0.marks.append(&mut failure.0.marks);
             self.0.others.push_str(&format!("{}\n", failure.render()));
         }
         self.explain(first, source);
@@ -109,6 +117,7 @@ impl Failure {
     fn explain(&mut self, diagnostic: &Diagnostic, source: &SourceFile) {
         if let Some(place) = Place::of(diagnostic, source) {
             self.0.excerpt = place.show(source);
+            self.mark(&place, source, diagnostic.code, &diagnostic.message);
         }
         for label in diagnostic.labels.iter().skip(1) {
             let line = source.line_of(label.span.start);
@@ -121,6 +130,28 @@ impl Failure {
     /// Says which part of a file the error is about.
     pub(crate) fn at(mut self, place: &Place, source: &SourceFile) -> Self {
         self.0.excerpt = place.show(source);
+        let said = self.0.error.to_string();
+        self.mark(place, source, None, &said);
+        self
+    }
+
+    fn mark(&mut self, place: &Place, source: &SourceFile, code: Option<&str>, said: &str) {
+        let file = source.name().to_owned();
+        let mark = Mark { file, lines: Some(place.lines()), title: code.map(str::to_owned) };
+        self.0.marks.push((mark, said.to_owned()));
+    }
+
+    /// Says what the file is called from where marks are read.
+    pub(crate) fn in_file(mut self, path: &str) -> Self {
+        for (mark, _) in &mut self.0.marks {
+            path.clone_into(&mut mark.file);
+        }
+        self
+    }
+
+    /// Leaves out the word that other errors begin with.
+    pub(crate) fn bare(mut self) -> Self {
+        self.0.bare = true;
         self
     }
 
@@ -141,12 +172,18 @@ impl Failure {
     /// Prints all of it to stderr.
     pub(crate) fn print(&self, ui: &Ui) {
         ui.note(self.render().trim_end_matches('\n'));
+        if github::is_on() {
+            for (mark, said) in &self.0.marks {
+                ui.note(mark.line("error", said));
+            }
+        }
     }
 
     fn render(&self) -> String {
         let mut text = format!("{}{}", self.0.others, self.0.excerpt);
         let mut said = self.0.error.to_string();
-        text.push_str(&format!("ERROR: {said}\n"));
+        let word = if self.0.bare { "" } else { "ERROR: " };
+        text.push_str(&format!("{word}{said}\n"));
         for cause in self.0.error.chain().skip(1) {
             // Some errors of other crates already say their cause themselves.
             let cause = cause.to_string();

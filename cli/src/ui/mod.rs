@@ -9,12 +9,14 @@
 //! | `template` | the Go templates that `--format` takes |
 //! | `table` | docker's columns |
 //! | `filter` | `--filter key=value` |
+//! | `github` | what GitHub's runner understands of a log |
 //! | `human` | sizes and times as people read and write them |
 
 pub(crate) mod diff;
 pub(crate) mod excerpt;
 mod failure;
 pub(crate) mod filter;
+pub(crate) mod github;
 pub(crate) mod human;
 pub(crate) mod listing;
 pub(crate) mod table;

@@ -101,6 +101,10 @@ impl Observer for Blame {
         drop(told);
         self.inner.event(event);
     }
+
+    fn follows_file(&self) -> bool {
+        self.inner.follows_file()
+    }
 }
 
 /// Where an instruction names a source path: its items and its words are in the same order.

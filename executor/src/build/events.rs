@@ -43,6 +43,10 @@ impl Observer for Held {
             }
         }
     }
+
+    fn follows_file(&self) -> bool {
+        self.inner.follows_file()
+    }
 }
 
 /// Tells of the files that were read before there was a graph.

@@ -5,6 +5,7 @@ mod caches;
 mod checks;
 mod events;
 mod frontend;
+mod instructions;
 mod options;
 mod outputs;
 mod plan;
@@ -315,7 +316,13 @@ impl<'a> Build<'a> {
         if let Some(error) = checks.violation(dockerfile, &self.warnings) {
             return Err(self.wrong(vec![error]));
         }
-        Ok(together.finish())
+        let (graph, targets) = together.finish();
+        if self.observer.follows_file() {
+            let named = options.target.as_deref();
+            let list = instructions::list(dockerfile, &graph, &targets, named);
+            self.observer.event(Event::Instructions { list });
+        }
+        Ok((graph, targets))
     }
 
     fn wrong(&mut self, mut diagnostics: Vec<Diagnostic>) -> BuildError {

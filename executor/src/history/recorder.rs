@@ -172,6 +172,8 @@ impl Notes {
                 }
             }
             Event::Waiting { .. }
+            | Event::Instructions { .. }
+            | Event::Named { .. }
             | Event::Skipped { .. }
             | Event::Log { .. }
             | Event::Status { .. }

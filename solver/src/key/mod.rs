@@ -21,6 +21,14 @@ pub use value::{Preimage, Value};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub [u8; 32]);
 
+impl Key {
+    /// The first 12 digits, by which people know a step.
+    #[must_use]
+    pub fn short(&self) -> String {
+        hex(&self.0[..6])
+    }
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({})", hex(&self.0[..6]))

@@ -81,6 +81,7 @@ impl Owner {
         self.running.retain(|_, running| *running != vertex);
         match &ended {
             Ended::Made(cached) => {
+                self.name(vertex, &cached.content_key);
                 self.world.observer.event(Event::Done { vertex, took: cached.took });
                 self.made.insert(cached.content_key, cached.clone());
                 self.ran.push(vertex);

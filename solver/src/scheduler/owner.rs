@@ -264,6 +264,7 @@ impl Owner {
             return self.tell(vertex, Happened::Misfits);
         }
         if *origin != Origin::Run {
+            self.name(vertex, &cached.content_key);
             self.world.observer.event(Event::Cached { vertex });
         }
         let output = Output {
@@ -290,8 +291,22 @@ impl Owner {
         self.tell(vertex, Happened::InputsDone { narrow });
     }
 
+    /// Tells how the result of a step is known.
+    pub(super) fn name(&self, vertex: VertexId, key: &Key) {
+        if self.world.observer.follows_file() {
+            self.world.observer.event(Event::Named { vertex, id: key.short() });
+        }
+    }
+
     fn publish(&mut self, vertex: VertexId) {
         if matches!(self.graph.vertex(vertex).op, Op::Image(_) | Op::Scratch) {
+            if let Op::Image(image) = &self.graph.vertex(vertex).op
+                && self.world.observer.follows_file()
+            {
+                let hex = image.config.split(':').next_back().unwrap_or_default();
+                let id = hex.chars().take(12).collect();
+                self.world.observer.event(Event::Named { vertex, id });
+            }
             self.world.observer.event(Event::Cached { vertex });
         }
         for user in self.facts.of(vertex).users.clone() {

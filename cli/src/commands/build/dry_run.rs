@@ -9,6 +9,7 @@ use gantry_solver::Fate;
 use serde_json::{Map, Value, json};
 
 use super::super::why::words;
+use super::outcome::Shown;
 use super::{Context, outcome};
 use crate::progress::harmless;
 use crate::ui::Failure;
@@ -40,12 +41,13 @@ pub(super) fn run(
     request: BuildRequest,
     context: &Context,
     host: &Arc<Host>,
+    how: &Shown,
 ) -> Result<ExitCode, Failure> {
     let Some(store) = context.existing_store()? else {
         return Err(Failure::text("There is no store yet, so that every step would run"));
     };
     let steps = gantry_executor::plan(request, &store, host)
-        .map_err(|error| outcome::failed(error, false))?;
+        .map_err(|error| outcome::failed(error, how, false))?;
     match form {
         Form::Text => context.ui.write(&text(&steps))?,
         Form::Json => context.ui.line(serde_json::to_string_pretty(&document(&steps))?)?,

@@ -32,21 +32,23 @@ pub(super) mod source;
 mod ssh;
 pub(crate) mod values;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gantry_executor::{BuildError, BuildOutcome, BuildRequest, Timing};
+use gantry_executor::{BuildError, BuildOutcome, BuildRequest, Output, Timing};
 use gantry_image::Reference;
 use gantry_sandbox::Host;
 use gantry_solver::CancelToken;
 
 use super::{Context, check};
 use crate::progress::{Mode, Progress, Warnings};
-use crate::ui::Failure;
+use crate::ui::{Failure, github};
 use crate::{privilege, signals};
 use check::call::Call;
+
+use self::outcome::Shown;
 
 pub(crate) use args::BuildArgs;
 
@@ -81,13 +83,18 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
         return Ok(code);
     }
     let mut request = request::make(args, path, file.as_deref(), &context.ui)?;
+    let how = Shown {
+        mode,
+        free: !request.outputs.iter().any(Output::is_stream),
+        file: github::is_on().then(|| shown_as(path, file.as_deref())),
+    };
     if let Some(form) = args.explain.dry_run {
-        return dry_run::run(form, request, context, &host);
+        return dry_run::run(form, request, context, &host, &how);
     }
     request.registry = Some(Arc::new(context.registry()));
     outcome::prepare(args)?;
     let tags = request.tags.clone();
-    let progress = Progress::start(mode);
+    let progress = Progress::start(mode, how.free);
     match build(request, context, &host, &progress) {
         Err(Ended::NeedsUserNamespace) => privilege::again(),
         Ok(built) => {
@@ -100,14 +107,29 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
             {
                 context.ui.note(super::builds::timing::text(record, &Timing::of(record)));
             }
-            outcome::succeeded(&built, &tags, args, context)
+            outcome::succeeded(&built, &tags, args, context, &how)
         }
         Err(Ended::Failed(error)) => {
             progress.finish(Warnings::Brief(Vec::new()));
-            Err(outcome::failed(*error, args.propagate_exit_code))
+            Err(outcome::failed(*error, &how, args.propagate_exit_code))
         }
         Err(Ended::Refused(failure)) => Err(failure),
     }
+}
+
+/// What the Dockerfile is called seen from the root of the repository, which is where GitHub's
+/// runner reads paths from.
+fn shown_as(context: &str, file: Option<&str>) -> String {
+    let there = |path: &Path| path.is_file().then(|| path.to_path_buf());
+    let named = file
+        .and_then(|file| there(Path::new(file)).or_else(|| there(&Path::new(context).join(file))));
+    let path = named.unwrap_or_else(|| Path::new(context).join("Dockerfile"));
+    let root = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
+    let root = root.or_else(|| std::env::current_dir().ok());
+    let below = fs_err::canonicalize(&path).ok().zip(root).and_then(|(real, root)| {
+        Some(real.strip_prefix(fs_err::canonicalize(root).ok()?).ok()?.to_path_buf())
+    });
+    below.unwrap_or(path).display().to_string()
 }
 
 /// How a build ended that made nothing.

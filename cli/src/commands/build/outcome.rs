@@ -8,8 +8,10 @@ use gantry_image::Reference;
 use gantry_parser::Diagnostic;
 
 use super::{BuildArgs, Context, metadata};
+use crate::progress::Mode;
 use crate::ui::Failure;
 use crate::ui::excerpt::{self, Place};
+use crate::ui::github::Mark;
 
 /// What a canceled build exits with: as if killed by SIGINT, as shells tell it.
 pub(super) const CANCELED: u8 = 130;
@@ -35,6 +37,7 @@ pub(super) fn succeeded(
     tags: &[Reference],
     args: &BuildArgs,
     context: &Context,
+    how: &Shown,
 ) -> Result<ExitCode, Failure> {
     if context.debug {
         for warning in &built.warnings {
@@ -47,6 +50,14 @@ pub(super) fn succeeded(
     }
     if let Some(path) = &args.metadata_file {
         fs_err::write(path, metadata::write(built, tags)?)?;
+    }
+    if let Some(file) = &how.file {
+        for line in marks(built, file) {
+            context.ui.note(line);
+        }
+    }
+    if how.mode == Mode::Steps {
+        classic(built, how, context)?;
     }
     if args.quiet
         && let Some(image) = &built.image
@@ -69,8 +80,61 @@ pub(super) fn warnings(built: &BuildOutcome) -> Vec<String> {
     built.warnings.iter().map(line).collect()
 }
 
+/// The marks that GitHub's runner makes of warnings.
+fn marks(built: &BuildOutcome, file: &str) -> Vec<String> {
+    let mark = |warning: &Diagnostic| {
+        let title = warning.code.map(str::to_owned);
+        let lines = warning.lines(&built.dockerfile);
+        Mark { file: file.to_owned(), lines, title }.line("warning", &warning.message)
+    };
+    built.warnings.iter().map(mark).collect()
+}
+
+/// Says what was built, as the classic builder does.
+fn classic(built: &BuildOutcome, how: &Shown, context: &Context) -> Result<(), Failure> {
+    let Some(image) = &built.image else { return Ok(()) };
+    let id: String = image.id.hex().chars().take(12).collect();
+    let mut lines = vec![format!("Successfully built {id}")];
+    lines.extend(
+        built.tags.iter().map(|tag| {
+            format!("Successfully tagged {}", tag.clone().with_default_tag().familiar())
+        }),
+    );
+    for line in lines {
+        match how.free {
+            true => context.ui.line(line)?,
+            false => context.ui.note(line),
+        }
+    }
+    Ok(())
+}
+
+/// Words a step that failed as the classic builder does (A5-11); its code is the build's.
+fn classic_failure(failures: &StepFailures) -> Option<Failure> {
+    let step = failures.steps.first()?;
+    let code = step.error.exit_code()?;
+    let text = step.error.to_string();
+    let command = text.strip_prefix("process \"")?.split_once("\" did not complete")?.0;
+    let text = format!("The command '{command}' returned a non-zero code: {code}");
+    Some(Failure::text(text).with_code(u8::try_from(code).unwrap_or(1)).bare())
+}
+
+/// How a build is shown, and so its end.
+pub(super) struct Shown {
+    pub(super) mode: Mode,
+    /// Whether stdout is free of the build's result.
+    pub(super) free: bool,
+    /// What the Dockerfile is called where GitHub's marks are read, if they are.
+    pub(super) file: Option<String>,
+}
+
 /// Words a failed build as BuildKit does.
-pub(super) fn failed(error: BuildError, propagate_exit_code: bool) -> Failure {
+pub(super) fn failed(error: BuildError, how: &Shown, propagate_exit_code: bool) -> Failure {
+    if let (Mode::Steps, BuildError::Steps(failures)) = (how.mode, &error)
+        && let Some(failure) = classic_failure(failures)
+    {
+        return failure;
+    }
     // As buildx tells them apart (C7).
     let code = match error.class() {
         Class::Failure => 1,
@@ -92,6 +156,10 @@ pub(super) fn failed(error: BuildError, propagate_exit_code: bool) -> Failure {
         }
     };
     // A step's own code, where that is what is wanted, says more.
+    let failure = match &how.file {
+        Some(file) => failure.in_file(file),
+        None => failure,
+    };
     if failure.code() == 1 { failure.with_code(code) } else { failure }
 }
 

@@ -99,3 +99,89 @@ fn f8_files_of_a_step_that_failed() {
     let bad = fine.gantry(["build", "--on-fail-output", "src=/x", "."]).code(1).stderr;
     assert!(bad.contains("type is required for output"), "{bad}");
 }
+
+/// The classic form, on stdout, as scripts read it; a failure ends with the step's own code.
+#[test]
+fn a5_10_and_11_the_classic_builders_words() {
+    let text = "ARG V=1\nFROM busybox\nENV A=b\nRUN echo hi\nCOPY Dockerfile /\n";
+    let sandbox = project(text);
+    let build = || sandbox.gantry(["build", "--progress=steps", "-t", "x", "."]).success().stdout;
+    let first = build();
+    for line in [
+        "Step 1/5 : ARG V=1\n ---> ",
+        "Step 2/5 : FROM busybox\n ---> ",
+        "Step 4/5 : RUN echo hi\n ---> Running in ",
+        "\nhi\n ---> Removed intermediate container ",
+        "Step 5/5 : COPY Dockerfile /\n ---> ",
+        "Successfully built ",
+    ] {
+        assert!(first.contains(line), "{line}: {first}");
+    }
+    assert!(first.ends_with("Successfully tagged x:latest\n"), "{first}");
+    let id = sandbox.gantry(["images", "-q", "x"]).success().stdout;
+    assert!(first.contains(&format!("Successfully built {id}")), "{first}");
+    let second = build();
+    assert!(second.contains(" ---> Using cache\n"), "{second}");
+    let base = sandbox.gantry(["images", "-q", "busybox"]).success().stdout;
+    assert!(second.contains(&format!("FROM busybox\n ---> {base}")), "{second}");
+    let failing = project("FROM busybox\nRUN echo oh; exit 7\n");
+    let printed = failing.gantry(["build", "--progress=steps", "."]).code(7);
+    assert!(printed.stdout.ends_with("\noh\n"), "{}", printed.stdout);
+    assert_eq!(
+        printed.stderr.lines().last(),
+        Some("The command '/bin/sh -c echo oh; exit 7' returned a non-zero code: 7"),
+        "{}",
+        printed.stderr
+    );
+}
+
+/// Of stages that run at once, the words of the one that fails are the last, wherever it stands.
+#[test]
+fn a5_11_a_failure_out_of_turn_has_its_words() {
+    let sandbox = project(
+        "FROM busybox AS a\nRUN sleep 1000\nFROM busybox AS b\nRUN sleep 0.3; echo because; exit 9\n\
+         FROM busybox\nCOPY --from=a /x /\nCOPY --from=b /x /\n",
+    );
+    let printed = sandbox.gantry(["build", "--progress=steps", "--jobs=2", "."]).code(9);
+    assert!(
+        printed.stdout.contains("Step 2/7 : RUN sleep 1000\n ---> Running in "),
+        "{}",
+        printed.stdout
+    );
+    let (_, last) =
+        printed.stdout.rsplit_once("Step 4/7 : RUN sleep 0.3; echo because; exit 9\n").unwrap();
+    assert!(last.starts_with(" ---> Running in ") && last.ends_with("\nbecause\n"), "{last}");
+    let said =
+        "The command '/bin/sh -c sleep 0.3; echo because; exit 9' returned a non-zero code: 9\n";
+    assert!(printed.stderr.ends_with(said), "{}", printed.stderr);
+    // A stage that only has words for the config is a step of the image as well.
+    let sandbox =
+        project("FROM busybox AS unused\nRUN false\nFROM busybox AS a\nENV A=b\nFROM a\nCMD x\n");
+    let shown = sandbox.gantry(["build", "--progress=steps", "."]).success().stdout;
+    assert!(
+        shown.contains("Step 2/4 : ENV A=b\n") && shown.contains("Step 4/4 : CMD x\n"),
+        "{shown}"
+    );
+}
+
+/// GitHub's runner folds steps, and marks lines of the Dockerfile.
+#[test]
+fn c6_04_and_08_marks_for_github() {
+    let sandbox = Sandbox::with([("app/Dockerfile", "FROM busybox as x\nRUN true\n")]);
+    let sandbox = sandbox.with_busybox().env("GITHUB_ACTIONS", "true");
+    let fine = sandbox.gantry(["build", "app"]).success().stderr;
+    assert!(fine.contains("::group::#") && fine.contains("::endgroup::\n"), "{fine}");
+    let mark = "::warning file=app/Dockerfile,line=1,title=FromAsCasing::";
+    assert!(fine.contains(mark), "{fine}");
+    sandbox.write("app/Dockerfile", "FROM busybox\n\nRUN exit 3\n");
+    let failed = sandbox.gantry(["build", "app"]).code(1).stderr;
+    let mark = "::error file=app/Dockerfile,line=3::failed to solve: process \"/bin/sh -c exit 3\" \
+                did not complete successfully: exit code: 3\n";
+    assert!(failed.contains(mark), "{failed}");
+    sandbox.write("app/Dockerfile", "FORM busybox\n");
+    let failed = sandbox.gantry(["build", "app"]).code(1).stderr;
+    assert!(failed.contains("::error file=app/Dockerfile,line=1::"), "{failed}");
+    // Elsewhere there are none.
+    let quiet = Sandbox::with([("Dockerfile", "FORM x\n")]).gantry(["build", "."]).code(1).stderr;
+    assert!(!quiet.contains("::"), "{quiet}");
+}
