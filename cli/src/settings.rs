@@ -36,16 +36,21 @@ pub(crate) fn store_root(given: Option<&Path>) -> Result<PathBuf, Failure> {
 /// # Errors
 /// It is set and is no number.
 pub(crate) fn source_date_epoch() -> Result<Option<i64>, Failure> {
-    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    let seconds = text.to_str().and_then(|text| text.parse().ok());
-    seconds.map(Some).ok_or_else(|| {
+    let Some(text) = source_date_epoch_text() else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
         Failure::text(format_args!(
-            "`SOURCE_DATE_EPOCH` is `{}`, which is no number of seconds",
-            text.display()
+            "`SOURCE_DATE_EPOCH` is `{text}`, which is no number of seconds"
         ))
     })
+}
+
+/// The variable that says which time stands for now.
+pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// Reads `SOURCE_DATE_EPOCH` as it is: for a build it may also name what has a time.
+pub(crate) fn source_date_epoch_text() -> Option<String> {
+    let text = std::env::var_os(SOURCE_DATE_EPOCH).filter(|text| !text.is_empty())?;
+    Some(text.to_string_lossy().into_owned())
 }
 
 fn user_data(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {

@@ -4,6 +4,7 @@
 //! registry, and what comes from there is an image of the store from then on.
 
 mod remote;
+mod time;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -13,7 +14,9 @@ use gantry_cache::{Image, Store, StoreError};
 use gantry_image::archive::{Archive, ArchivedImage, DirectorySpool};
 use gantry_image::compress::{self, Compression};
 use gantry_image::{Digest, ImageConfig, MediaType, Platform, Raw, Reference};
-use gantry_solver::{BoxFuture, ImageName, ImageRequest, Resolve, ResolveError, ResolvedImage};
+use gantry_solver::{
+    BoxFuture, Dated, ImageName, ImageRequest, Resolve, ResolveError, ResolvedImage,
+};
 
 use crate::store::StepStore;
 use crate::work::layer_ref;
@@ -25,6 +28,7 @@ const CONFIG_LIMIT: u64 = 8 << 20;
 const SHORTEST_ID: usize = 12;
 
 pub(crate) use self::remote::Remote;
+pub(crate) use self::time::Times;
 
 /// What follows `oci-layout://`.
 const LAYOUT: &str = "Name the directory that holds `index.json`, maybe with `:tag` or `@digest`";
@@ -37,6 +41,8 @@ pub(crate) struct Resolver {
     pub(crate) remote: Option<Arc<Remote>>,
     /// Ask the registry although the store has it (`--pull`).
     pub(crate) pull: bool,
+    /// Finds out the times of sources.
+    pub(crate) times: Times,
 }
 
 impl Resolve for Resolver {
@@ -51,6 +57,10 @@ impl Resolve for Resolver {
                 ImageName::OciLayout(text) => self.layout(text, &request.platform),
             }
         })
+    }
+
+    fn time<'a>(&'a self, source: &'a Dated) -> BoxFuture<'a, Result<Option<i64>, ResolveError>> {
+        Box::pin(self.times.of(source))
     }
 }
 

@@ -41,6 +41,11 @@ impl StepStore {
         self.only_looks.store(true, Ordering::Relaxed);
     }
 
+    /// Says whether this build is one that only looks.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.only_looks.load(Ordering::Relaxed)
+    }
+
     /// Returns what a step printed when it ran, if it was found.
     pub(crate) fn log_of(&self, content_key: &Key) -> Option<LogId> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).get(content_key).copied()

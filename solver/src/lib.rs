@@ -36,7 +36,9 @@ pub use graph::{Graph, Role, Vertex, VertexId};
 pub use key::{Key, Preimage};
 pub use lower::{Context, HistoryItem, LowerErrors, LowerOptions, Lowered, lower};
 pub use op::Op;
-pub use resolve::{BoxFuture, ImageName, ImageRequest, Resolve, ResolveError, ResolvedImage};
+pub use resolve::{
+    BoxFuture, Dated, ImageName, ImageRequest, Resolve, ResolveError, ResolvedImage,
+};
 pub use scheduler::{
     Failure, Fate, NoCache, Options, Planned, SolveError, Solved, World, plan, solve,
 };

@@ -160,8 +160,9 @@ pub struct GitOp {
     pub checksum: Option<String>,
     /// Whether submodules are fetched.
     pub submodules: bool,
-    /// Whether files get the time of the commit, and not that of the checkout.
-    pub commit_time: bool,
+    /// Whether files get the time of the commit, or that of the checkout. If it isn't said, it is
+    /// the checkout's, but for the build context of a build that is given `SOURCE_DATE_EPOCH`.
+    pub commit_time: Option<bool>,
     /// Whether [`checksum`](Self::checksum) is fetched whatever the reference leads to by now.
     pub fetch_by_commit: bool,
 }

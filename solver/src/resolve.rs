@@ -4,7 +4,10 @@ use std::{error::Error, future::Future, pin::Pin, sync::Arc};
 
 use gantry_image::{ImageConfig, Platform};
 
-use crate::store::LayerRef;
+use crate::{
+    op::{GitOp, HttpOp},
+    store::LayerRef,
+};
 
 /// A boxed future, so that [`Resolve`] can be used as `&dyn Resolve`. An implementation that
 /// answers from the local store may block for the few microseconds that it takes; one that talks
@@ -21,6 +24,28 @@ pub trait Resolve: Send + Sync {
         &'a self,
         request: &'a ImageRequest,
     ) -> BoxFuture<'a, Result<ResolvedImage, ResolveError>>;
+
+    /// Returns the time of a source in seconds since 1970: that of the commit; of the last change,
+    /// as the server tells it; else of the newest file in the archive that the server sends.
+    /// `None` if it has none, which is what a directory has, and whoever fetches nothing says.
+    ///
+    /// # Errors
+    /// [`ResolveError`] if the source can't be had.
+    fn time<'a>(&'a self, source: &'a Dated) -> BoxFuture<'a, Result<Option<i64>, ResolveError>> {
+        let _ = source;
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// What may have a time of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Dated {
+    /// The build context.
+    Context,
+    /// A commit.
+    Git(GitOp),
+    /// A file behind an address.
+    Http(HttpOp),
 }
 
 /// Which image is wanted.

@@ -8,7 +8,7 @@ use gantry_parser::ast::CheckOptions;
 use gantry_parser::ignore::IgnoreFile;
 use gantry_parser::lint::{self, Base, World};
 use gantry_parser::{Diagnostic, Dockerfile, parse_check};
-use gantry_solver::{BoxFuture, ImageRequest, Resolve, ResolveError, ResolvedImage};
+use gantry_solver::{BoxFuture, Dated, ImageRequest, Resolve, ResolveError, ResolvedImage};
 
 /// The build argument whose value takes the place of the file's `check` directive.
 const OPTIONS: &str = "BUILDKIT_DOCKERFILE_CHECK";
@@ -93,12 +93,13 @@ impl<'a> Checks<'a> {
 pub(super) struct Seen<'a> {
     inner: &'a dyn Resolve,
     bases: Mutex<HashMap<String, Base>>,
+    times: Mutex<HashMap<Dated, Option<i64>>>,
 }
 
 impl<'a> Seen<'a> {
     /// Has seen nothing yet.
     pub(super) fn new(inner: &'a dyn Resolve) -> Self {
-        Self { inner, bases: Mutex::default() }
+        Self { inner, bases: Mutex::default(), times: Mutex::default() }
     }
 
     fn base(&self, name: &str) -> Option<Base> {
@@ -120,6 +121,21 @@ impl Resolve for Seen<'_> {
             bases.insert(request.name.text().to_owned(), base);
             drop(bases);
             Ok(image)
+        })
+    }
+
+    fn time<'a>(&'a self, source: &'a Dated) -> BoxFuture<'a, Result<Option<i64>, ResolveError>> {
+        Box::pin(async move {
+            let known = |times: &Mutex<HashMap<Dated, Option<i64>>>| {
+                times.lock().unwrap_or_else(PoisonError::into_inner).get(source).copied()
+            };
+            if let Some(time) = known(&self.times) {
+                return Ok(time);
+            }
+            let time = self.inner.time(source).await?;
+            let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+            times.insert(source.clone(), time);
+            Ok(time)
         })
     }
 }

@@ -12,7 +12,7 @@ mod plan;
 mod platforms;
 mod squash;
 
-pub(crate) use options::lower_options;
+pub(crate) use options::{EPOCH, lower_options};
 pub use plan::{PlannedStep, plan};
 
 use std::num::NonZero;
@@ -43,9 +43,9 @@ use crate::inputs;
 use crate::outcome::{BuildOutcome, Stats};
 use crate::remote::{Imports, Places};
 use crate::request::{BuildRequest, ContextSource};
-use crate::resolve::{Remote, Resolver};
+use crate::resolve::{Remote, Resolver, Times};
 use crate::store::StepStore;
-use crate::work::{Agents, Executor, LocalContext, Parts};
+use crate::work::{Agents, Executor, LocalContext, Origin, Parts};
 
 /// Builds what `request` asks for, and tells `observer` what happens.
 ///
@@ -108,6 +108,8 @@ struct Build<'a> {
     steps: Arc<StepStore>,
     warnings: Vec<Diagnostic>,
     unprivileged: bool,
+    /// What is known of the time of a context that lies elsewhere.
+    origin: Option<Arc<Origin>>,
     _spool: Option<WorkDir>,
 }
 
@@ -168,6 +170,7 @@ impl<'a> Build<'a> {
             steps,
             warnings: Vec::new(),
             unprivileged: host.needs_user_namespace(),
+            origin: inputs.origin.map(Arc::new),
             _spool: inputs._spool,
         })
     }
@@ -210,6 +213,13 @@ impl<'a> Build<'a> {
             steps: Arc::clone(&self.steps),
             remote,
             pull: self.request.pull,
+            times: Times {
+                executor: Arc::clone(&self.executor),
+                observer: Arc::clone(&self.observer) as _,
+                cancel: self.cancel.clone(),
+                context: self.origin.clone(),
+                may_fetch: !self.steps.only_looks(),
+            },
         }
     }
 

@@ -7,7 +7,7 @@ use gantry_solver::op::Network;
 use crate::request::{BuildRequest, DefaultNetwork, NamedContext};
 
 /// The build argument that pins time.
-const EPOCH: &str = "SOURCE_DATE_EPOCH";
+pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Takes out of `request` what nobody else needs.
 pub(crate) fn lower_options(request: &mut BuildRequest) -> LowerOptions {

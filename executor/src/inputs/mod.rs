@@ -21,9 +21,10 @@ use gantry_solver::{CancelToken, Observer};
 use gantry_tree::{Dialect, Follow, Root, TreePath};
 
 use self::remote::{Fetched, Remote};
+use crate::build::EPOCH;
 use crate::error::{BuildError, ContextError};
 use crate::request::{BuildRequest, ContextSource, DockerfileSource, NamedContext};
-use crate::work::{Executor, Ignore, Index, LocalContext};
+use crate::work::{Executor, Ignore, Index, LocalContext, Origin};
 
 /// A Dockerfile or an ignore file that is larger is none.
 const TEXT_LIMIT: u64 = 16 << 20;
@@ -34,6 +35,8 @@ pub(crate) struct Inputs {
     pub(crate) contexts: BTreeMap<String, LocalContext>,
     /// What was read for it, in this order.
     pub(crate) loaded: [Loaded; 2],
+    /// What is known of the time of a context that lies elsewhere.
+    pub(crate) origin: Option<Origin>,
     /// Holds what was spooled for as long as the build lives.
     pub(crate) _spool: Option<WorkDir>,
 }
@@ -63,7 +66,9 @@ pub(crate) fn open(
     let context = std::mem::replace(&mut request.context, ContextSource::Empty);
     // Only a directory of this host has an ignore file (C3-07).
     let is_directory = matches!(context, ContextSource::Directory(_));
-    let mut main = open_main(&remote, context, &request.build_args)?;
+    let pinned = request.source_date_epoch.is_some()
+        || request.build_args.get(EPOCH).is_some_and(|epoch| !epoch.is_empty());
+    let mut main = open_main(&remote, context, &request.build_args, pinned)?;
     let started = Instant::now();
     let dockerfile = main.dockerfile.take().map_or_else(
         || std::mem::replace(&mut request.dockerfile, DockerfileSource::Default),
@@ -108,7 +113,8 @@ pub(crate) fn open(
             contexts.insert(name.clone(), context);
         }
     }
-    Ok(Inputs { dockerfile, contexts, loaded: [definition, ignored], _spool: main.spool })
+    let (loaded, origin) = ([definition, ignored], main.origin);
+    Ok(Inputs { dockerfile, contexts, loaded, origin, _spool: main.spool })
 }
 
 /// The main context, opened.
@@ -118,12 +124,14 @@ struct Main {
     /// What the context turned out to be, if it is no context.
     dockerfile: Option<SourceFile>,
     spool: Option<WorkDir>,
+    origin: Option<Origin>,
 }
 
 fn open_main(
     remote: &Remote<'_>,
     context: ContextSource,
     build_args: &BTreeMap<String, String>,
+    pinned: bool,
 ) -> Result<Main, BuildError> {
     let store = &remote.executor.store;
     let fresh = || Index::new(store.clone(), None);
@@ -134,28 +142,36 @@ fn open_main(
         if let Some(stream) = stream {
             unpack(stream, &root)?;
         }
-        Ok(Main { root, index: fresh(), dockerfile: None, spool: Some(work) })
+        Ok(Main { root, index: fresh(), dockerfile: None, spool: Some(work), origin: None })
     };
     match context {
         ContextSource::Directory(path) => {
             let (root, index) = open_directory(store, &path)?;
-            Ok(Main { root, index, dockerfile: None, spool: None })
+            Ok(Main { root, index, dockerfile: None, spool: None, origin: None })
         }
         ContextSource::Empty => spooled(None),
         ContextSource::Tar(stream) => spooled(Some(stream)),
         ContextSource::Git(mut git) => {
             let keep = build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
             git.keep_git_dir |= keep.is_some_and(|keep| keep == "1" || keep == "true");
-            let root = remote.repository(git)?;
-            Ok(Main { root, index: fresh(), dockerfile: None, spool: None })
-        }
-        ContextSource::Http(url) => match remote.file(&url)? {
-            Fetched::Tar(stream) => spooled(Some(stream)),
-            Fetched::Other { root, text } => {
-                let dockerfile = Some(SourceFile::from_bytes("Dockerfile", &text));
-                Ok(Main { root, index: fresh(), dockerfile, spool: None })
+            if git.commit_time.is_none() && pinned {
+                git.commit_time = Some(true);
             }
-        },
+            let (root, origin) = remote.repository(git)?;
+            let origin = Some(origin);
+            Ok(Main { root, index: fresh(), dockerfile: None, spool: None, origin })
+        }
+        ContextSource::Http(url) => {
+            let (fetched, origin) = remote.file(&url)?;
+            let main = match fetched {
+                Fetched::Tar(stream) => spooled(Some(stream))?,
+                Fetched::Other { root, text } => {
+                    let dockerfile = Some(SourceFile::from_bytes("Dockerfile", &text));
+                    Main { root, index: fresh(), dockerfile, spool: None, origin: None }
+                }
+            };
+            Ok(Main { origin: Some(origin), ..main })
+        }
     }
 }
 

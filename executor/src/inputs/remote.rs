@@ -8,12 +8,12 @@ use std::time::Instant;
 use gantry_image::compress;
 use gantry_parser::SourceFile;
 use gantry_solver::op::{GitOp, HttpOp};
-use gantry_solver::{CancelToken, Event, Events, Observer, Op, VertexId, Work};
+use gantry_solver::{CancelToken, Event, Events, Observer, Op, VertexId};
 use gantry_tree::{Follow, Root, TreePath};
 
 use super::TEXT_LIMIT;
 use crate::error::{BuildError, ContextError};
-use crate::work::{Executor, is_tar_header, layer_id, without_password};
+use crate::work::{Executor, Origin, is_tar_header, layer_id, without_password};
 
 /// The internal vertices before these are files that were read.
 const FIRST_VERTEX: u32 = 8;
@@ -35,30 +35,30 @@ pub(super) enum Fetched {
 
 impl Remote<'_> {
     /// Fetches a repository and opens its directory.
-    pub(super) fn repository(&self, git: GitOp) -> Result<Root, BuildError> {
+    pub(super) fn repository(&self, git: GitOp) -> Result<(Root, Origin), BuildError> {
         let address = without_password(&git.remote);
         self.fetch(0, &format!("load git source {address}"), &address, Op::Git(git))
     }
 
     /// Fetches a file, and looks whether it is a tar.
-    pub(super) fn file(&self, url: &str) -> Result<Fetched, BuildError> {
-        let (root, address, path) = self.download(0, url, "load remote build context")?;
+    pub(super) fn file(&self, url: &str) -> Result<(Fetched, Origin), BuildError> {
+        let (root, origin, address, path) = self.download(0, url, "load remote build context")?;
         let unreadable = |source| ContextError::Read { path: address.clone(), source };
         let open = || root.open_file(&path, Follow::Parents).map_err(unreadable);
         let mut header = [0; 512];
         let start = compress::reader(std::io::BufReader::new(open()?))
             .and_then(|(_, mut reader)| reader.read_exact(&mut header));
         if start.is_ok() && is_tar_header(&header) {
-            return Ok(Fetched::Tar(Box::new(open()?)));
+            return Ok((Fetched::Tar(Box::new(open()?)), origin));
         }
         let text = root.read(&path, TEXT_LIMIT).map_err(unreadable)?;
         let text = text.ok_or(ContextError::TooLarge { path: address })?;
-        Ok(Fetched::Other { root, text })
+        Ok((Fetched::Other { root, text }, origin))
     }
 
     /// Fetches a Dockerfile.
     pub(super) fn dockerfile(&self, url: &str) -> Result<SourceFile, BuildError> {
-        let (root, address, path) = self.download(1, url, "load remote Dockerfile")?;
+        let (root, _, address, path) = self.download(1, url, "load remote Dockerfile")?;
         match root.read(&path, TEXT_LIMIT) {
             Ok(Some(bytes)) => Ok(SourceFile::from_bytes("Dockerfile", &bytes)),
             Ok(None) => Err(ContextError::TooLarge { path: address }.into()),
@@ -71,17 +71,23 @@ impl Remote<'_> {
         number: u32,
         url: &str,
         title: &str,
-    ) -> Result<(Root, String, TreePath), BuildError> {
+    ) -> Result<(Root, Origin, String, TreePath), BuildError> {
         const NAME: &str = "context";
         let address = without_password(url);
         let op = HttpOp { url: url.to_owned(), name: NAME.to_owned(), checksum: None };
-        let root = self.fetch(number, title, &address, Op::Http(op))?;
+        let (root, origin) = self.fetch(number, title, &address, Op::Http(op))?;
         let path = TreePath::clamp(NAME).unwrap_or_else(|_| TreePath::root());
-        Ok((root, address, path))
+        Ok((root, origin, address, path))
     }
 
     /// Fetches a source, and tells of it as of a vertex.
-    fn fetch(&self, number: u32, title: &str, address: &str, op: Op) -> Result<Root, BuildError> {
+    fn fetch(
+        &self,
+        number: u32,
+        title: &str,
+        address: &str,
+        op: Op,
+    ) -> Result<(Root, Origin), BuildError> {
         let vertex = VertexId::internal(FIRST_VERTEX + number);
         let tell = |event| self.observer.event(event);
         tell(Event::VertexAdded {
@@ -93,10 +99,10 @@ impl Remote<'_> {
         tell(Event::Started { vertex });
         let started = Instant::now();
         let events = Events::new(Arc::clone(self.observer), vertex);
-        match self.executor.source(&op, &events, self.cancel) {
-            Ok(answer) => {
+        match self.executor.fetch_source(&op, &events, self.cancel) {
+            Ok((answer, origin)) => {
                 tell(Event::Done { vertex, took: started.elapsed() });
-                self.open(address, answer.own.first().map(layer_id))
+                Ok((self.open(address, answer.own.first().map(layer_id))?, origin))
             }
             Err(error) if error.is_canceled() => {
                 tell(Event::Canceled { vertex });

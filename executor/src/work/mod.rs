@@ -114,6 +114,20 @@ pub(crate) enum Mounting {
     Copying,
 }
 
+/// Where something came from that was fetched: what is known of its time.
+#[derive(Debug)]
+pub(crate) struct Origin(When);
+
+#[derive(Debug)]
+enum When {
+    Commit(i64),
+    /// Its time may have to be looked for in it.
+    Download {
+        known: http::Known,
+        name: String,
+    },
+}
+
 /// What an [`Executor`] is made from.
 pub(crate) struct Parts {
     pub(crate) store: Store,
@@ -327,6 +341,34 @@ impl Executor {
         Ok(layers)
     }
 
+    /// Fetches a source that lies elsewhere, with all that is known of its time.
+    pub(crate) fn fetch_source(
+        &self,
+        op: &Op,
+        events: &Events,
+        cancel: &CancelToken,
+    ) -> Result<(SourceAnswer, Origin), StepError> {
+        match op {
+            Op::Http(op) => {
+                let known = http::fetch(self, op, events, cancel)?;
+                Ok((known.answer(), Origin(When::Download { known, name: op.name.clone() })))
+            }
+            Op::Git(op) => {
+                let (answer, time) = git::fetch(self, op, cancel)?;
+                Ok((answer, Origin(When::Commit(time))))
+            }
+            _ => Err(Fault::bug("Only what lies elsewhere can be fetched").into()),
+        }
+    }
+
+    /// Returns the time of what was fetched, in seconds since 1970, if it has one.
+    pub(crate) fn time_of(&self, origin: &Origin) -> Result<Option<i64>, StepError> {
+        match &origin.0 {
+            When::Commit(time) => Ok(Some(*time)),
+            When::Download { known, name } => Ok(http::time(self, known, name)?),
+        }
+    }
+
     fn run(&self, task: &Task) -> Result<Done, Fault> {
         for input in &task.inputs {
             self.fetch(&input.snapshot)?;
@@ -368,8 +410,7 @@ impl Work for Executor {
                 let selected = selected?;
                 Ok(SourceAnswer { digest: selected.digest, own: Vec::new() })
             }
-            Op::Http(op) => Ok(http::fetch(self, op, events, cancel)?),
-            Op::Git(op) => Ok(git::fetch(self, op, cancel)?),
+            Op::Http(_) | Op::Git(_) => Ok(self.fetch_source(op, events, cancel)?.0),
             _ => Err(Fault::bug("Only sources can be read").into()),
         }
     }

@@ -1,6 +1,7 @@
 //! Contexts and Dockerfiles that lie elsewhere, and the ignore files of those that don't.
 
 use gantry_executor::{BuildRequest, ContextSource, DockerfileSource, NamedContext};
+use gantry_parser::SourceFile;
 use gantry_solver::Event;
 use gantry_solver::op::{GitOp, HttpOp};
 
@@ -145,5 +146,41 @@ fn podmans_names_are_known() {
     assert!(has("all/a") && !has("all/b"));
     sandbox.write("Containerfile.dockerignore", "");
     assert!(has("all/a") && has("all/b"));
+    sandbox.assert_clean();
+}
+
+/// B7-14: an archive has the time that its server tells, else that of the newest file in it.
+#[test]
+fn b7_14_the_time_of_what_an_address_sends() {
+    needs_root!();
+    let mut tar = tar::Builder::new(Vec::new());
+    let dockerfile = "FROM scratch AS src\nADD ADDRESS/f /f\nFROM busybox\nCOPY . /all\n";
+    for (path, text, mtime) in [("Dockerfile", dockerfile, 1_600_000_000), ("f", "file", 5)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(mtime);
+        tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    let body = String::from_utf8(tar.into_inner().unwrap()).unwrap();
+    let server = http::Server::start(&body);
+    let sandbox = Sandbox::new();
+    let created = |path: &str, epoch: &str, dockerfile: Option<&str>| {
+        let mut request = request(ContextSource::Http(format!("{}/{path}", server.address)));
+        if let Some(text) = dockerfile {
+            let text = text.replace("ADDRESS", &server.address);
+            request.dockerfile = DockerfileSource::Text(SourceFile::new("Dockerfile", text));
+        }
+        request.build_args.insert("SOURCE_DATE_EPOCH".to_owned(), epoch.to_owned());
+        let built = sandbox.run(request);
+        built.config().value().created.clone().unwrap().to_string()
+    };
+    assert_eq!(
+        created("a.tar", "context", Some("FROM busybox\nRUN true\n")),
+        "2023-11-14T22:13:20Z"
+    );
+    let undated = created("undated", "context", Some("FROM busybox\nRUN true\n"));
+    assert_eq!(undated, "2020-09-13T12:26:40Z");
+    assert_eq!(created("undated", "src", Some(dockerfile)), "2023-11-14T22:13:20Z");
     sandbox.assert_clean();
 }

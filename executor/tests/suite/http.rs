@@ -53,8 +53,12 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>, body: &str) {
         _ => ("200 OK", body),
     };
     asked.lock().unwrap().push(status[..3].to_owned());
+    let modified = match path {
+        "/undated" => "",
+        _ => "Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT\r\n",
+    };
     let head = format!(
-        "HTTP/1.1 {status}\r\nETag: {etag}\r\nLast-Modified: Tue, 14 Nov 2023 22:13:20 GMT\r\n\
+        "HTTP/1.1 {status}\r\nETag: {etag}\r\n{modified}\
          Content-Length: {}\r\nConnection: close\r\n\r\n",
         content.len()
     );

@@ -53,7 +53,7 @@ pub fn of_source(op: &Op, content: Option<([u8; 32], Option<Value>)>) -> Option<
             ("subdir", Value::optional(subdir.as_deref())),
             ("keep git dir", (*keep_git_dir).into()),
             ("submodules", (*submodules).into()),
-            ("commit time", (*commit_time).into()),
+            ("commit time", (*commit_time == Some(true)).into()),
         ],
         Op::Run(_) | Op::Copy(_) | Op::MakeDir(_) => return None,
     };

@@ -67,7 +67,7 @@ fn read(
         keep_git_dir: false,
         checksum: None,
         submodules: true,
-        commit_time: false,
+        commit_time: None,
         fetch_by_commit: false,
     };
     if let Some(fragment) = fragment {
@@ -105,8 +105,8 @@ fn read(
             }
             "mtime" => {
                 git.commit_time = match needed()?.as_str() {
-                    "checkout" => false,
-                    "commit" => true,
+                    "checkout" => Some(false),
+                    "commit" => Some(true),
                     other => {
                         let message = format!(
                             "invalid mtime value: {} (must be \"checkout\" or \"commit\")",
@@ -212,11 +212,11 @@ mod tests {
         let git = parse("https://x/y.git?tag=v2&subdir=a%2Fb&keep-git-dir&submodules=0");
         assert_eq!(git.reference.as_deref(), Some("refs/tags/v2"));
         assert_eq!(git.subdir.as_deref(), Some("a/b"));
-        assert!(git.keep_git_dir && !git.submodules && !git.commit_time);
+        assert!(git.keep_git_dir && !git.submodules && git.commit_time.is_none());
         let git = parse("https://x/y.git?branch=refs/heads/b&mtime=commit&commit=0123");
         assert_eq!(git.reference.as_deref(), Some("refs/heads/b"));
         assert_eq!(git.checksum.as_deref(), Some("0123"));
-        assert!(git.commit_time);
+        assert_eq!(git.commit_time, Some(true));
         assert_eq!(parse("github.com/a/b#c").remote, "https://github.com/a/b");
     }
 

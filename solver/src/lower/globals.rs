@@ -101,23 +101,3 @@ pub(super) fn undeclared(
         })
         .collect()
 }
-
-/// Returns `SOURCE_DATE_EPOCH` from a build arg or a global ARG; an empty one is none.
-///
-/// # Errors
-/// Text that is no number of seconds.
-pub(super) fn source_date_epoch(
-    options: &LowerOptions,
-    globals: &Globals,
-) -> Result<Option<i64>, Diagnostic> {
-    let name = "SOURCE_DATE_EPOCH";
-    let given = options.build_args.get(name).or_else(|| globals.values.get(name));
-    match given.map(String::as_str) {
-        None | Some("") => Ok(None),
-        Some(text) => match text.parse() {
-            Ok(seconds) => Ok(Some(seconds)),
-            Err(_) => Err(Diagnostic::error_in_file(format!("invalid SOURCE_DATE_EPOCH: {text}"))
-                .with_hint("Give it in whole seconds since 1970")),
-        },
-    }
-}

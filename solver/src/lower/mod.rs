@@ -17,6 +17,7 @@ mod output;
 mod begin;
 mod context;
 mod cycles;
+mod epoch;
 mod from;
 mod globals;
 mod images;
@@ -58,8 +59,10 @@ pub async fn lower(
     }
     let last = layout.stages.last().and_then(|stage| stage.from.stage_name());
     let target_name = options.target.as_deref().or(last.as_deref());
-    let globals = globals::globals(options, target_name, &lexer, &layout.globals)?;
-    let source_date_epoch = globals::source_date_epoch(options, &globals)?;
+    let mut globals = globals::globals(options, target_name, &lexer, &layout.globals)?;
+    let (source_date_epoch, options) =
+        epoch::resolve(options, &mut globals, &layout, &lexer, resolve).await?;
+    let options = &*options;
 
     let mut warnings = Vec::new();
     let mut stages = stages::plan(&layout, options, &globals, &lexer, &mut warnings)?;

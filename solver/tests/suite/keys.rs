@@ -266,7 +266,7 @@ fn a_source_is_what_it_holds() {
             keep_git_dir: false,
             checksum: None,
             submodules: true,
-            commit_time: false,
+            commit_time: None,
             fetch_by_commit: false,
         })
     };

@@ -145,7 +145,8 @@ pub(crate) struct BuildArgs {
     /// Shared memory size for build containers
     #[arg(long, value_name = "bytes", value_parser = human::parse_size)]
     pub(super) shm_size: Option<u64>,
-    /// Set the time that stands for now, in seconds since 1970, over `SOURCE_DATE_EPOCH`
+    /// Set the time that stands for now, over `SOURCE_DATE_EPOCH`: seconds since 1970, `context`,
+    /// or the name of a context or stage that has a time
     #[arg(long, value_name = "seconds")]
     pub(super) source_date_epoch: Option<String>,
     /// Squash newly built layers into a single new layer

@@ -116,7 +116,12 @@ pub(super) fn make(
     (request.cache_to, request.cache_inline) = (caches.targets, caches.inline);
     request.outputs = outputs.outputs;
     request.dangling_prefix = outputs.dangling_prefix;
-    request.source_date_epoch = epoch(args, outputs.epoch.as_deref())?;
+    match epoch(args, outputs.epoch.as_deref())? {
+        Epoch::Seconds(seconds) => request.source_date_epoch = seconds,
+        Epoch::Named(name) => {
+            request.build_args.entry(settings::SOURCE_DATE_EPOCH.to_owned()).or_insert(name);
+        }
+    }
     request.stable_modes = args.explain.stable_modes;
     request.snapshotter = match args.legacy.snapshotter.as_str() {
         "auto" => Snapshotter::Auto,
@@ -127,20 +132,34 @@ pub(super) fn make(
     Ok(request)
 }
 
-/// The time that stands for now: the nearest that says one.
-fn epoch(args: &BuildArgs, of_output: Option<&str>) -> Result<Option<i64>, Failure> {
+/// The time that stands for now.
+enum Epoch {
+    Seconds(Option<i64>),
+    /// `context`, or the name of a context or a stage.
+    Named(String),
+}
+
+/// Finds the nearest that says one.
+fn epoch(args: &BuildArgs, of_output: Option<&str>) -> Result<Epoch, Failure> {
     let flag = args.source_date_epoch.as_deref();
     let timestamp = args.podman.timestamp.as_deref();
     if flag.is_some() && timestamp.is_some() {
         return Err(Failure::text("--timestamp and --source-date-epoch cannot be used together"));
     }
-    match flag.or(timestamp).or(of_output) {
-        Some(text) => match text.parse() {
-            Ok(seconds) => Ok(Some(seconds)),
+    let environment = settings::source_date_epoch_text();
+    if let Some(text) = timestamp.or(of_output.filter(|_| flag.is_none())) {
+        return match text.parse() {
+            Ok(seconds) => Ok(Epoch::Seconds(Some(seconds))),
             Err(_) => Err(Failure::text(format_args!("invalid SOURCE_DATE_EPOCH: {text}"))),
-        },
-        None => settings::source_date_epoch(),
+        };
     }
+    Ok(match flag.or(environment.as_deref()) {
+        Some(text) => match text.parse() {
+            Ok(seconds) => Epoch::Seconds(Some(seconds)),
+            Err(_) => Epoch::Named(text.to_owned()),
+        },
+        None => Epoch::Seconds(None),
+    })
 }
 
 /// Attestations are not made (yet), and an image without them is one manifest. Saying that none

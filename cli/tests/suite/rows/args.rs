@@ -1,6 +1,7 @@
 //! Variables of a build (B7), and where they surprise (G-01, G-03, G-16).
 
 use super::{build, cached, config, history, project, steps, told};
+use crate::repositories::Server;
 
 #[test]
 fn b7_01_globals_and_g_01_and_g_03() {
@@ -113,6 +114,39 @@ fn b7_14_a_bad_time() {
     let shown = sandbox.gantry(["build", "--build-arg", "SOURCE_DATE_EPOCH=x", "."]);
     let shown = shown.code(1).stderr;
     assert!(shown.contains("invalid SOURCE_DATE_EPOCH: x"), "{shown}");
+}
+
+/// The time of a build is that of what it is built from, wherever the name of it is said; what has
+/// no time leaves it unset.
+#[test]
+fn b7_14_the_time_of_the_source() {
+    let text = "FROM busybox\nARG SOURCE_DATE_EPOCH\nRUN echo \"[$SOURCE_DATE_EPOCH]\"\n";
+    let server = Server::start();
+    let repository = server.repository("r", &[("Dockerfile", text)]);
+    let sandbox = project(text);
+    let shown = |args: &[&str]| {
+        let all = [&["build", "--progress=plain", "-t", "x"], args].concat();
+        let shown = sandbox.gantry_words(&all).success().stderr;
+        let line = shown.lines().filter_map(|line| line.rsplit_once(" [")).find(|(_, rest)| {
+            rest.ends_with(']') && rest.bytes().all(|b| b.is_ascii_digit() || b == b']')
+        });
+        line.map(|(_, rest)| rest.trim_end_matches(']').to_owned()).unwrap_or(shown)
+    };
+    let commit = "1700000000";
+    let context = "SOURCE_DATE_EPOCH=context";
+    assert_eq!(shown(&["--build-arg", context, &repository.url]), commit);
+    let created = sandbox.gantry(["inspect", "-f", "{{.Created}}", "x"]).success().stdout;
+    assert!(created.starts_with("2023-11-14T22:13:20"), "{created}");
+    // The same step, so it does not run again.
+    let named = format!("--build-context=src={}", repository.url);
+    sandbox.gantry(["build", "-t", "y", "--source-date-epoch=src", &named, "."]).success();
+    let created = sandbox.gantry(["inspect", "-f", "{{.Created}}", "y"]).success().stdout;
+    assert!(created.starts_with("2023-11-14T22:13:20"), "{created}");
+    // A directory has no time.
+    assert_eq!(shown(&["--build-arg", context, "."]), "");
+    let dry = ["build", "--dry-run", "--source-date-epoch=src", &named, "."];
+    let refused = sandbox.gantry(dry).code(1).stderr;
+    assert!(refused.contains("a dry run fetches nothing"), "{refused}");
 }
 
 /// They configure the builder, and are no variables.

@@ -464,7 +464,7 @@ fn c1_32_podmans_flags() {
         refused(&["--timestamp=1", "--source-date-epoch=1"]),
         "ERROR: --timestamp and --source-date-epoch cannot be used together"
     );
-    assert_eq!(refused(&["--source-date-epoch=x"]), "ERROR: invalid SOURCE_DATE_EPOCH: x");
+    assert_eq!(refused(&["--timestamp=x"]), "ERROR: invalid SOURCE_DATE_EPOCH: x");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use super::program::Git;
 use super::reference::Commit;
 use super::remote::Remote;
 
-/// Fetches a commit, checks it out, and makes a layer of it.
+/// Fetches a commit, checks it out, and makes a layer of it; also returns the time of the commit,
+/// in seconds since 1970.
 pub(super) fn check_out(
     executor: &Executor,
     git: &Git,
@@ -20,7 +21,7 @@ pub(super) fn check_out(
     op: &GitOp,
     commit: &Commit,
     work: &WorkDir,
-) -> Result<LayerId, Fault> {
+) -> Result<(LayerId, i64), Fault> {
     let root = Root::open(work.upper())?;
     let what = format!("fetch {}", remote.address);
     fetch(git, &what, remote, commit)?;
@@ -42,10 +43,8 @@ pub(super) fn check_out(
         let update = ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"];
         git.run(&what, &update)?;
     }
-    let time = match op.commit_time {
-        true => Some(commit_time(git, commit)?),
-        false => None,
-    };
+    let secs = commit_time(git, commit)?;
+    let time = (op.commit_time == Some(true)).then_some(Time { secs, nanos: 0 });
     let subdir = subdir(&root, op)?;
     // `.git` is of the whole repository, so it goes with all of it only.
     let keep = op.keep_git_dir && subdir.is_root();
@@ -60,7 +59,7 @@ pub(super) fn check_out(
     }
     let manifest = normalize(&tree, time)?;
     let place = work.upper().join(subdir.as_path());
-    Ok(executor.store.layers().commit_tree(&place, &manifest)?)
+    Ok((executor.store.layers().commit_tree(&place, &manifest)?, secs))
 }
 
 /// Fetches exactly that commit; from a server that does not give out commits, its reference; from
@@ -111,11 +110,10 @@ fn name_it(git: &Git, remote: &Remote, commit: &Commit) -> Result<(), Fault> {
     Ok(())
 }
 
-fn commit_time(git: &Git, commit: &Commit) -> Result<Time, Fault> {
+fn commit_time(git: &Git, commit: &Commit) -> Result<i64, Fault> {
     let what = "read the time of the commit";
     let told = git.run(what, &["show", "--no-patch", "--format=%ct", &commit.id, "--"])?;
-    let secs = told.trim().parse().map_err(|_| Fault::bug(format!("Failed to {what}")))?;
-    Ok(Time { secs, nanos: 0 })
+    told.trim().parse().map_err(|_| Fault::bug(format!("Failed to {what}")))
 }
 
 /// The directory that is meant; links in a repository lead no further than its root.

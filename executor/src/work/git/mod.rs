@@ -33,37 +33,38 @@ use super::Executor;
 use super::fault::Fault;
 use super::stack::layer_ref;
 
-/// Finds the commit that is meant, and checks it out unless that was done before.
+/// Finds the commit that is meant, and checks it out unless that was done before; also returns the
+/// time of the commit, in seconds since 1970.
 pub(super) fn fetch(
     executor: &Executor,
     op: &GitOp,
     cancel: &CancelToken,
-) -> Result<SourceAnswer, Fault> {
+) -> Result<(SourceAnswer, i64), Fault> {
     let remote = Remote::new(executor, &op.remote)?;
     let work = executor.store.work_dir()?;
     let git = Git::new(executor, &remote, &work, cancel)?;
     let commit = reference::find(&git, &remote, op)?;
     let key = key(&remote, op, &commit);
-    let layer = match known(executor, &key)? {
-        Some(layer) => layer,
+    let (layer, time) = match known(executor, &key)? {
+        Some(known) => known,
         None => {
-            let layer = checkout::check_out(executor, &git, &remote, op, &commit, &work)?;
-            save(executor, &key, &layer)?;
-            layer
+            let made = checkout::check_out(executor, &git, &remote, op, &commit, &work)?;
+            save(executor, &key, &made.0, made.1)?;
+            made
         }
     };
     // Where `.git` stays, it also holds the name that was asked for.
     let name = commit.name.as_deref().filter(|_| op.keep_git_dir).unwrap_or_default();
     let identity = format!("{} {name}", commit.id);
     let digest = blake3::derive_key("gantry git commit 1", identity.as_bytes());
-    Ok(SourceAnswer { digest, own: vec![layer_ref(&layer)] })
+    Ok((SourceAnswer { digest, own: vec![layer_ref(&layer)] }, time))
 }
 
 fn key(remote: &Remote, op: &GitOp, commit: &Commit) -> Key {
     let mut hasher = blake3::Hasher::new_derive_key("gantry git 1");
     let name = commit.name.as_deref().filter(|_| op.keep_git_dir).unwrap_or_default();
-    let flags =
-        [op.keep_git_dir, op.submodules, op.commit_time].map(|flag| if flag { "1" } else { "0" });
+    let flags = [op.keep_git_dir, op.submodules, op.commit_time == Some(true)]
+        .map(|flag| if flag { "1" } else { "0" });
     let parts = [&remote.address, &commit.id, op.subdir.as_deref().unwrap_or_default(), name];
     for part in parts.into_iter().chain(flags) {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -72,15 +73,17 @@ fn key(remote: &Remote, op: &GitOp, commit: &Commit) -> Key {
     Key(*hasher.finalize().as_bytes())
 }
 
-fn known(executor: &Executor, key: &Key) -> Result<Option<LayerId>, Fault> {
+/// The layer of an earlier checkout, and the time of its commit.
+fn known(executor: &Executor, key: &Key) -> Result<Option<(LayerId, i64)>, Fault> {
     let Some(record) = executor.store.records().get(key)? else { return Ok(None) };
-    match record.layers.as_slice() {
-        [layer] if executor.keep(layer)? => Ok(Some(*layer)),
+    let time = std::str::from_utf8(&record.extra).ok().and_then(|text| text.parse().ok());
+    match (record.layers.as_slice(), time) {
+        ([layer], Some(time)) if executor.keep(layer)? => Ok(Some((*layer, time))),
         _ => Ok(None),
     }
 }
 
-fn save(executor: &Executor, key: &Key, layer: &LayerId) -> Result<(), Fault> {
+fn save(executor: &Executor, key: &Key, layer: &LayerId, time: i64) -> Result<(), Fault> {
     Ok(executor.store.records().put(&NewRecord {
         key: *key,
         kind: RecordKind::Other,
@@ -88,7 +91,7 @@ fn save(executor: &Executor, key: &Key, layer: &LayerId) -> Result<(), Fault> {
         preimage: None,
         took: Duration::ZERO,
         log: None,
-        extra: &[],
+        extra: time.to_string().as_bytes(),
         project: "",
         stage: "",
         position: 0,

@@ -14,7 +14,8 @@ use super::super::fault::Fault;
 use super::super::stack::layer_ref;
 
 /// What is known of an address from an earlier build.
-pub(super) struct Known {
+#[derive(Debug, Clone)]
+pub(in crate::work) struct Known {
     pub(super) etag: String,
     pub(super) modified: String,
     /// The sha256 of the bytes.
@@ -77,7 +78,7 @@ impl Known {
         headers
     }
 
-    pub(super) fn answer(&self) -> SourceAnswer {
+    pub(in crate::work) fn answer(&self) -> SourceAnswer {
         SourceAnswer { digest: self.content.0, own: vec![layer_ref(&self.layer)] }
     }
 }

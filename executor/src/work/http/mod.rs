@@ -6,13 +6,14 @@
 
 mod client;
 mod known;
+mod time;
 
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gantry_image::Hasher;
 use gantry_solver::op::HttpOp;
-use gantry_solver::{CancelToken, Events, SourceAnswer};
+use gantry_solver::{CancelToken, Events};
 use gantry_tree::{ContentId, Entry, Manifest, Node, Root, Time, TreePath};
 use reqwest::header::{ETAG, LAST_MODIFIED};
 use reqwest::{Response, StatusCode, Url};
@@ -20,7 +21,8 @@ use reqwest::{Response, StatusCode, Url};
 pub(super) use self::client::refuse_literal;
 pub(crate) use self::client::without_password;
 use self::client::{authorization, client, shown};
-use self::known::Known;
+pub(super) use self::known::Known;
+pub(super) use self::time::time;
 use super::Executor;
 use super::fault::Fault;
 
@@ -30,7 +32,7 @@ pub(super) fn fetch(
     op: &HttpOp,
     events: &Events,
     cancel: &CancelToken,
-) -> Result<SourceAnswer, Fault> {
+) -> Result<Known, Fault> {
     let url = Url::parse(&op.url).map_err(|error| {
         Fault::refused_with(
             format!("invalid URL `{}`: {error}", op.url),
@@ -41,7 +43,7 @@ pub(super) fn fetch(
     if let (Some(known), Some(wanted)) = (&known, &op.checksum)
         && known.digest == *wanted
     {
-        return Ok(known.answer());
+        return Ok(known.clone());
     }
     // This thread is one of the solver's for blocking work, so it may wait here.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -62,7 +64,7 @@ async fn download(
     url: Url,
     known: Option<Known>,
     events: &Events,
-) -> Result<SourceAnswer, Fault> {
+) -> Result<Known, Fault> {
     let shown = shown(&url);
     let failed = |source: reqwest::Error| Fault::Download {
         url: shown.clone(),
@@ -79,7 +81,7 @@ async fn download(
     if response.status() == StatusCode::NOT_MODIFIED
         && let Some(known) = known
     {
-        return check(op, &known.digest).map(|()| known.answer());
+        return check(op, &known.digest).map(|()| known);
     }
     if !response.status().is_success() {
         let status = response.status();
@@ -95,7 +97,7 @@ async fn download(
     }
     let fresh = store(executor, op, response, events, &shown).await?;
     fresh.save(executor, op)?;
-    Ok(fresh.answer())
+    Ok(fresh)
 }
 
 /// Writes the body into a layer of its own: mode 0600, the server's time (B6-19).

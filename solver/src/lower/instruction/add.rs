@@ -103,16 +103,8 @@ fn kind(
     checksum: Option<&(&Word, String)>,
 ) -> Result<Kind, Diagnostic> {
     let text = state.expand(lowering, word)?;
-    match source_kind(&text) {
-        SourceKind::Git => {
-            let (git, keep) = git::parse(&text).map_err(|wrong| wrong.at(word.span))?;
-            return Ok(Kind::Remote(text, Op::Git(repository(git, keep, add, checksum, word)?)));
-        }
-        SourceKind::Http => {
-            let op = Op::Http(download(&text, checksum)?);
-            return Ok(Kind::Remote(text, op));
-        }
-        SourceKind::Path => {}
+    if let Some(op) = remote(&text, add, word, checksum)? {
+        return Ok(Kind::Remote(text, op));
     }
     if let Some((flag, _)) = checksum {
         let message = "checksum requires HTTP(S) or Git sources";
@@ -121,6 +113,26 @@ fn kind(
     }
     let path = source_path(&text, false);
     Ok(Kind::Local(text, path))
+}
+
+/// Returns what an expanded source stands for, if it lies elsewhere.
+///
+/// # Errors
+/// An address that makes no sense, or not with the flags of this ADD.
+pub(in crate::lower) fn remote(
+    text: &str,
+    add: &Add,
+    word: &Word,
+    checksum: Option<&(&Word, String)>,
+) -> Result<Option<Op>, Diagnostic> {
+    Ok(match source_kind(text) {
+        SourceKind::Git => {
+            let (git, keep) = git::parse(text).map_err(|wrong| wrong.at(word.span))?;
+            Some(Op::Git(repository(git, keep, add, checksum, word)?))
+        }
+        SourceKind::Http => Some(Op::Http(download(text, checksum)?)),
+        SourceKind::Path => None,
+    })
 }
 
 fn repository(

@@ -20,6 +20,8 @@ mod user;
 mod volume;
 mod workdir;
 
+pub(super) use self::add::remote as remote_source;
+
 use gantry_parser::{Diagnostic, Instruction};
 
 use crate::lower::{
