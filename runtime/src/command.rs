@@ -16,14 +16,34 @@ const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/b
 /// # Errors
 /// [`RunError::NoCommand`] if nothing is left to run.
 pub(crate) fn argv(request: &RunRequest, config: &Config) -> Result<Vec<String>, RunError> {
+    let (mut argv, arguments) = parts(request, config);
+    argv.extend(arguments);
+    if argv.is_empty() { Err(RunError::NoCommand) } else { Ok(argv) }
+}
+
+/// Entrypoint and arguments.
+fn parts(request: &RunRequest, config: &Config) -> (Vec<String>, Vec<String>) {
     let (entrypoint, image_cmd): (Vec<String>, &[String]) = match &request.entrypoint {
         Entrypoint::Image => (config.entrypoint.clone(), &config.cmd),
         Entrypoint::Cleared => (Vec::new(), &[]),
         Entrypoint::Program(program) => (vec![program.clone()], &[]),
     };
     let arguments = if request.command.is_empty() { image_cmd } else { &request.command };
-    let argv: Vec<String> = entrypoint.into_iter().chain(arguments.iter().cloned()).collect();
-    if argv.is_empty() { Err(RunError::NoCommand) } else { Ok(argv) }
+    (entrypoint, arguments.to_vec())
+}
+
+/// What the container runs as, in the words of an image: what a commit of it gets.
+pub(crate) fn config(request: &RunRequest, image: &Config) -> Config {
+    let (entrypoint, cmd) = parts(request, image);
+    let mut config = Config { entrypoint, cmd, ..image.clone() };
+    if let Some(user) = &request.user {
+        config.user.clone_from(user);
+    }
+    if let Some(workdir) = &request.workdir {
+        config.working_dir.clone_from(workdir);
+    }
+    set_all(&mut config.env, &request.env);
+    config
 }
 
 /// Puts the environment together: `PATH`, `HOSTNAME` and `TERM`, then the image's, then the
@@ -38,7 +58,13 @@ pub(crate) fn env(
     if terminal {
         env.push("TERM=xterm".to_owned());
     }
-    for variable in config.env.iter().chain(&request.env) {
+    set_all(&mut env, &config.env);
+    set_all(&mut env, &request.env);
+    env
+}
+
+fn set_all(env: &mut Vec<String>, variables: &[String]) {
+    for variable in variables {
         let name = variable.split('=').next().unwrap_or(variable);
         let same = |other: &String| other.split('=').next() == Some(name);
         match env.iter_mut().find(|other| same(other)) {
@@ -46,7 +72,6 @@ pub(crate) fn env(
             None => env.push(variable.clone()),
         }
     }
-    env
 }
 
 #[cfg(test)]

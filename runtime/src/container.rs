@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use gantry_cache::{Image, Pin, Store};
+use gantry_image::Config;
 use gantry_tree::remove_tree;
 use rustix::fs::{FlockOperation, flock};
 
@@ -13,7 +14,7 @@ use crate::{Record, RunError, check_name, random_name};
 /// The containers of a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Containers<'s> {
-    store: &'s Store,
+    pub(crate) store: &'s Store,
 }
 
 /// How a container stands.
@@ -41,7 +42,7 @@ impl<'s> Containers<'s> {
         Self { store }
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.store.root().join("containers")
     }
 
@@ -55,6 +56,7 @@ impl<'s> Containers<'s> {
         called: &str,
         name: Option<&str>,
         command: Vec<String>,
+        config: Config,
     ) -> Result<Container, RunError> {
         if let Some(name) = name {
             check_name(name)?;
@@ -93,6 +95,9 @@ impl<'s> Containers<'s> {
             finished: None,
             exit_code: None,
             oom_killed: false,
+            pid: None,
+            mounts: Vec::new(),
+            config: Some(config),
             id,
             name,
         };

@@ -86,6 +86,15 @@ pub enum RunError {
         #[source]
         cause: serde_json::Error,
     },
+    /// What a container wrote can't be made a layer.
+    #[error("Failed to make a layer of what container `{id}` wrote")]
+    Layer {
+        /// The container.
+        id: String,
+        /// Why.
+        #[source]
+        cause: gantry_image::layer::LayerError,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

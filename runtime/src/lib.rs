@@ -7,6 +7,7 @@
 //! ├── lock             flock'd by the process that runs the container, as long as it does
 //! ├── container.json   what it was made from, how it ended
 //! ├── upper/           its writable layer
+//! ├── base.manifest    where overlay can't be mounted: what `upper` began as
 //! └── work/            overlay's own
 //! ```
 //!
@@ -16,18 +17,22 @@
 
 #![forbid(unsafe_code)]
 
+mod changes;
 mod command;
 mod container;
 mod error;
 mod names;
+mod pause;
 mod record;
 mod request;
 mod rootfs;
 mod start;
 
+pub use changes::{Change, Changes};
 pub use container::{Container, Containers, Status};
 pub use error::RunError;
 pub use names::{check_name, random_name};
+pub use pause::Paused;
 pub use record::Record;
 pub use request::{BindMount, Entrypoint, NetworkMode, RunRequest, Streams};
 pub use start::Running;

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use fs_err as fs;
+use gantry_image::Config;
 use serde::{Deserialize, Serialize};
 
 use crate::RunError;
 
 /// What is on disk about a container. Fields are only ever added.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// 64 hex digits.
     pub id: String,
@@ -31,6 +32,15 @@ pub struct Record {
     /// Whether the kernel killed something in it because its memory limit was reached.
     #[serde(default)]
     pub oom_killed: bool,
+    /// The process's ID on the host, which counts only as long as it runs.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// Where in it something else is mounted.
+    #[serde(default)]
+    pub mounts: Vec<String>,
+    /// What it runs as: the image's config and what it was started with.
+    #[serde(default)]
+    pub config: Option<Config>,
 }
 
 impl Record {

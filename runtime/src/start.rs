@@ -41,7 +41,13 @@ impl Container {
         let argv = command::argv(request, &config)?;
         let name = request.name.as_deref();
         let containers = Containers::new(store);
-        let mut container = containers.create(&image, &request.image, name, argv.clone())?;
+        let mut container = containers.create(
+            &image,
+            &request.image,
+            name,
+            argv.clone(),
+            command::config(request, &config),
+        )?;
         match container.launch(request, store, host, &image, &config, argv, warn) {
             Ok(child) => Ok(Running { child, container, remove: request.remove, _lease: lease }),
             Err(error) => {
@@ -100,6 +106,9 @@ impl Container {
         spec.dns.clone_from(&request.dns);
         let child = gantry_sandbox::spawn(spec)?;
         self.record.started = Some(now());
+        let binds = request.binds.iter().map(|bind| bind.target.display().to_string());
+        self.record.mounts = binds.chain(request.tmpfs.iter().cloned()).collect();
+        self.record.pid = Some(child.pid());
         self.record.write(&self.dir)?;
         Ok(child)
     }

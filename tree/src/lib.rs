@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod copy;
+mod difference;
 mod entry;
 mod error;
 mod manifest;
@@ -30,6 +31,7 @@ mod workers;
 mod xattr;
 
 pub use copy::{Chmod, Copied, CopyItem, CopyPlan, Donor, Existing, Overrides, Resolution, copy};
+pub use difference::Difference;
 pub use entry::{ContentId, Entry, FileKind, Node, NotAContentId, Time, Xattrs};
 pub use error::TreeError;
 pub use manifest::{ContentHasher, DecodeError, Manifest, ManifestError, Origin, Selected};

@@ -1,6 +1,8 @@
 //! One form from another, streaming, and checked against the diff ID.
 
+use std::fs::Permissions;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,6 +40,9 @@ impl Layers<'_> {
         }
         let dir = Scratch(self.inner.owner()?.fresh("unpack"));
         fs::create_dir(&dir.0).doing(|| format!("create `{}`", dir.0.display()))?;
+        // Most layers say nothing of their root directory, and the umask must not speak for them.
+        fs::set_permissions(&dir.0, Permissions::from_mode(0o755))
+            .doing(|| format!("open up `{}`", dir.0.display()))?;
         let what = || format!("unpack the layer `{id}`");
         let root = Root::open(&dir.0).map_err(|e| StoreError::tree(what(), e))?;
         let source = self.own_tar(&layer)?;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::{
-    Context, build, builds, buildx, du, history, image_prune, images, import, info, inspect, load,
-    manifest, prune, ps, pull, push, rm, rmi, run, save, system_df, tag,
+    Context, build, builds, buildx, commit, diff, du, history, image_prune, images, import, info,
+    inspect, load, manifest, prune, ps, pull, push, rm, rmi, run, save, system_df, tag,
 };
 use crate::ui::Failure;
 
@@ -53,6 +53,8 @@ pub(crate) enum Container {
     #[command(visible_alias = "list", alias = "ps")]
     Ls(ps::PsArgs),
     Rm(rm::RmArgs),
+    Commit(commit::CommitArgs),
+    Diff(diff::DiffArgs),
 }
 
 impl Container {
@@ -61,6 +63,8 @@ impl Container {
             Self::Run(args) => run::run(args, context),
             Self::Ls(args) => ps::run(args, context),
             Self::Rm(args) => rm::run(args, context),
+            Self::Commit(args) => commit::run(args, context),
+            Self::Diff(args) => diff::run(args, context),
         }
     }
 }

@@ -4,8 +4,10 @@ pub(crate) mod build;
 mod builds;
 mod buildx;
 mod check;
+mod commit;
 mod completion;
 mod context;
+mod diff;
 mod du;
 mod fmt;
 mod fsck;
@@ -74,6 +76,8 @@ pub(crate) enum Command {
     Save(save::SaveArgs),
     Ps(ps::PsArgs),
     Rm(rm::RmArgs),
+    Commit(commit::CommitArgs),
+    Diff(diff::DiffArgs),
     Du(du::DuArgs),
     Fsck(fsck::FsckArgs),
     Prune(prune::PruneArgs),
@@ -122,6 +126,8 @@ impl Command {
             Self::Save(args) => save::run(args, context),
             Self::Ps(args) => ps::run(args, context),
             Self::Rm(args) => rm::run(args, context),
+            Self::Commit(args) => commit::run(args, context),
+            Self::Diff(args) => diff::run(args, context),
             Self::Du(args) => du::run(args, context),
             Self::Fsck(args) => fsck::run(args, context),
             Self::Prune(args) => prune::run(args, context),

@@ -2,9 +2,12 @@
 
 use std::process::ExitCode;
 
+use gantry_cache::Store;
 use gantry_runtime::{Containers, Record, Status};
+use gantry_sandbox::Host;
 
 use super::{Context, now};
+use crate::privilege;
 use crate::ui::filter::{Filter, Filters};
 use crate::ui::listing::{Listing, Row, row};
 use crate::ui::{Failure, human};
@@ -34,6 +37,9 @@ pub(crate) struct PsArgs {
     /// Only display container IDs
     #[arg(short, long)]
     quiet: bool,
+    /// Display total file sizes
+    #[arg(short, long)]
+    size: bool,
 }
 
 const LISTING: Listing = Listing {
@@ -47,19 +53,32 @@ const LISTING: Listing = Listing {
         ("Status", "STATUS"),
         ("Ports", "PORTS"),
         ("Names", "NAMES"),
+        ("Size", "SIZE"),
     ],
     default: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
     key: "ID",
 };
 
+/// The table of `-s`.
+const WITH_SIZE: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
+
 /// How much of a command fits into the table.
 const COMMAND_WIDTH: usize = 20;
 
 pub(crate) fn run(args: &PsArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let format = LISTING.format(args.format.as_deref(), args.quiet)?;
+    let default = if args.size { WITH_SIZE } else { LISTING.default };
+    let listing = Listing { default, ..LISTING };
+    let format = listing.format(args.format.as_deref(), args.quiet)?;
+    let shows_size = args.size || args.format.as_deref().is_some_and(|text| text.contains(".Size"));
+    // What a container wrote may belong to ids that exist in the user namespace only.
+    let host = shows_size.then(gantry_sandbox::probe);
+    if let Some(code) = host.as_ref().map(privilege::escalate).transpose()?.flatten() {
+        return Ok(code);
+    }
     let filters = Filters::new(&args.filters, &["ancestor", "exited", "id", "name", "status"])?;
-    let all = match context.existing_store()? {
-        Some(store) => Containers::new(&store).list()?,
+    let store = context.existing_store()?;
+    let all = match &store {
+        Some(store) => Containers::new(store).list()?,
         None => Vec::new(),
     };
     let last = if args.latest { Some(1) } else { args.last };
@@ -68,15 +87,22 @@ pub(crate) fn run(args: &PsArgs, context: &Context) -> Result<ExitCode, Failure>
         || last.is_some()
         || !filters.values("status").is_empty()
         || !filters.values("exited").is_empty();
-    let rows = all
+    let shown: Vec<_> = all
         .iter()
         .filter(|(record, status)| {
             (any_state || *status == Status::Running) && allowed(&filters, record, *status)
         })
         .take(last.unwrap_or(usize::MAX))
-        .map(|(record, status)| row_of(record, *status, args))
         .collect();
-    LISTING.print(&format, rows, &context.ui)?;
+    let mut rows = Vec::with_capacity(shown.len());
+    for (record, status) in shown {
+        let size = match (&host, &store) {
+            (Some(host), Some(store)) => size(record, *status, store, host)?,
+            _ => String::new(),
+        };
+        rows.push(row_of(record, *status, size, args));
+    }
+    listing.print(&format, rows, &context.ui)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,7 +121,15 @@ fn allowed(filters: &Filters, record: &Record, status: Status) -> bool {
         })
 }
 
-fn row_of(record: &Record, status: Status, args: &PsArgs) -> Row {
+/// What a container wrote, and that with its image (A3-03).
+fn size(record: &Record, status: Status, store: &Store, host: &Host) -> Result<String, Failure> {
+    let written = Containers::new(store).written(record, status, host)?;
+    let image = store.images().resolve(&record.image_id)?;
+    let (written, all) = (human::size(written), human::size(image.size.saturating_add(written)));
+    Ok(format!("{written} (virtual {all})"))
+}
+
+fn row_of(record: &Record, status: Status, size: String, args: &PsArgs) -> Row {
     let created = seconds(record.created);
     let command = record.command.join(" ");
     let (id, command) = match args.no_trunc {
@@ -115,6 +149,7 @@ fn row_of(record: &Record, status: Status, args: &PsArgs) -> Row {
         ("Status", status_text(record, status).into()),
         ("Ports", "".into()),
         ("Names", record.name.as_str().into()),
+        ("Size", size.into()),
     ])
 }
 

@@ -1,8 +1,11 @@
-//! `import --change`: instructions that set the config of an image which no Dockerfile made.
+//! `import --change` and `commit --change`: instructions that set the config of an image which no
+//! Dockerfile made.
 //!
-//! They are lowered as what follows `FROM scratch`, so that they mean what they mean in a build.
+//! They are lowered as what follows `FROM`, so that they mean what they mean in a build.
 
-use gantry_image::{Config, Platform};
+use std::sync::Arc;
+
+use gantry_image::{Config, ImageConfig, Platform};
 use gantry_parser::ast::Statement;
 use gantry_parser::{Diagnostic, Instruction, SourceFile, parse, parse_change};
 use gantry_solver::{
@@ -16,10 +19,35 @@ use super::TransferError;
 /// # Errors
 /// [`TransferError::Change`] for the first one that can't be understood.
 pub(crate) fn changes(changes: &[String], platform: &Platform) -> Result<Config, TransferError> {
+    apply(None, changes, platform)
+}
+
+/// Puts changes together upon a config that is there.
+///
+/// # Errors
+/// As [`changes`].
+pub(super) fn changes_upon(
+    base: Config,
+    changes: &[String],
+    platform: &Platform,
+) -> Result<Config, TransferError> {
+    apply(Some(base), changes, platform)
+}
+
+fn apply(
+    base: Option<Config>,
+    changes: &[String],
+    platform: &Platform,
+) -> Result<Config, TransferError> {
     if changes.is_empty() {
-        return Ok(Config::default());
+        return Ok(base.unwrap_or_default());
     }
-    let mut text = String::from("FROM scratch");
+    let mut text = String::from(if base.is_some() { "FROM base" } else { "FROM scratch" });
+    let mut base = base.unwrap_or_default();
+    // A build would carry the triggers out, and forget them.
+    let mut triggers = std::mem::take(&mut base.on_build);
+    let sets_no_path = !base.env.iter().any(|variable| variable.starts_with("PATH="));
+    let base = Base { config: base, platform: platform.clone() };
     for change in changes {
         let parsed = parse_change(&SourceFile::new("change", change.as_str()));
         first_error(parsed.diagnostics, change)?;
@@ -34,18 +62,20 @@ pub(crate) fn changes(changes: &[String], platform: &Platform) -> Result<Config,
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(TransferError::io("start a runtime"))?;
-    let lowered = match runtime.block_on(lower(&parsed.dockerfile, &options, &NoImages)) {
+    let lowered = match runtime.block_on(lower(&parsed.dockerfile, &options, &base)) {
         Ok(lowered) => lowered,
         Err(errors) => {
             first_error(errors.0, &all)?;
-            return Ok(Config::default());
+            return Ok(base.config);
         }
     };
     let mut config = lowered.config.config;
     // A build gives every image a PATH; an import has what it is told.
-    if !parsed.dockerfile.statements.iter().any(sets_path) {
+    if sets_no_path && !parsed.dockerfile.statements.iter().any(sets_path) {
         config.env.retain(|variable| !variable.starts_with("PATH="));
     }
+    triggers.append(&mut config.on_build);
+    config.on_build = triggers;
     Ok(config)
 }
 
@@ -65,16 +95,26 @@ fn first_error(diagnostics: Vec<Diagnostic>, change: &str) -> Result<(), Transfe
     }
 }
 
-/// No change names an image.
-struct NoImages;
+/// The image that the changes are made upon. No change names another.
+struct Base {
+    config: Config,
+    platform: Platform,
+}
 
-impl Resolve for NoImages {
+impl Resolve for Base {
     fn image<'a>(
         &'a self,
         request: &'a ImageRequest,
     ) -> BoxFuture<'a, Result<ResolvedImage, ResolveError>> {
-        let message = format!("`{}` can't be used by a change", request.name.text());
-        Box::pin(async move { Err(ResolveError { message, source: None, hint: None }) })
+        let mut config = ImageConfig { config: self.config.clone(), ..ImageConfig::default() };
+        config.set_platform(&self.platform);
+        let image = ResolvedImage {
+            reference: request.name.text().to_owned(),
+            config_digest: String::new(),
+            config: Arc::new(config),
+            layers: Vec::new(),
+        };
+        Box::pin(async move { Ok(image) })
     }
 }
 
@@ -112,6 +152,29 @@ mod tests {
         assert_eq!(made.on_build, ["RUN make"]);
         assert_eq!(config(&["ENV PATH=/x"]).unwrap().env, ["PATH=/x"]);
         assert_eq!(config(&[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn changes_are_made_upon_what_is_there() {
+        let base = Config {
+            env: vec!["A=1".into()],
+            entrypoint: vec!["/e".into()],
+            cmd: vec!["c".into()],
+            on_build: vec!["RUN old".into()],
+            working_dir: "/w".into(),
+            ..Config::default()
+        };
+        let upon = |list: &[&str]| {
+            let list: Vec<String> = list.iter().map(|change| (*change).to_owned()).collect();
+            changes_upon(base.clone(), &list, &Platform::host()).unwrap()
+        };
+        assert_eq!(upon(&[]), base);
+        let made = upon(&["ENV B=${A}2", "CMD [\"new\"]", "ONBUILD RUN new", "WORKDIR d"]);
+        assert_eq!(made.env, ["A=1", "B=12"]);
+        assert_eq!((made.entrypoint, made.cmd), (vec!["/e".to_owned()], vec!["new".to_owned()]));
+        assert_eq!(made.on_build, ["RUN old", "RUN new"]);
+        assert_eq!(made.working_dir, "/w/d");
+        assert_eq!(upon(&["ENTRYPOINT [\"x\"]"]).cmd, [""; 0]);
     }
 
     #[test]

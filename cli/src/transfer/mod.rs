@@ -1,15 +1,17 @@
-//! Images in and out of the store by archives: `load`, `import` and `save`.
+//! Images in and out of the store by archives: `load`, `import` and `save`; and `commit`.
 //!
 //! Speaks to no terminal. What comes in isn't trusted: every layer is read and held against its
 //! digests before the store knows of it, so a broken archive leaves nothing behind.
 
 mod change;
+mod commit;
 mod import;
 mod layer;
 mod load;
 mod save;
 
 pub(crate) use change::changes;
+pub(crate) use commit::{Commit, commit};
 pub(crate) use import::{Import, import};
 pub(crate) use load::{Source, load};
 pub(crate) use save::{Form, Saved, save, save_layout};

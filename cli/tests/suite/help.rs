@@ -35,6 +35,8 @@ fn the_manual() {
       save        Save one or more images to a tar archive (streamed to STDOUT by default)
       ps          List containers
       rm          Remove one or more containers
+      commit      Create a new image from a container's changes
+      diff        Inspect changes to files or directories on a container's filesystem
       du          Disk usage
       fsck        Check the store, and repair it on request
       prune       Remove build cache

@@ -64,6 +64,100 @@ fn a_container_with_a_terminal_has_one() {
     assert_eq!(output.status.code(), Some(3), "{shown}");
 }
 
+/// What a person sees and types at the other end of a terminal.
+struct Screen {
+    keyboard: fs_err::File,
+    seen: std::sync::mpsc::Receiver<Vec<u8>>,
+    text: String,
+}
+
+impl Screen {
+    /// Waits until this shows, and forgets it and what was before it.
+    #[track_caller]
+    fn wait_for(&mut self, wanted: &str) -> String {
+        loop {
+            if let Some((before, after)) = self.text.split_once(wanted) {
+                let (before, after) = (before.to_owned(), after.to_owned());
+                self.text = after;
+                return before;
+            }
+            let more = self.seen.recv_timeout(std::time::Duration::from_secs(20));
+            let more = more.unwrap_or_else(|_| panic!("no {wanted:?} after {:?}", self.text));
+            self.text.push_str(&String::from_utf8_lossy(&more));
+        }
+    }
+
+    fn enter(&mut self, line: &str) {
+        std::io::Write::write_all(&mut self.keyboard, format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    fn resize(&self, rows: u16, columns: u16) {
+        let size =
+            rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&self.keyboard, size).unwrap();
+    }
+}
+
+/// A command that has a terminal for itself; `None` where there is no `setsid`.
+fn at_a_screen(sandbox: &Sandbox, words: &[&str]) -> Option<(std::process::Child, Screen)> {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    let open = || {
+        let mut options = fs_err::OpenOptions::new();
+        Stdio::from(options.read(true).write(true).open(&name).unwrap().into_file())
+    };
+    let keyboard = fs_err::File::from_parts(std::fs::File::from(master), "terminal");
+    let mut screen = keyboard.try_clone().unwrap();
+    let (send, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        // When the last process has left the terminal, that is an error.
+        while let Ok(count @ 1..) = std::io::Read::read(&mut screen, &mut buffer) {
+            if send.send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    let screen = Screen { keyboard, seen, text: String::new() };
+    screen.resize(30, 100);
+    let gantry = sandbox.command([]);
+    let mut command = sandbox.other(std::path::Path::new("setsid"), &["--ctty", "--wait"]);
+    command.arg(gantry.get_program()).args(words).env("TERM", "xterm");
+    let child = command.stdin(open()).stdout(open()).stderr(open()).spawn();
+    match child {
+        Ok(child) => Some((child, screen)),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
+            assert!(!crate::sandbox::required("script"), "`setsid` is required");
+            crate::eprintln_skip("there is no `setsid`");
+            None
+        }
+        Err(err) => panic!("{err}"),
+    }
+}
+
+/// A prompt, a terminal on both ends, its size from the start and after it changed, the exit code.
+#[test]
+fn a1_01_a_shell_in_a_terminal() {
+    let sandbox = Sandbox::new().with_busybox();
+    let run = ["run", "-it", "--rm", "--network", "none", "busybox", "sh"];
+    let Some((mut child, mut screen)) = at_a_screen(&sandbox, &run) else { return };
+    screen.wait_for("/ # ");
+    // The shell echoes what it is told, so the answer must be something else.
+    screen.enter("test -t 0 && test -t 1 && echo $((40 + 2)) both");
+    screen.wait_for("42 both");
+    screen.enter("stty size; echo $((1 + 1))nd");
+    assert!(screen.wait_for("2nd").contains("30 100"), "{}", screen.text);
+    screen.resize(51, 133);
+    // The news takes a moment to get there.
+    screen.enter("until test \"$(stty size)\" = '51 133'; do :; done; echo $((50 + 1))st");
+    screen.wait_for("51st");
+    screen.enter("exit 3");
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{}", screen.text);
+}
+
 #[test]
 fn images_are_not_poured_into_a_terminal() {
     let sandbox = Sandbox::new().with_busybox();

@@ -46,6 +46,32 @@ fn a5_22_what_push_says() {
 }
 
 #[test]
+fn a1_16_only_layers_that_changed_travel() {
+    let Some(server) = Server::start() else { return };
+    let (sandbox, name) = (made(), server.name("app:1"));
+    push(&sandbox, &name);
+    let before = layers(&sandbox, "made");
+    let text = "FROM busybox\nRUN echo cool content > /tmp/cool-file\nRUN rm /bin/vi\n";
+    sandbox.write("Dockerfile", text);
+    sandbox.gantry(["build", "-q", "-t", "made", "."]).success();
+    let after = layers(&sandbox, "made");
+    assert_eq!(before[1..], after[1..]);
+    let said = push(&sandbox, &name);
+    assert!(said.contains(&format!("{}: Pushed\n", after[0])), "{said}");
+    assert_eq!(said.matches(": Layer already exists").count(), 2, "{said}");
+    // And who has the old one fetches one layer.
+    let there = Sandbox::new();
+    there.gantry(["pull", "-q", &name]).success();
+    sandbox.write("Dockerfile", text.replace("/bin/vi", "/bin/ed"));
+    sandbox.gantry(["build", "-q", "-t", "made", "."]).success();
+    push(&sandbox, &name);
+    let said = there.gantry(["pull", &name]).success().stdout;
+    assert_eq!(said.matches(": Already exists").count(), 2, "{said}");
+    assert_eq!(said.matches(": Pull complete").count(), 1, "{said}");
+}
+
+/// A1-07: all pages of the list of tags.
+#[test]
 fn all_tags_are_pushed_and_pulled() {
     let Some(server) = Server::start() else { return };
     let (sandbox, name) = (made(), server.name("many"));

@@ -5,6 +5,7 @@
 //! here-documents and triggers, `b9` history, `b10` keys, `g` complaints about other builders.
 
 mod args;
+mod containers;
 mod copy;
 mod ends;
 mod errors;
