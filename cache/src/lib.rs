@@ -38,6 +38,7 @@
 
 mod blobs;
 mod builds;
+mod cleaner;
 mod contexts;
 mod db;
 mod error;

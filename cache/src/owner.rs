@@ -5,6 +5,7 @@
 //! ├── owner        flock'd; an unlocked one's owner is dead, whoever has its pid now
 //! ├── lease-<n>    what the process uses (see `lease`)
 //! ├── dir-<n>/     work directories (see `work`)
+//! ├── gone-<n>/    work directories that the cleaner removes (see `cleaner`)
 //! └── trash-<n>    what is being removed
 //! ```
 

@@ -1,10 +1,12 @@
 //! Opening a store, and the handle that everything else hangs on.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use fs_err as fs;
 
+use crate::cleaner::Cleaner;
 use crate::db::{self, Db, locked};
 use crate::error::Context;
 use crate::layers::ManifestCache;
@@ -34,7 +36,9 @@ pub(crate) struct Inner {
     pub(crate) manifests: ManifestCache,
     boot: String,
     made: OnceLock<LeaseFile>,
+    swept: AtomicBool,
     sweeper: Mutex<Option<std::thread::JoinHandle<()>>>,
+    pub(crate) cleaner: Cleaner,
     // Last: its directory goes when the leases in it have gone.
     pub(crate) owner: LazyOwner,
 }
@@ -81,7 +85,9 @@ impl Store {
                 manifests: ManifestCache::default(),
                 boot,
                 made: OnceLock::new(),
+                swept: AtomicBool::new(false),
                 sweeper: Mutex::new(None),
+                cleaner: Cleaner::default(),
                 owner: LazyOwner::default(),
             }),
         };
@@ -196,6 +202,17 @@ impl Store {
     /// # Errors
     /// When it can't be made.
     pub fn work_dir(&self) -> Result<WorkDir, StoreError> {
+        let work = self.bare_work_dir()?;
+        work.make(&work.merged())?;
+        work.make(&work.scratch())?;
+        Ok(work)
+    }
+
+    /// The same with an upper directory and overlay's work directory only: what a step needs.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn bare_work_dir(&self) -> Result<WorkDir, StoreError> {
         self.inner.sweep_in_background()?;
         WorkDir::new(&self.inner)
     }
@@ -261,12 +278,15 @@ impl Inner {
         self.made.get().map_or(Ok(()), |lease| lease.add([line]))
     }
 
-    /// Clears away what dead processes left, on a thread of its own, and only if there is any.
+    /// Clears away what dead processes left, on a thread of its own, and only if there is any. Once
+    /// a handle: who dies while this process works is left to the next.
     fn sweep_in_background(self: &Arc<Inner>) -> Result<(), StoreError> {
-        let mut sweeper = locked(&self.sweeper);
-        if sweeper.is_some() || owner::list(&self.layout)?.iter().all(|found| found.alive) {
+        if self.swept.swap(true, Ordering::Relaxed)
+            || owner::list(&self.layout)?.iter().all(|found| found.alive)
+        {
             return Ok(());
         }
+        let mut sweeper = locked(&self.sweeper);
         let layout = self.layout.clone();
         // A sweep that does not happen or ends half-way is made up for by the next one.
         *sweeper = std::thread::Builder::new()

@@ -18,24 +18,29 @@ use crate::store::Inner;
 pub struct WorkDir {
     path: PathBuf,
     // Keeps the owner's lock.
-    _inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 impl WorkDir {
     pub(crate) fn new(inner: &Arc<Inner>) -> Result<WorkDir, StoreError> {
         let path = inner.owner()?.fresh("dir");
-        let work = WorkDir { path, _inner: Arc::clone(inner) };
-        let make = |path: &Path| {
-            fs::create_dir(path).doing(|| format!("create `{}`", path.display()))?;
-            // An upper's root directory becomes the root file system's: the umask must not show.
-            let mode = std::fs::Permissions::from_mode(0o755);
-            fs::set_permissions(path, mode).doing(|| format!("open up `{}`", path.display()))
-        };
-        make(&work.path)?;
-        for path in [work.upper(), work.work(), work.merged(), work.scratch()] {
-            make(&path)?;
+        let work = WorkDir { path, inner: Arc::clone(inner) };
+        for path in [work.path.clone(), work.upper(), work.work()] {
+            work.make(&path)?;
         }
         Ok(work)
+    }
+
+    /// Makes a directory below it: [`merged`](Self::merged) or [`scratch`](Self::scratch), where
+    /// they aren't there already.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn make(&self, path: &Path) -> Result<(), StoreError> {
+        fs::create_dir(path).doing(|| format!("create `{}`", path.display()))?;
+        // An upper's root directory becomes the root file system's: the umask must not show.
+        let mode = std::fs::Permissions::from_mode(0o755);
+        fs::set_permissions(path, mode).doing(|| format!("open up `{}`", path.display()))
     }
 
     /// The upper directory of an overlay: what a step leaves in it is a layer.
@@ -66,7 +71,9 @@ impl WorkDir {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
-        // What resists is swept later.
-        let _ = remove_tree(&self.path);
+        match self.inner.owner() {
+            Ok(owner) => self.inner.cleaner.remove(&self.path, owner.fresh("gone")),
+            Err(_) => drop(remove_tree(&self.path)),
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::child::{Exit, Handle};
 use crate::error::Step;
 use crate::plan::{self, Plan, Words};
 use crate::sys::{clone, raw};
-use crate::{Child, ExitStatus, SpawnError, Spec};
+use crate::{Child, ExitStatus, Network, Security, SpawnError, Spec};
 
 /// Starts a process as PID 1 of new namespaces and returns once its program runs.
 ///
@@ -42,9 +42,13 @@ pub fn spawn(spec: Spec) -> Result<Child, SpawnError> {
 type Started = (Handle, plan::stdio::Ends);
 
 /// A child's thread, from before the child's beginning to after its end.
-fn live(spec: Spec, started: &mpsc::SyncSender<Result<Started, SpawnError>>, exit: &Exit) {
+fn live(mut spec: Spec, started: &mpsc::SyncSender<Result<Started, SpawnError>>, exit: &Exit) {
     let _published = exit.publish_on_unwind();
-    let begun = own_mount_namespace().and_then(|()| plan::prepare(spec)).and_then(begin);
+    let sandboxed = spec.security == Security::Sandbox;
+    let begun = own_mount_namespace()
+        .and_then(|()| enter(&mut spec.network))
+        .and_then(|()| plan::prepare(spec))
+        .and_then(begin);
     let (running, handle, ends) = match begun {
         Ok(begun) => begun,
         Err(error) => {
@@ -60,7 +64,18 @@ fn live(spec: Spec, started: &mpsc::SyncSender<Result<Started, SpawnError>>, exi
         use std::os::fd::AsFd;
         let _ = raw::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
     }
-    exit.publish(running.finish());
+    exit.publish(running.finish(sandboxed));
+}
+
+/// Puts this thread into the network that its child is to be in, if that is the way into it.
+fn enter(network: &mut Network) -> Result<(), SpawnError> {
+    match network {
+        Network::Lone(lone) => {
+            let failed = |cause| SpawnError::Setup { what: "make a network namespace", cause };
+            lone.enter().map_err(failed)
+        }
+        Network::None | Network::Host | Network::Private(_) => Ok(()),
+    }
 }
 
 /// Where this process may not mount because its mount namespace belongs to another user
@@ -84,7 +99,7 @@ struct Running {
     pidfd: std::os::fd::OwnedFd,
     places: plan::place::Places,
     cgroup: Option<crate::cgroup::Cgroup>,
-    network: crate::Network,
+    network: Network,
 }
 
 fn begin(plan: Plan) -> Result<(Running, Handle, plan::stdio::Ends), SpawnError> {
@@ -111,14 +126,18 @@ fn begin(plan: Plan) -> Result<(Running, Handle, plan::stdio::Ends), SpawnError>
 }
 
 impl Running {
-    /// Waits for the end and undoes what was done.
-    fn finish(self) -> ExitStatus {
+    /// Waits for the end and undoes what was done. `sandboxed` says that the child had no way to
+    /// change its network.
+    fn finish(self, sandboxed: bool) -> ExitStatus {
         let mut status = wait(&self.pidfd);
         drop(self.places);
         if let Some(cgroup) = self.cgroup {
             status.oom_killed = cgroup.oom_killed();
         }
-        drop(self.network);
+        match self.network {
+            Network::Lone(lone) if sandboxed => lone.give_back(),
+            other => drop(other),
+        }
         status
     }
 }

@@ -40,15 +40,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use gantry_cache::remote::RemoteError;
-use gantry_cache::{Layer, LayerId, Lease, LogId, Store};
+use gantry_cache::{Layer, LayerId, Lease, LogId, Store, WorkDir};
 use gantry_image::layer::{Ids, UnpackOptions};
-use gantry_sandbox::{Host, IdMap, Networks, Overlay};
+use gantry_sandbox::{Host, IdMap, Lower, Networks, Overlay};
 use gantry_solver::key::Value;
 use gantry_solver::op::{ContextOp, Selection};
 use gantry_solver::{
     CancelToken, Done, Events, Graph, Op, Snapshot, SourceAnswer, StepError, Task, VertexId, Work,
 };
-use gantry_tree::{Dialect, Manifest, Root};
+use gantry_tree::{Dialect, Manifest, Root, TreePath};
 
 pub(crate) use self::agent::Agents;
 pub(crate) use self::context::{Ignore, LocalContext};
@@ -98,6 +98,10 @@ struct Shared {
     digesting: AtomicU64,
     diffs: OnceLock<crate::diffs::Diffs>,
     lease: OnceLock<Lease>,
+    /// How layers are mounted that steps were run on.
+    lowers: Mutex<HashMap<LayerId, Lower>>,
+    /// A layer of nothing but mount points.
+    mount_points: OnceLock<WorkDir>,
     /// What was asked of contexts that they do not have.
     lacking: Mutex<HashSet<ContextOp>>,
 }
@@ -237,6 +241,37 @@ impl Executor {
         self.shared
             .networks
             .get_or_init(|| Networks::new(&self.host, self.store.root().join("networks")))
+    }
+
+    /// Returns how a layer is mounted, which this build keeps from being pruned.
+    fn lower(&self, id: &LayerId) -> Result<Lower, Fault> {
+        let lowers = || self.shared.lowers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lower) = lowers().get(id) {
+            return Ok(lower.clone());
+        }
+        let lower = stack::lower(self, id)?;
+        lowers().insert(*id, lower.clone());
+        Ok(lower)
+    }
+
+    /// Returns a layer that holds the places of what is mounted into every step, and nothing else.
+    ///
+    /// Below all others it hides nothing, and a step need not make these places in its own layer
+    /// and take them away again.
+    fn mount_points(&self) -> Result<std::path::PathBuf, Fault> {
+        if let Some(made) = self.shared.mount_points.get() {
+            return Ok(made.upper());
+        }
+        let work = self.store.bare_work_dir()?;
+        let root = Root::open(work.upper())?;
+        for dir in ["dev", "etc", "proc", "sys"] {
+            root.mkdir(&TreePath::new(dir).unwrap_or_default(), 0o755)?;
+        }
+        for file in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
+            root.create_file(&TreePath::new(file).unwrap_or_default(), 0o644)?;
+        }
+        // Of two, one is dropped again.
+        Ok(self.shared.mount_points.get_or_init(|| work).upper())
     }
 
     /// Warns about something, but not for every step again.

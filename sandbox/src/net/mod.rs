@@ -9,6 +9,7 @@
 
 mod bridge;
 mod known;
+mod lone;
 mod namespace;
 mod nat;
 mod netlink;
@@ -22,7 +23,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{Host, NetworkError};
 use bridge::{Bridge, Port};
+use lone::Spares;
 use pasta::Pasta;
+
+pub use lone::LoneNetwork;
 
 /// What of the network a sandbox sees.
 #[derive(Debug, Default)]
@@ -30,6 +34,8 @@ pub enum Network {
     /// A namespace with nothing but `lo`, which is up.
     #[default]
     None,
+    /// The same, for the many sandboxes of one build: one gets what another is done with.
+    Lone(LoneNetwork),
     /// The host's own namespace.
     Host,
     /// A namespace of its own with a way out.
@@ -46,6 +52,7 @@ pub struct Networks {
     state: PathBuf,
     rootless: bool,
     bridge: Mutex<Option<Arc<Bridge>>>,
+    spares: Arc<Spares>,
 }
 
 impl Networks {
@@ -53,7 +60,13 @@ impl Networks {
     /// that share the bridge; it is made where missing.
     pub fn new(host: &Host, state: impl Into<PathBuf>) -> Self {
         let rootless = host.in_user_namespace() || !host.is_root();
-        Self { state: state.into(), rootless, bridge: Mutex::default() }
+        Self { state: state.into(), rootless, bridge: Mutex::default(), spares: Arc::default() }
+    }
+
+    /// Promises a network namespace with nothing but `lo`: a new one, or one whose sandbox has
+    /// ended and has left nothing in it.
+    pub fn lone(&self) -> LoneNetwork {
+        LoneNetwork::new(&self.spares)
     }
 
     /// Makes a network namespace with an address and a default route.

@@ -16,7 +16,7 @@ pub(crate) struct NetworkFiles {
 pub(crate) fn network_files(spec: &Spec) -> NetworkFiles {
     let (address, gateway) = match &spec.network {
         Network::Private(private) => (Some(private.address()), Some(private.gateway())),
-        Network::None | Network::Host => (None, None),
+        Network::None | Network::Lone(_) | Network::Host => (None, None),
     };
     let shares_host = matches!(spec.network, Network::Host);
     NetworkFiles {

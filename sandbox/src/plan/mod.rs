@@ -150,7 +150,8 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
     };
     let (network, new_network) = match &spec.network {
         Network::None => (Joining::Own, libc::CLONE_NEWNET),
-        Network::Host => (Joining::Parents, 0),
+        // The thread that clones has entered it.
+        Network::Host | Network::Lone(_) => (Joining::Parents, 0),
         Network::Private(private) => (Joining::Prepared(private.namespace().as_raw_fd()), 0),
     };
     let parent = match spec.die_with_parent {

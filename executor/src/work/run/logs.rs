@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use gantry_cache::{LogId, LogWriter};
 use gantry_solver::{Stream, Task};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::super::Executor;
 use super::super::fault::Fault;
@@ -23,22 +24,12 @@ pub(super) fn pump(
     stderr: Option<File>,
 ) -> Result<Option<LogId>, Fault> {
     let sink = Sink { executor, writer: Mutex::new(Writer::default()) };
-    std::thread::scope(|scope| {
-        let (sink, events) = (&sink, &task.events);
-        if let Some(stderr) = stderr {
-            scope.spawn(move || {
-                drain(stderr, |bytes| {
-                    events.log(Stream::Stderr, bytes);
-                    sink.keep(Stream::Stderr, bytes);
-                });
-            });
-        }
-        if let Some(stdout) = stdout {
-            drain(stdout, |bytes| {
-                events.log(Stream::Stdout, bytes);
-                sink.keep(Stream::Stdout, bytes);
-            });
-        }
+    let mut streams: Vec<(Stream, File)> = Vec::with_capacity(2);
+    streams.extend(stdout.map(|file| (Stream::Stdout, file)));
+    streams.extend(stderr.map(|file| (Stream::Stderr, file)));
+    drain(streams, |stream, bytes| {
+        task.events.log(stream, bytes);
+        sink.keep(stream, bytes);
     });
     let writer = sink.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(failed) = writer.failed {
@@ -47,11 +38,36 @@ pub(super) fn pump(
     Ok(writer.log.map(LogWriter::finish).transpose()?)
 }
 
-fn drain(mut stream: File, mut each: impl FnMut(&[u8])) {
+/// Reads all streams to their ends, whichever has something. One thread does for both: starting
+/// another takes as long as many a step.
+fn drain(mut streams: Vec<(Stream, File)>, mut each: impl FnMut(Stream, &[u8])) {
     let mut buffer = vec![0; 32 << 10];
-    // An error here is the end of the stream; how the step ended is what its exit code says.
-    while let Ok(count @ 1..) = read(&mut stream, &mut buffer) {
-        each(&buffer[..count]);
+    while !streams.is_empty() {
+        let mut ready = vec![true; streams.len()];
+        if streams.len() > 1 {
+            let mut fds: Vec<PollFd<'_>> =
+                streams.iter().map(|(_, file)| PollFd::new(file, PollFlags::IN)).collect();
+            // Interrupted, or refused for want of memory. A read instead might wait for the one
+            // stream while the step waits for the other to be emptied.
+            if poll(&mut fds, None).is_err() {
+                continue;
+            }
+            ready = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        }
+        let mut ready = ready.into_iter();
+        streams.retain_mut(|(stream, file)| {
+            if !ready.next().unwrap_or(true) {
+                return true;
+            }
+            // An error is the end of a stream; how the step ended is what its exit code says.
+            match read(file, &mut buffer) {
+                Ok(count @ 1..) => {
+                    each(*stream, &buffer[..count]);
+                    true
+                }
+                _ => false,
+            }
+        });
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &RunOp) -> Result<Do
             "Allow it with `--allow security.insecure`",
         ));
     }
-    let work = executor.store.work_dir()?;
+    let work = executor.store.bare_work_dir()?;
     let root = RootFs::prepare(executor, &task.base(), &work)?;
     let mounts = Mounts::prepare(executor, task, op, &work)?;
     let network = network::prepare(executor, task, op)?;

@@ -49,7 +49,9 @@ impl Mounts {
     ) -> Result<Self, Fault> {
         let mut all = Mounts::default();
         let binds = work.path().join("binds");
-        fs_err::create_dir(&binds).map_err(Fault::io("make a directory for mounts"))?;
+        if op.script.is_some() || !op.mounts.is_empty() {
+            fs_err::create_dir(&binds).map_err(Fault::io("make a directory for mounts"))?;
+        }
         let mut caches = caches(executor, task, &op.mounts)?;
         for (number, mount) in op.mounts.iter().enumerate() {
             let scratch = binds.join(number.to_string());

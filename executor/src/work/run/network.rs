@@ -12,14 +12,14 @@ use crate::request::DefaultNetwork;
 pub(super) fn prepare(executor: &Executor, task: &Task, op: &RunOp) -> Result<Network, Fault> {
     let granted = executor.allow.network_host || executor.network == DefaultNetwork::Host;
     match op.network {
-        op::Network::None => Ok(Network::None),
+        op::Network::None => Ok(Network::Lone(executor.networks().lone())),
         op::Network::Host if granted => Ok(Network::Host),
         op::Network::Host => Err(Fault::refused_with(
             "entitlement network.host is not allowed",
             "Allow it with `--allow network.host`",
         )),
         op::Network::Default => match executor.network {
-            DefaultNetwork::None => Ok(Network::None),
+            DefaultNetwork::None => Ok(Network::Lone(executor.networks().lone())),
             DefaultNetwork::Host => Ok(Network::Host),
             DefaultNetwork::Private => private(executor, task),
         },

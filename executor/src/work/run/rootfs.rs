@@ -11,7 +11,7 @@ use gantry_tree::{
 };
 
 use super::super::fault::Fault;
-use super::super::stack::{Stack, layer_id, lower};
+use super::super::stack::{Stack, layer_id};
 use super::super::{Executor, Mounting, merge, root_dir};
 use super::diff;
 use super::opaque::spell_out;
@@ -63,28 +63,30 @@ impl RootFs {
         if merged > 0 {
             let lowest: Snapshot = layers[..=merged].iter().copied().collect();
             let stack = Stack::open(&executor.store, &lowest)?;
+            work.make(&work.merged())?;
             merge::merge(executor, &stack, &TreePath::root(), &work.merged())?;
             lowers.push(work.merged().into());
         }
         let rest = if merged > 0 { &layers[merged + 1..] } else { layers };
         for layer in rest {
-            lowers.push(lower(executor, &layer_id(layer))?);
+            lowers.push(executor.lower(&layer_id(layer))?);
         }
         let upper = Root::open(work.upper())?;
         if let Some(top) = lowers.last() {
             root_dir::imitate_lower(&upper, top, executor.single_id())?;
         }
         let before = upper.stat(&TreePath::root(), Follow::Parents)?;
-        if lowers.is_empty() {
-            // `FROM scratch`: overlay wants at least one lower.
-            lowers.push(work.scratch().into());
-        }
-        let spec = RootfsSpec::overlay(lowers, work.upper(), work.work(), userxattr);
+        lowers.insert(0, executor.mount_points()?.into());
+        let mut spec = RootfsSpec::overlay(lowers, work.upper(), work.work(), userxattr);
+        // A layer that is not synced goes with a crash anyway. Without this, unmounting waits for
+        // all that anybody has written to the file system below.
+        spec.volatile = true;
         Ok(Self { spec, before, copied: None })
     }
 
     fn copying(executor: &Executor, base: &Snapshot, work: &WorkDir) -> Result<Self, Fault> {
         let stack = Stack::open(&executor.store, base)?;
+        work.make(&work.merged())?;
         let dir = Root::open(work.merged())?;
         root_dir::imitate(&dir, &stack.view(), executor.single_id())?;
         let manifest = merge::merge(executor, &stack, &TreePath::root(), &work.merged())?;
