@@ -42,6 +42,9 @@ pub(crate) enum Fault {
     Files(#[from] FilesError),
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    /// The process of a `RUN` could not be started, for what is in its image or Dockerfile.
+    #[error("process \"{command}\" did not complete successfully: {}", start(spawn))]
+    Start { command: String, spawn: Box<SpawnError> },
     /// A program is for other machines than this one, and nothing emulates them.
     #[error("exec format error: the step is for {wanted}, and this host runs {host}")]
     Foreign {
@@ -188,6 +191,14 @@ impl From<Fault> for StepError {
                     None => error,
                 }
             }
+            Fault::Start { spawn, .. } => {
+                let (code, hint) = (spawn.exit_code(), spawn_hint(spawn));
+                let error = StepError::new(fault).with_exit_code(code);
+                match hint {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                }
+            }
             Fault::Bug(_) => {
                 StepError::new(fault).with_hint("Please report it, with the message above")
             }
@@ -240,6 +251,14 @@ fn spawn_hint(error: &SpawnError) -> Option<&'static str> {
         SpawnError::IdOutOfRange => "Choose a smaller number for USER",
         _ => return None,
     })
+}
+
+/// Why a process did not start: with the exit code that a shell would have for it, if any.
+fn start(error: &SpawnError) -> String {
+    match error.exit_code() {
+        code @ (126 | 127) => format!("exit code: {code}: {error}"),
+        _ => error.to_string(),
+    }
 }
 
 /// What to do about a user whom the image does not know.

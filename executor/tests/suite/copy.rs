@@ -41,8 +41,16 @@ fn a_directorys_contents_are_merged_into_the_destination() {
     // What was there keeps its mode at the top, and takes the source's below.
     assert_eq!(built.file("x").mode, 0o755);
     assert_eq!(built.file("x/sub").mode, 0o711);
-    // A new destination looks like its source.
-    assert_eq!(line(&sandbox, "COPY d /new").file("new").mode, 0o700);
+    // A new destination looks like any new directory, and not like its source; BuildKit's flags
+    // leave it so.
+    let built = line(&sandbox, "COPY --chmod=600 --chown=3:4 d /new");
+    let (new, sub) = (built.file("new"), built.file("new/sub"));
+    assert_eq!((new.mode, new.uid, new.gid), (0o755, 3, 4));
+    assert_eq!((sub.mode, sub.uid, sub.gid), (0o600, 3, 4));
+    // The same files twice make the same layer twice, and the root filesystem is whole.
+    let twice =
+        line(&sandbox, "COPY d /z\nRUN rm -r /z/sub\nCOPY d /z/\nRUN cat /z/sub/g /z/f > /r");
+    assert_eq!(twice.text("r"), "ynew");
     assert_eq!(line(&sandbox, "COPY d e /y/").top(), ["y", "y/f", "y/h", "y/sub", "y/sub/g"]);
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Command {
     pub(crate) in_path: bool,
 }
 
-/// Prepares a command; `home` is set where the environment has none.
+/// Prepares a command; `home` is set where the environment has none, or an empty one, as runc does.
 pub(crate) fn prepare(
     argv: Vec<OsString>,
     mut env: Vec<OsString>,
@@ -27,6 +27,7 @@ pub(crate) fn prepare(
 ) -> Result<Command, SpawnError> {
     let first = argv.first().ok_or(SpawnError::NoCommand)?;
     let program = first.to_string_lossy().into_owned();
+    env.retain(|variable| variable.as_bytes() != b"HOME=");
     if env.iter().all(|variable| !variable.as_bytes().starts_with(b"HOME=")) {
         env.push(format!("HOME={home}").into());
     }
@@ -91,6 +92,7 @@ mod tests {
         let env = |env: Vec<OsString>| prepare(vec!["x".into()], env, "/h").unwrap().env;
         assert_eq!(env(vec![]), [c"HOME=/h".to_owned()]);
         assert_eq!(env(vec!["HOME=/x".into()]), [c"HOME=/x".to_owned()]);
+        assert_eq!(env(vec!["HOME=".into()]), [c"HOME=/h".to_owned()]);
     }
 
     #[test]

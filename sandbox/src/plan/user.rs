@@ -29,19 +29,26 @@ impl Account {
 }
 
 /// Finds out who runs it.
+///
+/// The group that it runs in is among the supplementary ones, too, as BuildKit and runc have it:
+/// dropped by a set-gid program, it must not be lost for files that shut it out (CVE-2022-2995).
 pub(crate) fn look_up(root: &Root, user: &UserSpec) -> Result<Account, SpawnError> {
-    match user {
-        UserSpec::Root => Ok(Account::root()),
+    let mut account = match user {
+        UserSpec::Root => Account::root(),
         UserSpec::Ids { uid, gid, groups } => {
             let home = if *uid == 0 { "/root" } else { "/" }.to_owned();
-            Ok(Account { uid: *uid, gid: *gid, groups: groups.clone(), home })
+            Account { uid: *uid, gid: *gid, groups: groups.clone(), home }
         }
         UserSpec::Text(text) => {
             let passwd = account_file(root, "/etc/passwd")?;
             let group = account_file(root, "/etc/group")?;
-            resolve(text, &passwd, &group)
+            resolve(text, &passwd, &group)?
         }
+    };
+    if !account.groups.contains(&account.gid) {
+        account.groups.insert(0, account.gid);
     }
+    Ok(account)
 }
 
 fn account_file(root: &Root, name: &'static str) -> Result<Vec<u8>, SpawnError> {
@@ -110,7 +117,7 @@ fn resolve(text: &str, passwd: &[u8], group: &[u8]) -> Result<Account, SpawnErro
         (None, None) => {}
     }
     // More than the kernel takes is nobody's account.
-    account.groups.truncate(65_536);
+    account.groups.truncate(65_535);
     let in_range = |id: &u32| *id <= LARGEST_ID;
     let all_in_range =
         in_range(&account.uid) && in_range(&account.gid) && account.groups.iter().all(in_range);

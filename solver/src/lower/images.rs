@@ -100,7 +100,12 @@ fn check_names(stages: &Stages<'_>) -> Result<(), Vec<Diagnostic>> {
             && let Err(error) = name.parse::<Reference>()
         {
             let message = format!("failed to parse stage name {}: {error}", go::quote(name));
-            let hint = "Names of images are in lower case: `name`, `name:tag` or `host/name:tag`";
+            let lower = name.to_lowercase();
+            let hint = match stages.list.iter().any(|s| s.name.as_ref() == Some(&lower)) {
+                true => format!("Names of stages are in lower case: `FROM {lower}`"),
+                false => "Names of images are in lower case: `name`, `name:tag` or `host/name:tag`"
+                    .to_owned(),
+            };
             let error = Diagnostic::error(message, stage.base_word.span).with_hint(hint);
             errors.push(error.within(stage.span));
         }

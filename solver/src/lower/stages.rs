@@ -152,7 +152,9 @@ impl Stage<'_> {
 impl<'a> Stages<'a> {
     /// Returns what a name stands for: an earlier stage, a named context, else an image.
     pub(super) fn base(&self, name: &str, options: &LowerOptions, platform: &Platform) -> Base {
-        if let Some(&stage) = self.names.get(&name.to_lowercase()) {
+        // Names of stages are kept in lower case, and FROM takes a name as it is, as BuildKit does:
+        // in upper case it is no stage's, and no image's either.
+        if let Some(&stage) = self.names.get(name) {
             return Base::Stage(stage);
         }
         if name == "scratch" {

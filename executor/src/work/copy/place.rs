@@ -122,7 +122,13 @@ impl<'a> Placer<'a> {
             let listed = picked.items.first().is_some_and(|item| item.below.is_root());
             match there {
                 Some(false) => return Err(non_directory(target)),
-                // The root of a context, which no list holds, looks like any new directory.
+                // Its contents are copied, and not itself: a destination that is new looks like
+                // any new directory. Its time is the source's all the same: the same source makes
+                // the same layer.
+                None if listed && picked.chosen.base.is_none() => {
+                    let mtime = picked.items.first().map_or(self.made, |root| root.entry.mtime);
+                    self.push_own(Entry { mtime, ..self.new_dir(target.clone()) });
+                }
                 None if listed => {}
                 _ => self.make_dir(target)?,
             }
@@ -132,7 +138,7 @@ impl<'a> Placer<'a> {
             let path = target.join_path(&item.below);
             if item.below.is_root() && is_dir {
                 // A destination that is there keeps its looks.
-                if there.is_none() {
+                if there.is_none() && picked.chosen.base.is_some() {
                     self.add(item, source, path);
                 }
                 continue;

@@ -105,7 +105,24 @@ fn foreign(op: &RunOp, error: SpawnError) -> Fault {
             ),
             source: Box::new(error),
         },
-        _ => error.into(),
+        _ => not_started(op, error),
+    }
+}
+
+/// Says whose process it is, if the image or the Dockerfile keeps it from starting.
+fn not_started(op: &RunOp, error: SpawnError) -> Fault {
+    match error {
+        SpawnError::NotFound { .. }
+        | SpawnError::NoInterpreter { .. }
+        | SpawnError::NotExecutable { .. }
+        | SpawnError::OutsideRoot { .. }
+        | SpawnError::NoSuchUser(_)
+        | SpawnError::NoSuchGroup(_)
+        | SpawnError::IdOutOfRange
+        | SpawnError::AccountFile { .. } => {
+            Fault::Start { command: op.argv.join(" "), spawn: Box::new(error) }
+        }
+        error => error.into(),
     }
 }
 
@@ -133,10 +150,7 @@ fn spec(
     network: gantry_sandbox::Network,
     mounts: Mounts,
 ) -> Result<(Spec, Held), Fault> {
-    let mut spec = match &op.script {
-        Some(script) => Spec::new(rootfs, [format!("/dev/pipes/{}", script.name)]),
-        None => Spec::new(rootfs, &op.argv),
-    };
+    let mut spec = Spec::new(rootfs, &op.argv);
     let pairs = op.env.iter().chain(op.proxy.iter());
     spec.env = pairs.map(|var| OsString::from(format!("{}={}", var.name, var.value))).collect();
     if !op.env.iter().any(|var| &*var.name == "PATH") {

@@ -44,7 +44,9 @@ pub(super) fn lower(
             (argv, None)
         }
         Script::File { name, content } => {
-            let argv = vec![format!("/dev/pipes/{name}")];
+            // By the shell, as BuildKit does, and its history says.
+            let mut argv = state.shell();
+            argv.push(format!("/dev/pipes/{name}"));
             (argv, Some(InlineFile { name, content: content.into() }))
         }
     };
