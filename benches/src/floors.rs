@@ -62,7 +62,8 @@ pub(crate) fn hard_link(from: &Path, to: &Path) -> Result<Duration, Problem> {
     run(Command::new("cp").arg("-al").arg(from).arg(to.join("copy")))
 }
 
-/// One RUN step at its barest: namespaces, overlay, `/proc`, `pivot_root`, exec of `true`.
+/// One RUN step at its barest: namespaces, overlay, a container's other mounts, `pivot_root`, exec
+/// of a shell that does nothing. The program is `benches/floors/step.c`.
 pub(crate) fn step(workspace: &Workspace, turn: usize, count: usize) -> Result<Duration, Problem> {
     let program = workspace.path("step");
     run(Command::new("cc").args(["-O2", "-o"]).arg(&program).arg("benches/floors/step.c"))?;
@@ -70,12 +71,16 @@ pub(crate) fn step(workspace: &Workspace, turn: usize, count: usize) -> Result<D
     fresh(&lower)?;
     let base = fs_err::canonicalize("target/bases/busybox.tar")?;
     run(Command::new("tar").arg("-xf").arg(base).arg("-C").arg(&lower))?;
+    // Where the floor has its mount points ready, a builder must see to it.
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        fs_err::write(lower.join("etc").join(name), "")?;
+    }
     let space = workspace.path(&format!("steps{turn}"));
     fresh(&space)?;
     let output = Command::new(&program)
         .args([&lower, &space])
         .arg(count.to_string())
-        .arg("/bin/true")
+        .args(["/bin/sh", "-c", "true"])
         .output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());

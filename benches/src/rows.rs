@@ -244,7 +244,7 @@ fn step(workspace: &Workspace, options: &Options, peer: Option<&Peer<'_>>) -> Re
         gantry,
         floor,
         budget: 1.5,
-        floor_is: "clone + overlay + /proc + pivot_root + exec",
+        floor_is: "clone + overlay + mounts + pivot_root + exec",
         peer,
     })
 }

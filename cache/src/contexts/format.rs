@@ -3,18 +3,24 @@
 //! ```text
 //! magic and version   16 bytes
 //! count, text length  2 x u32
-//! blake3              of all that follows, 32 bytes: after a power failure a file may hold zeros
+//! blake3              of records and paths, 32 bytes: a power failure may leave zeros in a file
+//! blake3              of the looks, 32 bytes
+//! looks               8 x 96 bytes: selection, glance, digest; zeros for none
 //! records             count x 96 bytes, sorted by path
 //! paths               their bytes, one after the other
 //! ```
 //!
 //! All numbers are little-endian. A record has a fixed size, so that the file is used as it is
-//! read: nothing is allocated a record, and a look-up reads the bytes in place.
+//! read: nothing is allocated a record, and a look-up reads the bytes in place. The looks alone are
+//! read where nothing has changed, and are the one part that is written in place.
 
 use gantry_tree::{ContentId, Stat, Time};
 
-pub(super) const MAGIC: &[u8; 16] = b"gantry context 1";
-pub(super) const HEADER: usize = 56;
+pub(super) const MAGIC: &[u8; 16] = b"gantry context 2";
+/// Where the looks begin, with their checksum.
+pub(super) const LOOKS: usize = 56;
+pub(super) const HEADER: usize = LOOKS + 32 + MOST_LOOKS * 96;
+const MOST_LOOKS: usize = 8;
 pub(super) const RECORD: usize = 96;
 
 /// What is kept of one file.
@@ -83,4 +89,43 @@ impl Fixed {
             content: ContentId(std::array::from_fn(|n| bytes[60 + n])),
         }
     }
+}
+
+/// What a selection of files looked like from outside, and what it held then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// What tells the selection from others of its context, with the rules that it obeys.
+    pub selection: [u8; 32],
+    /// The digest of a glance at it.
+    pub glance: [u8; 32],
+    /// The digest of its content.
+    pub digest: [u8; 32],
+}
+
+/// Writes the last looks that there is space for, behind their checksum.
+pub(super) fn encode_looks(looks: &[Look]) -> Vec<u8> {
+    let kept = &looks[looks.len().saturating_sub(MOST_LOOKS)..];
+    let mut bytes = vec![0; 32];
+    bytes.extend(kept.iter().flat_map(|look| [look.selection, look.glance, look.digest].concat()));
+    bytes.resize(HEADER - LOOKS, 0);
+    let sum = blake3::hash(&bytes[32..]);
+    bytes[..32].copy_from_slice(sum.as_bytes());
+    bytes
+}
+
+/// Reads what [`encode_looks`] wrote; nothing of bytes that are spoilt.
+pub(super) fn decode_looks(bytes: &[u8]) -> Vec<Look> {
+    let Some((sum, rest)) = bytes.split_first_chunk::<32>() else { return Vec::new() };
+    if blake3::hash(rest).as_bytes() != sum {
+        return Vec::new();
+    }
+    let looks = rest.as_chunks::<32>().0.as_chunks::<3>().0.iter();
+    looks
+        .map(|[selection, glance, digest]| Look {
+            selection: *selection,
+            glance: *glance,
+            digest: *digest,
+        })
+        .filter(|look| look.selection != [0; 32])
+        .collect()
 }

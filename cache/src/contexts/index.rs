@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gantry_tree::{ContentId, Scan, Stat, Time, TreePath};
 
-use super::format::{Fixed, HEADER, MAGIC, RECORD};
+use super::format::{Fixed, HEADER, LOOKS, Look, MAGIC, RECORD, encode_looks};
 
 /// What stamps inodes advances at 100 Hz or faster; the rest is for clocks being read apart.
 const GRAIN_NANOS: i128 = 20_000_000;
@@ -38,7 +38,7 @@ impl ContextIndex {
         let (count, text) = (number(16)?, number(20)?);
         let sound = bytes.starts_with(MAGIC)
             && body.len() == count.checked_mul(RECORD)?.checked_add(text)?
-            && bytes[24..HEADER] == *blake3::hash(body).as_bytes();
+            && bytes[24..LOOKS] == *blake3::hash(body).as_bytes();
         sound.then(|| ContextIndex { count, bytes, last: AtomicUsize::new(usize::MAX) })
     }
 
@@ -100,6 +100,7 @@ impl ContextIndex {
 pub struct ContextIndexBuilder {
     started: i128,
     files: Vec<(Vec<u8>, Stat, ContentId)>,
+    looks: Vec<Look>,
 }
 
 impl ContextIndexBuilder {
@@ -111,7 +112,7 @@ impl ContextIndexBuilder {
             // Before 1970 nothing is old enough to be trusted.
             Err(_) => i128::MIN,
         };
-        ContextIndexBuilder { started, files: Vec::new() }
+        ContextIndexBuilder { started, files: Vec::new(), looks: Vec::new() }
     }
 
     /// Takes in all that a scan allows to be remembered.
@@ -129,7 +130,14 @@ impl ContextIndexBuilder {
         }
     }
 
-    fn is_settled(&self, time: Time) -> bool {
+    /// Says what selections looked like. Of many, the last are kept.
+    pub fn set_looks(&mut self, looks: Vec<Look>) {
+        self.looks = looks;
+    }
+
+    /// Says whether a file with this time was touched long enough before the scan for a later
+    /// change to show in its times.
+    pub fn is_settled(&self, time: Time) -> bool {
         let nanos = i128::from(time.secs) * 1_000_000_000 + i128::from(time.nanos);
         let grain = if time.nanos == 0 { COARSE_GRAIN_NANOS } else { GRAIN_NANOS };
         nanos.saturating_add(grain) < self.started
@@ -159,7 +167,8 @@ impl ContextIndexBuilder {
         bytes[16..20].copy_from_slice(&(count as u32).to_le_bytes());
         bytes[20..24].copy_from_slice(&offset.to_le_bytes());
         let sum = blake3::hash(&bytes[HEADER..]);
-        bytes[24..HEADER].copy_from_slice(sum.as_bytes());
+        bytes[24..LOOKS].copy_from_slice(sum.as_bytes());
+        bytes[LOOKS..HEADER].copy_from_slice(&encode_looks(&self.looks));
         bytes
     }
 }

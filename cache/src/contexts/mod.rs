@@ -13,7 +13,10 @@ use crate::StoreError;
 use crate::error::Context;
 use crate::store::Inner;
 
+pub use format::Look;
 pub use index::{ContextIndex, ContextIndexBuilder};
+
+use format::{HEADER, LOOKS, MAGIC, decode_looks, encode_looks};
 
 /// The context indexes of a store.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +38,46 @@ impl Contexts<'_> {
             Ok(bytes) => Ok(ContextIndex::decode(bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io(format!("read `{}`", path.display()), error)),
+        }
+    }
+
+    /// Reads what selections of a context looked like, and nothing else of its index.
+    ///
+    /// # Errors
+    /// When there is a file and it can't be read.
+    pub fn looks(&self, id: &[u8]) -> Result<Vec<Look>, StoreError> {
+        let path = self.path(id);
+        let mut head = Vec::with_capacity(HEADER);
+        let read = fs::File::open(&path).and_then(|file| {
+            std::io::Read::read_to_end(&mut std::io::Read::take(file, HEADER as u64), &mut head)
+        });
+        match read {
+            Ok(_) if head.len() == HEADER && head.starts_with(MAGIC) => {
+                Ok(decode_looks(&head[LOOKS..]))
+            }
+            Ok(_) => Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(StoreError::io(format!("read `{}`", path.display()), error)),
+        }
+    }
+
+    /// Replaces the looks alone. Nothing happens where there is no index.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub fn keep_looks(&self, id: &[u8], looks: &[Look]) -> Result<(), StoreError> {
+        use std::os::unix::fs::FileExt;
+        let path = self.path(id);
+        let doing = || format!("write `{}`", path.display());
+        let file = match fs::OpenOptions::new().read(true).write(true).open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            other => other.doing(doing)?,
+        };
+        let mut magic = [0; MAGIC.len()];
+        let ours = file.file().read_exact_at(&mut magic, 0).is_ok() && magic == *MAGIC;
+        match ours {
+            true => file.file().write_all_at(&encode_looks(looks), LOOKS as u64).doing(doing),
+            false => Ok(()),
         }
     }
 

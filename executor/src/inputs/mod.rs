@@ -259,5 +259,5 @@ pub(crate) fn parse_ignore(name: &str, text: &str) -> Result<Ignore, ContextErro
         };
         ContextError::Ignore { path: name.to_owned(), line, source }
     })?;
-    Ok(Ignore { name: name.to_owned(), rules })
+    Ok(Ignore { name: name.to_owned(), rules, digest: *blake3::hash(text.as_bytes()).as_bytes() })
 }

@@ -10,8 +10,8 @@ use gantry_parser::ignore::{IgnoreFile, Walk};
 use gantry_solver::key::Value;
 use gantry_solver::op::Selection;
 use gantry_tree::{
-    Contents, FileKind, Follow, KnownFn, Manifest, Node, Root, Scan, ScanOptions, TreePath,
-    Verdict, View, scan,
+    Contents, FileKind, FilterFn, Follow, Glance, KnownFn, Manifest, Node, Root, Scan, ScanOptions,
+    TreePath, Verdict, View, glance, scan,
 };
 
 use super::fault::{Because, Fault};
@@ -30,6 +30,8 @@ pub(crate) struct LocalContext {
     stable_modes: bool,
     /// What was selected before; a file is looked at once for each selection and build.
     selected: Mutex<HashMap<Selection, Arc<Selected>>>,
+    /// Selections of which a glance told the digest.
+    glanced: Mutex<HashMap<Selection, [u8; 32]>>,
 }
 
 /// The rules of an ignore file, and what it is called.
@@ -37,6 +39,8 @@ pub(crate) struct LocalContext {
 pub(crate) struct Ignore {
     pub(crate) name: String,
     pub(crate) rules: IgnoreFile,
+    /// Of its text.
+    pub(crate) digest: [u8; 32],
 }
 
 /// The files that a selection takes.
@@ -61,7 +65,14 @@ impl Selected {
 impl LocalContext {
     /// Takes a directory with the rules of its ignore file and what is known of its files.
     pub(crate) fn new(root: Root, ignore: Ignore, index: Index) -> Self {
-        Self { root, ignore, index, stable_modes: false, selected: Mutex::default() }
+        Self {
+            root,
+            ignore,
+            index,
+            stable_modes: false,
+            selected: Mutex::default(),
+            glanced: Mutex::default(),
+        }
     }
 
     /// Has all modes count as git would check them out, whatever umask did so here.
@@ -92,7 +103,58 @@ impl LocalContext {
         Ok(map.entry(selection.clone()).or_insert(selected).clone())
     }
 
-    fn look(&self, selection: &Selection, contents: Contents) -> Result<Selected, Fault> {
+    /// Returns the digest of a selection; lists its files only if they look otherwise than when
+    /// that was found out.
+    pub(crate) fn digest(&self, selection: &Selection) -> Result<[u8; 32], Fault> {
+        let locked = || self.glanced.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(digest) = locked().get(selection) {
+            return Ok(*digest);
+        }
+        let seen = self.glance(selection, |key| self.index.has_seen(key))?;
+        if let Some((key, glance)) = &seen
+            && let Some(digest) = self.index.digest(key, glance)
+        {
+            locked().insert(selection.clone(), digest);
+            return Ok(digest);
+        }
+        let digest = self.select(selection)?.digest;
+        if let Some((key, glance)) = &seen {
+            // Should a file have changed in between, it will never look like that again.
+            self.index.note_look(*key, glance, digest);
+        }
+        Ok(digest)
+    }
+
+    /// Glances at a selection, if `wanted` says so of what tells it from others. A tree that
+    /// changes meanwhile gives nothing.
+    fn glance(
+        &self,
+        selection: &Selection,
+        wanted: impl FnOnce(&[u8; 32]) -> bool,
+    ) -> Result<Option<([u8; 32], Glance)>, Fault> {
+        self.filtered(selection, |chosen, _, filter| {
+            if chosen.is_empty() {
+                return Ok(None);
+            }
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(b"gantry look 1");
+            hasher.update(&self.ignore.digest);
+            let rest = format!("{:?}", (self.stable_modes, &chosen, &selection.exclude));
+            let key = *hasher.update(rest.as_bytes()).finalize().as_bytes();
+            if !wanted(&key) {
+                return Ok(None);
+            }
+            let options = ScanOptions { filter: Some(filter), ..ScanOptions::default() };
+            Ok(glance(&self.root, &options).ok().map(|glance| (key, glance)))
+        })
+    }
+
+    /// Finds what a selection stands for, and which paths it takes.
+    fn filtered<T>(
+        &self,
+        selection: &Selection,
+        then: impl FnOnce(Vec<Chosen>, IgnoreFile, FilterFn<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let ignore = Walk::new(&self.ignore.rules);
         let files = Visible { root: &self.root, ignore: &ignore };
         let chosen = select(&files, &selection.paths).map_err(|error| self.explain(error))?;
@@ -117,10 +179,26 @@ impl LocalContext {
             }
             skipped(&ignore, path, kind)
         };
+        then(chosen.clone(), exclude.clone(), &filter)
+    }
+
+    fn look(&self, selection: &Selection, contents: Contents) -> Result<Selected, Fault> {
+        self.filtered(selection, |chosen, exclude, filter| {
+            self.look_at(chosen, &exclude, filter, contents)
+        })
+    }
+
+    fn look_at(
+        &self,
+        chosen: Vec<Chosen>,
+        exclude: &IgnoreFile,
+        filter: FilterFn<'_>,
+        contents: Contents,
+    ) -> Result<Selected, Fault> {
         let index = self.index.load();
         let known: KnownFn<'_> = &|path, stat| index.known(path, stat);
         let options = ScanOptions {
-            filter: Some(&filter),
+            filter: Some(filter),
             known: Some(known),
             workers: index.workers(),
             contents,
@@ -134,7 +212,7 @@ impl LocalContext {
         }
         let mut selected = Selected { scan, nothing: Manifest::default(), chosen, digest: [0; 32] };
         let view = View::new(&[selected.manifest()]);
-        selected.digest = picked::digest(&view, &picked::pick(&view, &selected.chosen, &exclude));
+        selected.digest = picked::digest(&view, &picked::pick(&view, &selected.chosen, exclude));
         Ok(selected)
     }
 
@@ -157,8 +235,23 @@ impl LocalContext {
 
     /// Writes down what was learnt of the files; a failure costs the next build some time only.
     pub(crate) fn save_index(&self) {
-        let selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
-        self.index.save(selected.values().filter_map(|selected| selected.scan.as_ref()));
+        let selected = || self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<_> =
+            selected().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        for (selection, known) in &all {
+            // Where nothing was touched since the build began, it looks as it did then.
+            let unseen = self.glance(selection, |key| !self.index.has_seen(key));
+            if let Ok(Some((key, glance))) = unseen {
+                self.index.note_look(key, &glance, known.digest);
+            }
+        }
+        if self.index.is_stale() {
+            // The index is replaced as a whole: files that were only glanced at belong in it, too.
+            let glanced = self.glanced.lock().unwrap_or_else(PoisonError::into_inner);
+            glanced.keys().for_each(|selection| drop(self.select(selection)));
+        }
+        let all: Vec<_> = selected().values().cloned().collect();
+        self.index.save(all.iter().filter_map(|selected| selected.scan.as_ref()));
     }
 
     /// Says so if a path is missing only because the ignore file drops it.

@@ -1,11 +1,11 @@
 //! [`Index`]: what earlier builds know of the files of a context, loaded once and written back.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use gantry_cache::{ContextIndex, ContextIndexBuilder, Store};
-use gantry_tree::{ContentId, Scan, Stat, TreePath};
+use gantry_cache::{ContextIndex, ContextIndexBuilder, Look, Store};
+use gantry_tree::{ContentId, Glance, Scan, Stat, TreePath};
 
 /// Above this many known files a scan is worth more than one thread.
 const PARALLEL: usize = 2000;
@@ -21,6 +21,15 @@ pub(crate) struct Index {
     started: SystemTime,
     /// Some file was read, so the index is no longer what it could be.
     stale: AtomicBool,
+    /// What selections looked like, in earlier builds and in this one.
+    looks: OnceLock<Mutex<Looks>>,
+}
+
+#[derive(Debug, Default)]
+struct Looks {
+    all: Vec<Look>,
+    /// Some are new.
+    changed: bool,
 }
 
 /// What was known when the build began.
@@ -30,14 +39,14 @@ pub(crate) struct Known(Option<ContextIndex>);
 impl Index {
     /// Makes the index of the context `id`. Reads nothing yet.
     pub(crate) fn new(store: Store, id: Option<Vec<u8>>) -> Self {
-        let (loaded, stale) = (OnceLock::new(), AtomicBool::new(false));
-        Self { store: Some(store), id, loaded, started: SystemTime::now(), stale }
+        Self { store: Some(store), id, ..Self::none() }
     }
 
     /// Makes an index that knows nothing and remembers nothing.
     pub(crate) fn none() -> Self {
         let (loaded, stale) = (OnceLock::new(), AtomicBool::new(false));
-        Self { store: None, id: None, loaded, started: SystemTime::now(), stale }
+        let (started, looks) = (SystemTime::now(), OnceLock::new());
+        Self { store: None, id: None, loaded, started, stale, looks }
     }
 
     /// Returns what is known. An index that can't be read means that files are read.
@@ -46,6 +55,48 @@ impl Index {
             let known = self.store.as_ref().zip(self.id.as_ref());
             Known(known.and_then(|(store, id)| store.contexts().load(id).ok().flatten()))
         })
+    }
+
+    fn looks(&self) -> MutexGuard<'_, Looks> {
+        let looks = self.looks.get_or_init(|| {
+            let known = self.store.as_ref().zip(self.id.as_ref());
+            let all = known.and_then(|(store, id)| store.contexts().looks(id).ok());
+            Mutex::new(Looks { all: all.unwrap_or_default(), changed: false })
+        });
+        looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether it is known what a selection looked like at one time.
+    pub(crate) fn has_seen(&self, selection: &[u8; 32]) -> bool {
+        self.id.is_some() && self.looks().all.iter().any(|look| look.selection == *selection)
+    }
+
+    /// Returns the digest of a selection's content, if it looks as it did when that was known.
+    pub(crate) fn digest(&self, selection: &[u8; 32], glance: &Glance) -> Option<[u8; 32]> {
+        let looks = self.looks();
+        let same = |look: &&Look| look.selection == *selection && look.glance == glance.digest;
+        looks.all.iter().find(same).map(|look| look.digest)
+    }
+
+    /// Remembers what a selection looks like that holds this, unless something in it was touched
+    /// so late that a change since would not show.
+    pub(crate) fn note_look(&self, selection: [u8; 32], glance: &Glance, digest: [u8; 32]) {
+        let builder = ContextIndexBuilder::new(self.started);
+        if self.id.is_none()
+            || !builder.is_settled(glance.newest)
+            || !builder.is_settled(glance.newest_whole)
+        {
+            return;
+        }
+        let mut looks = self.looks();
+        looks.all.retain(|look| look.selection != selection);
+        looks.all.push(Look { selection, glance: glance.digest, digest });
+        looks.changed = true;
+    }
+
+    /// Says whether [`save`](Self::save) will replace the whole index.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
     }
 
     /// Notes whether a scan of this build had to read a file.
@@ -60,10 +111,15 @@ impl Index {
     pub(crate) fn save<'s>(&self, scans: impl Iterator<Item = &'s Scan>) {
         let Some((store, id)) = self.store.as_ref().zip(self.id.as_ref()) else { return };
         if !self.stale.swap(false, Ordering::Relaxed) {
+            let mut looks = self.looks();
+            if std::mem::take(&mut looks.changed) {
+                let _ = store.contexts().keep_looks(id, &looks.all);
+            }
             return;
         }
         let mut builder = ContextIndexBuilder::new(self.started);
         scans.for_each(|scan| builder.add_scan(scan));
+        builder.set_looks(self.looks().all.clone());
         let _ = store.contexts().save(id, builder);
     }
 }

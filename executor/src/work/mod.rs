@@ -438,12 +438,11 @@ impl Work for Executor {
     ) -> Result<SourceAnswer, StepError> {
         match op {
             Op::Context(op) => {
-                let selected = self.context(&op.name)?.select(&op.selection);
-                if let Err(Fault::Missing { .. }) = &selected {
+                let digest = self.context(&op.name)?.digest(&op.selection);
+                if let Err(Fault::Missing { .. }) = &digest {
                     self.lacking().insert(op.clone());
                 }
-                let selected = selected?;
-                Ok(SourceAnswer { digest: selected.digest, own: Vec::new() })
+                Ok(SourceAnswer { digest: digest?, own: Vec::new() })
             }
             Op::Http(_) | Op::Git(_) => Ok(self.fetch_source(op, events, cancel)?.0),
             _ => Err(Fault::bug("Only sources can be read").into()),

@@ -184,3 +184,47 @@ fn b7_14_the_time_of_what_an_address_sends() {
     assert_eq!(created("undated", "src", Some(dockerfile)), "2023-11-14T22:13:20Z");
     sandbox.assert_clean();
 }
+
+/// A context that looks as it did is not listed again; whatever changes in it shows in its looks.
+#[test]
+fn every_change_of_a_known_context_counts() {
+    needs_root!();
+    let sandbox = Sandbox::with([
+        ("src/a/file", "1"),
+        ("src/b/other", "x"),
+        ("src/drop/z", "no"),
+        (".dockerignore", "src/drop\n"),
+    ]);
+    let src = sandbox.context().join("src");
+    std::os::unix::fs::symlink("a", src.join("link")).unwrap();
+    // Longer than the grain of the clock that stamps files.
+    let build = || {
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        sandbox.build("FROM busybox\nCOPY src /src\n").ran()
+    };
+    let nothing = Vec::<String>::new();
+    assert_eq!(build(), ["COPY src /src"]);
+    assert_eq!((build(), build()), (nothing.clone(), nothing.clone()));
+    let changes: [(&str, &dyn Fn()); 7] = [
+        ("content", &|| fs_err::write(src.join("a/file"), "2").unwrap()),
+        ("mode", &|| crate::common::set_mode(&src.join("a/file"), 0o751)),
+        ("mode of a directory", &|| crate::common::set_mode(&src.join("b"), 0o700)),
+        ("a new file", &|| fs_err::write(src.join("b/new"), "").unwrap()),
+        ("a name", &|| fs_err::rename(src.join("b/new"), src.join("b/newer")).unwrap()),
+        ("a file less", &|| fs_err::remove_file(src.join("b/other")).unwrap()),
+        ("a link", &|| {
+            fs_err::remove_file(src.join("link")).unwrap();
+            std::os::unix::fs::symlink("b", src.join("link")).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        change();
+        assert_eq!(build(), ["COPY src /src"], "{what}");
+        assert_eq!((build(), build()), (nothing.clone(), nothing.clone()), "{what}");
+    }
+    fs_err::write(src.join("drop/z"), "still no").unwrap();
+    assert_eq!(build(), nothing, "what is left out does not count");
+    fs_err::write(sandbox.context().join(".dockerignore"), "").unwrap();
+    assert_eq!(build(), ["COPY src /src"], "the rules count");
+    sandbox.assert_clean();
+}

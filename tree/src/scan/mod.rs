@@ -8,11 +8,13 @@
 
 mod assemble;
 mod describe;
+mod glance;
 mod hash;
 mod walk;
 
 use crate::{ContentId, FileKind, Manifest, Root, Stat, TreeError, TreePath};
 
+pub use glance::{Glance, glance};
 pub use hash::hash_reader;
 pub(crate) use hash::{BUFFER, hash_fd, read_full};
 

@@ -15,7 +15,7 @@ use crate::xattr::On;
 use crate::{ContentId, Entry, FileKind, Root, Stat, TreeError, TreePath, Xattrs};
 
 /// A directory with more names than this is split up among the workers.
-const STRETCH: usize = 512;
+pub(super) const STRETCH: usize = 512;
 
 /// A file of at least this size is a task of its own, so that several are read at once.
 pub(super) const LARGE: u64 = 4 * 1024 * 1024;

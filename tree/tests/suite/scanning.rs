@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gantry_tree::{
     ContentId, Contents, Dialect, Entry, FileKind, Node, Scan, ScanOptions, Stat, Time, TreeError,
-    TreePath, Verdict, scan,
+    TreePath, Verdict, glance, scan,
 };
 
 use crate::common::{Place, path, paths, skip};
@@ -217,4 +217,44 @@ fn what_cannot_be_read_is_named() {
         Ok(_) => skip("unprivileged", &"this user may read every file"),
         Err(error) => assert_eq!(error.to_string(), "Failed to open `dir/secret`"),
     }
+}
+
+#[test]
+fn a_glance_tells_what_a_scan_would() {
+    let place =
+        Place::with(&[("a/file", "content"), ("a-b", ""), ("left-out", ""), ("empty/", "")]);
+    let root = place.root();
+    let filter = |path: &TreePath, _: FileKind| match path.as_bytes() {
+        b"left-out" => Verdict::Skip,
+        _ => Verdict::Keep,
+    };
+    let options = ScanOptions { filter: Some(&filter), ..ScanOptions::default() };
+    let look = || glance(&root, &options).unwrap();
+    let first = look();
+    assert_eq!(look(), first);
+    fs_err::write(place.tree().join("left-out"), "longer").unwrap();
+    assert_eq!(look().digest, first.digest, "what the filter drops is not looked at");
+    let mut seen = vec![first.digest];
+    let mut differs = |what: &str| {
+        let now = look().digest;
+        assert!(!seen.contains(&now), "{what}");
+        seen.push(now);
+    };
+    fs_err::write(place.tree().join("a/file"), "longer than before").unwrap();
+    differs("size");
+    root.set_mtime(&path("a/file"), Time { secs: 7, nanos: 0 }).unwrap();
+    differs("time");
+    assert_eq!(look().newest_whole, Time { secs: 7, nanos: 0 });
+    root.set_mode(&path("empty"), 0o700).unwrap();
+    differs("mode of a directory");
+    fs_err::rename(place.tree().join("a-b"), place.tree().join("a-c")).unwrap();
+    differs("name");
+    fs_err::remove_dir(place.tree().join("empty")).unwrap();
+    differs("one less");
+    fs_err::create_dir(place.tree().join("many")).unwrap();
+    for number in 0..1500 {
+        fs_err::write(place.tree().join(format!("many/{number}")), "").unwrap();
+    }
+    differs("more than one stretch");
+    assert_eq!(look(), look());
 }
