@@ -193,6 +193,7 @@ pub(crate) fn forget(tx: &Connection, digest: &str) -> Result<(), WriteError> {
     for image in crate::images::naming_blob(tx, digest)? {
         crate::images::forget(tx, &image)?;
     }
+    crate::images::forget_lists(tx, digest)?;
     tx.prepare_cached("delete from blobs where digest = ?1")?.execute([digest])?;
     Ok(())
 }

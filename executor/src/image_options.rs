@@ -19,6 +19,20 @@ pub struct ImageOptions {
     pub keep_times: bool,
     /// Names and values that say something about the image.
     pub annotations: Vec<Annotation>,
+    /// How what is said about the image is attached to it.
+    pub attestations: AttestationOptions,
+}
+
+/// How attestations are attached to an image, if there are any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttestationOptions {
+    /// None are.
+    pub none: bool,
+    /// As OCI artifacts, which name the image as their subject (`oci-artifact`).
+    pub artifact: bool,
+    /// Whether also those for images in a store or a registry only; absent: if it is one
+    /// (`attestation-inline`).
+    pub inline: Option<bool>,
 }
 
 /// How a layer is compressed.

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! request, outcome, error   what is asked for, what comes out, why nothing does
+//! attest     what is said about a result: provenance, bills of materials
 //! build      the way: contexts → Dockerfile → graph → solved → outputs
 //! inputs     the contexts, the Dockerfile in them, their ignore files
 //! resolve    solver::Resolve: names of images
@@ -23,6 +24,7 @@
 //! opens no connection, unpacks nothing and enters no user namespace.
 #![forbid(unsafe_code)]
 
+mod attest;
 mod build;
 mod diffs;
 mod error;
@@ -39,6 +41,7 @@ mod resolve;
 mod store;
 mod work;
 
+pub use attest::{Attestations, Provenance, ProvenanceMode, Sbom, SlsaVersion};
 pub use build::{PlannedStep, build, plan};
 pub use error::{BuildError, Class, ContextError, DockerfileError, StepFailure, StepFailures};
 pub use explore::{ContextFile, Explored, explore};
@@ -49,7 +52,7 @@ pub use history::{
     StepTime, Timing,
 };
 pub use image_options::{
-    Annotation, AnnotationPlace, ConfigChanges, ImageOptions, LayerCompression,
+    Annotation, AnnotationPlace, AttestationOptions, ConfigChanges, ImageOptions, LayerCompression,
 };
 pub use outcome::{BuildOutcome, BuiltImage, Stats};
 pub use remote::{CacheMode, CachePlace, CacheTarget};

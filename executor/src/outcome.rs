@@ -22,6 +22,8 @@ pub struct BuildOutcome {
     pub dockerfile: SourceFile,
     /// What the user should know about the Dockerfile.
     pub warnings: Vec<Diagnostic>,
+    /// How each platform's image was built, if that was asked for: a provenance.
+    pub provenance: Vec<(Platform, serde_json::Value)>,
     /// What became of the steps.
     pub stats: Stats,
     /// What the history remembers of it; nothing if that could not be written.
@@ -39,7 +41,8 @@ pub struct BuiltImage {
     pub manifest: Digest,
     /// What a registry would call it.
     pub descriptor: Descriptor,
-    /// Whether it is an index over the images of several platforms.
+    /// Whether it is an index: over the images of several platforms, or an image and what is said
+    /// about it.
     pub is_index: bool,
     /// What it runs on; of several, the first one.
     pub platform: Platform,

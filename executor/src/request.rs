@@ -11,6 +11,7 @@ use gantry_parser::SourceFile;
 use gantry_solver::NoCache;
 use gantry_solver::op::{GitOp, HttpOp, Limits, Ulimit};
 
+use crate::attest::Attestations;
 use crate::image_options::{ConfigChanges, ImageOptions};
 use crate::registry::Registry;
 use crate::remote::{CachePlace, CacheTarget};
@@ -85,6 +86,8 @@ pub struct BuildRequest {
     /// Files of contexts get the modes that git would check them out with: 644, 755 if their owner
     /// may execute them, 755 for directories.
     pub stable_modes: bool,
+    /// What is said about the result, beside it.
+    pub attestations: Attestations,
     /// How many steps may run at once; 0 means as many as there are CPUs.
     pub jobs: usize,
     /// How root filesystems are put together; for tests and for odd file systems.
@@ -126,6 +129,7 @@ impl BuildRequest {
             changes: ConfigChanges::default(),
             on_fail: None,
             stable_modes: false,
+            attestations: Attestations::default(),
             jobs: 0,
             snapshotter: Snapshotter::default(),
         }
@@ -311,11 +315,15 @@ pub enum Output {
         split: Option<bool>,
         /// Whether what is there and not in the result is deleted.
         delete: bool,
+        /// What the names of files begin with that hold attestations.
+        prefix: String,
     },
     /// The root filesystem as a tar; of several platforms, each in a directory of its own.
     Tar {
         /// Where to.
         dest: Dest,
+        /// What the names of files begin with that hold attestations.
+        prefix: String,
     },
 }
 
@@ -326,7 +334,7 @@ impl Output {
             self,
             Self::Docker { dest: Dest::Writer(_), .. }
                 | Self::Oci { dest: Dest::Writer(_), .. }
-                | Self::Tar { dest: Dest::Writer(_) }
+                | Self::Tar { dest: Dest::Writer(_), .. }
         )
     }
 }

@@ -16,7 +16,7 @@ pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 /// "gtry": says that a database is a store's.
 const APPLICATION: i64 = 0x6774_7279;
 
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     create table meta (name text primary key, value) without rowid;
 
@@ -106,6 +106,15 @@ const STEPS: [&str; 2] = [
     create index runs_by_place on runs (project, stage, position);
     create index runs_by_text on runs (text);
     insert into runs select key, '', stage, position, text, took, created, null from records;
+",
+    "
+    -- An index over an image and what is said about it; and the blobs that it needs besides the
+    -- image's own.
+    alter table images add column list text;
+    create table list_blobs (
+        image text not null, digest text not null, primary key (image, digest)
+    ) without rowid;
+    create index list_blobs_by_digest on list_blobs (digest);
 ",
 ];
 

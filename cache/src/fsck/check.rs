@@ -116,7 +116,7 @@ const DANGLING: [(&str, &str); 4] = [
 ];
 
 /// Rows without meaning: what they are, how to find them, how to remove them.
-const STRAY: [(&str, &str, &str); 4] = [
+const STRAY: [(&str, &str, &str); 5] = [
     (
         "preimage",
         "select count(*) from preimages p where not exists \
@@ -133,6 +133,15 @@ const STRAY: [(&str, &str, &str); 4] = [
         "image name",
         "select count(*) from names n where not exists (select 1 from images where id = n.image)",
         "delete from names where image not in (select id from images)",
+    ),
+    (
+        "list of an image",
+        "select count(*) from list_blobs l where not exists \
+             (select 1 from blobs where digest = l.digest) \
+             or not exists (select 1 from images where id = l.image)",
+        "update images set list = null where id in (select image from list_blobs \
+             where digest not in (select digest from blobs)); \
+         delete from list_blobs where image not in (select id from images where list is not null)",
     ),
     (
         "layer's blob",

@@ -50,7 +50,7 @@ fn apply(inner: &Arc<Inner>, remedy: &Remedy) -> Result<bool, StoreError> {
         Remedy::Orphan(path) => return remove_orphan(inner, Path::new(path)),
         Remedy::Sweep => return owner::sweep(&inner.layout).map(|swept| swept > 0),
         Remedy::Rows(sql) => inner.db.write(|tx| {
-            tx.execute(sql, ())?;
+            tx.execute_batch(sql)?;
             Ok(())
         })?,
     }

@@ -17,7 +17,7 @@ use crate::store::Inner;
 use crate::{LayerId, StoreError, db};
 
 pub use names::Removed;
-pub(crate) use rows::{drop_dangling_names, forget, naming_blob};
+pub(crate) use rows::{drop_dangling_names, forget, forget_lists, naming_blob};
 
 /// The images of a store.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,8 @@ pub struct Image {
     pub id: Digest,
     /// The digest of its manifest, if it came with one or was exported with one.
     pub manifest: Option<Digest>,
+    /// The digest of an index that lists it together with what is said about it.
+    pub list: Option<Digest>,
     /// What it runs on.
     pub platform: Platform,
     /// Its layers, lowest first.
@@ -109,6 +111,42 @@ impl Images<'_> {
                 db::now(),
                 Inner::epoch(tx)?,
             ))?;
+            Ok(())
+        })
+    }
+
+    /// Keeps with an image an index that lists it together with what is said about it, and the
+    /// blobs that the index needs besides the image's own; or none any more.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchImage`], or [`StoreError::BlobGone`] if one of the blobs isn't there.
+    pub fn set_list(
+        &self,
+        id: &Digest,
+        list: Option<(&Digest, &[Digest])>,
+    ) -> Result<(), StoreError> {
+        let id = id.to_string();
+        self.inner.db.write(|tx| {
+            tx.prepare_cached("delete from list_blobs where image = ?1")?.execute([&id])?;
+            let index = list.map(|(index, _)| index.to_string());
+            let changed = tx
+                .prepare_cached("update images set list = ?2 where id = ?1")?
+                .execute((&id, &index))?;
+            if changed == 0 {
+                return Err(StoreError::NoSuchImage { name: id.clone() }.into());
+            }
+            let Some((index, blobs)) = list else { return Ok(()) };
+            for digest in std::iter::once(index).chain(blobs) {
+                let text = digest.to_string();
+                let there = tx
+                    .prepare_cached("update blobs set dying = 0 where digest = ?1")?
+                    .execute([&text])?;
+                if there == 0 {
+                    return Err(StoreError::BlobGone { digest: *digest }.into());
+                }
+                tx.prepare_cached("insert or ignore into list_blobs values (?1, ?2)")?
+                    .execute((&id, &text))?;
+            }
             Ok(())
         })
     }

@@ -10,7 +10,7 @@ use super::Image;
 use crate::db::{WriteError, from_millis};
 use crate::layers::ids_from_bytes;
 
-const COLUMNS: &str = "id, manifest, platform, layers, size, created, stored, used";
+const COLUMNS: &str = "id, manifest, platform, layers, size, created, stored, used, list";
 
 fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
     Ok(Image {
@@ -25,6 +25,10 @@ fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
         created: row.get::<_, Option<i64>>(5)?.map(from_millis),
         stored: from_millis(row.get(6)?),
         last_used: from_millis(row.get(7)?),
+        list: match row.get_ref(8)?.as_str_or_null()? {
+            Some(_) => Some(parsed(row, 8)?),
+            None => None,
+        },
         names: Vec::new(),
     })
 }
@@ -116,11 +120,11 @@ pub(super) fn by_name(
     if let Some(id) = statement.query_row([&name], |row| row.get(0)).optional()? {
         return Ok(Some(id));
     }
-    // `name@digest` also means an image that has a tag there and this manifest.
+    // `name@digest` also means an image that has a tag there and this manifest, or this index.
     let Some(digest) = reference.digest() else { return Ok(None) };
     let mut statement = connection.prepare_cached(
         "select i.id from images i join names n on n.image = i.id \
-         where i.manifest = ?1 and n.name >= ?2 and n.name < ?3 limit 1",
+         where (i.manifest = ?1 or i.list = ?1) and n.name >= ?2 and n.name < ?3 limit 1",
     )?;
     let (from, to) = (format!("{}:", reference.name()), format!("{};", reference.name()));
     statement.query_row((digest.to_string(), from, to), |row| row.get(0)).optional()
@@ -133,9 +137,25 @@ pub(crate) fn naming_blob(tx: &Connection, digest: &str) -> rusqlite::Result<Vec
     statement.query_map([digest], |row| row.get(0))?.collect()
 }
 
+/// Drops what is said about images where a blob of that is gone: the images are whole without it.
+pub(crate) fn forget_lists(tx: &Connection, digest: &str) -> Result<(), WriteError> {
+    tx.prepare_cached(
+        "update images set list = null \
+         where id in (select image from list_blobs where digest = ?1)",
+    )?
+    .execute([digest])?;
+    tx.prepare_cached(
+        "delete from list_blobs \
+         where image in (select image from list_blobs where digest = ?1)",
+    )?
+    .execute([digest])?;
+    Ok(())
+}
+
 /// Drops an image's rows. A name of it falls back to what it meant before, if that is there.
 pub(crate) fn forget(tx: &Connection, id: &str) -> Result<(), WriteError> {
     tx.prepare_cached("delete from image_layers where image = ?1")?.execute([id])?;
+    tx.prepare_cached("delete from list_blobs where image = ?1")?.execute([id])?;
     tx.prepare_cached("delete from images where id = ?1")?.execute([id])?;
     drop_dangling_names(tx)
 }

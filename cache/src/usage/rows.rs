@@ -33,14 +33,17 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Snapshot> {
     })?;
     snapshot.blobs = blobs.collect::<rusqlite::Result<_>>()?;
     let mut names = connection.prepare_cached("select name from names where image = ?1")?;
+    let mut lists = connection.prepare_cached("select digest from list_blobs where image = ?1")?;
     let mut statement =
         connection.prepare_cached("select id, manifest, layers, stored, used from images")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
         let id: String = row.get(0)?;
         let named = names.query_map([&id], |row| row.get(0))?;
+        let listed = lists.query_map([&id], |row| row.get(0))?;
         snapshot.images.push(ImageUsage {
             names: named.collect::<rusqlite::Result<_>>()?,
+            list: listed.collect::<rusqlite::Result<_>>()?,
             id,
             manifest: row.get(1)?,
             layers: ids_from_bytes(row.get_ref(2)?.as_blob()?),

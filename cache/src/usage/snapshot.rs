@@ -42,6 +42,8 @@ pub(crate) struct ImageUsage {
     pub(crate) manifest: Option<String>,
     pub(crate) layers: Vec<LayerId>,
     pub(crate) names: Vec<String>,
+    /// What is said about it.
+    pub(crate) list: Vec<String>,
     pub(crate) created: i64,
     pub(crate) used: i64,
 }
@@ -123,7 +125,9 @@ impl Snapshot {
             return Some(owner.clone());
         }
         let names = |image: &&ImageUsage| {
-            image.id == blob.digest || image.manifest.as_ref() == Some(&blob.digest)
+            image.id == blob.digest
+                || image.manifest.as_ref() == Some(&blob.digest)
+                || image.list.contains(&blob.digest)
         };
         if let Some(image) = self.images.iter().find(names) {
             return Some(report::image_title(image));

@@ -7,9 +7,12 @@ use std::thread::{self, JoinHandle};
 
 use gantry_cache::{Image, LayerId, Lease, Store, StoreError};
 use gantry_image::archive::{
-    ArchiveError, SaveImage, SaveLayer, write_docker, write_oci_directory, write_oci_tar,
+    ArchiveError, SaveImage, SaveLayer, Within, write_docker, write_oci_directory, write_oci_tar,
 };
-use gantry_image::{Descriptor, DiffId, ImageConfig, ImageManifest, MediaType, Raw, Reference};
+use gantry_image::{
+    Descriptor, DiffId, Digest, ImageConfig, ImageIndex, ImageManifest, MediaType, ParseJsonError,
+    Raw, Reference,
+};
 
 use super::TransferError;
 
@@ -21,6 +24,8 @@ pub(crate) struct Saved {
 
 /// No config and no manifest comes near this.
 const LIMIT: u64 = 8 << 20;
+/// No statement about an image comes near this.
+const STATEMENTS: u64 = 100 << 20;
 
 /// What an archive looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +101,7 @@ fn prepare<'s>(
         && let Some(manifest) = &manifest
         && let Some(layers) = blobs(manifest, store, lease)?
     {
+        let within = said(image.list, store).map_err(invalid)?;
         return Ok(SaveImage {
             names: saved.names,
             platform: Some(image.platform),
@@ -103,6 +109,7 @@ fn prepare<'s>(
             manifest: Some(manifest.clone()),
             layers,
             annotations: Vec::new(),
+            within,
         });
     }
     let mut layers = Vec::new();
@@ -121,7 +128,27 @@ fn prepare<'s>(
         manifest,
         layers,
         annotations: Vec::new(),
+        // It names another manifest than this one.
+        within: None,
     })
+}
+
+/// What is said about an image, as the store keeps it; nothing if a part of it is gone.
+fn said(list: Option<Digest>, store: &Store) -> Result<Option<Within>, ParseJsonError> {
+    let read = |digest: &Digest| store.blobs().read(digest, STATEMENTS).ok().flatten();
+    let Some(index) = list.as_ref().and_then(read) else { return Ok(None) };
+    let index = Raw::<ImageIndex>::parse(index)?;
+    let mut blobs = Vec::new();
+    for entry in index.manifests.iter().filter(|entry| entry.is_attestation()) {
+        let Some(bytes) = read(&entry.digest) else { return Ok(None) };
+        let manifest = Raw::<ImageManifest>::parse(bytes)?;
+        blobs.push(manifest.bytes().to_vec());
+        for blob in manifest.layers.iter().chain([&manifest.config]) {
+            let Some(bytes) = read(&blob.digest) else { return Ok(None) };
+            blobs.push(bytes);
+        }
+    }
+    Ok(Some(Within { index, blobs }))
 }
 
 /// The layers of a manifest as the blobs that it names, if all of them are here.

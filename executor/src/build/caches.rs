@@ -19,13 +19,18 @@ impl Build<'_> {
     pub(super) fn fetch(&self, ready: &Ready) -> Result<(), BuildError> {
         for target in &ready.targets {
             if let Some(snapshot) = ready.solved.snapshot(target.vertex) {
-                self.executor.fetch(snapshot).map_err(|error| match error {
-                    RemoteError::Store(error) => error.into(),
-                    error => BuildError::Export(ExportError::Cache(error)),
-                })?;
+                self.fetch_snapshot(snapshot)?;
             }
         }
         Ok(())
+    }
+
+    /// The same for one root filesystem.
+    pub(super) fn fetch_snapshot(&self, snapshot: &Snapshot) -> Result<(), BuildError> {
+        self.executor.fetch(snapshot).map_err(|error| match error {
+            RemoteError::Store(error) => error.into(),
+            error => BuildError::Export(ExportError::Cache(error)),
+        })
     }
 
     fn places(&self) -> Places<'_> {

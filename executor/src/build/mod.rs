@@ -1,5 +1,6 @@
 //! The way of a build: contexts → Dockerfile → graph → solved → outputs.
 
+mod attestations;
 mod blame;
 mod caches;
 mod checks;
@@ -24,7 +25,7 @@ use gantry_image::{ImageConfig, Platform};
 use gantry_parser::ast::{Dockerfile, Instruction};
 use gantry_parser::{Diagnostic, SourceFile};
 use gantry_sandbox::Host;
-use gantry_solver::lower::{HistoryItem, LowerErrors, LowerOptions, lower};
+use gantry_solver::lower::{HistoryItem, LowerErrors, LowerOptions, Scans, lower};
 use gantry_solver::op::ContextOp;
 use gantry_solver::scheduler::{Failure, World};
 use gantry_solver::{
@@ -35,6 +36,7 @@ use self::blame::Blame;
 use self::checks::{Checks, Seen};
 use self::events::Held;
 use self::platforms::Together;
+use crate::attest::{Asked, Scan};
 use crate::diffs::Diffs;
 use crate::error::{BuildError, DockerfileError, StepFailures};
 use crate::export;
@@ -107,6 +109,8 @@ struct Build<'a> {
     executor: Arc<Executor>,
     steps: Arc<StepStore>,
     warnings: Vec<Diagnostic>,
+    /// What was asked for, for whoever wants it attested.
+    asked: Asked,
     unprivileged: bool,
     /// What is known of the time of a context that lies elsewhere.
     origin: Option<Arc<Origin>>,
@@ -128,6 +132,10 @@ struct Target {
     history: Vec<HistoryItem>,
     platform: Platform,
     epoch: Option<i64>,
+    /// What wants to be looked through besides the image.
+    scans: Scans,
+    /// The steps that look through it.
+    scan: Option<Scan>,
 }
 
 impl<'a> Build<'a> {
@@ -138,6 +146,7 @@ impl<'a> Build<'a> {
         observer: Arc<Held>,
         cancel: &'a CancelToken,
     ) -> Result<Self, BuildError> {
+        let asked = Asked::of(&request);
         let mut executor = Executor::new(Parts {
             store: store.clone(),
             host: Arc::clone(host),
@@ -169,6 +178,7 @@ impl<'a> Build<'a> {
             executor,
             steps,
             warnings: Vec::new(),
+            asked,
             unprivileged: host.needs_user_namespace(),
             origin: inputs.origin.map(Arc::new),
             _spool: inputs._spool,
@@ -188,12 +198,7 @@ impl<'a> Build<'a> {
         let is_step = |vertex: &VertexId| !ready.graph.vertex(*vertex).op.is_source();
         Ok(BuildOutcome {
             stats: Stats {
-                steps: ready
-                    .graph
-                    .reachable(&ready.vertices())
-                    .iter()
-                    .filter(|v| is_step(v))
-                    .count(),
+                steps: ready.graph.reachable(&ready.all()).iter().filter(|v| is_step(v)).count(),
                 ran: ready.solved.ran().iter().filter(|v| is_step(v)).map(titles).collect(),
                 solving,
                 exporting: started.elapsed().saturating_sub(solving),
@@ -244,7 +249,7 @@ impl<'a> Build<'a> {
         self.executor.set_graph(Arc::clone(&graph));
         let epoch = targets.first().and_then(|target| target.epoch);
         self.executor.set_diffs(Diffs::new(self.store.clone(), epoch));
-        let vertices: Vec<VertexId> = targets.iter().map(|target| target.vertex).collect();
+        let vertices: Vec<VertexId> = targets.iter().flat_map(Target::all).collect();
         let (observer, executor) = (Arc::clone(&self.observer), Arc::clone(&self.executor));
         let blame = Arc::new(Blame::new(observer, executor, Arc::clone(&graph), &vertices));
         let world = World {
@@ -326,12 +331,13 @@ impl<'a> Build<'a> {
         if let Some(error) = checks.violation(dockerfile, &self.warnings) {
             return Err(self.wrong(vec![error]));
         }
-        let (graph, targets) = together.finish();
+        let (mut graph, mut targets) = together.finish();
         if self.observer.follows_file() {
             let named = options.target.as_deref();
             let list = instructions::list(dockerfile, &graph, &targets, named);
             self.observer.event(Event::Instructions { list });
         }
+        self.add_scans(&mut graph, &mut targets, &images).await?;
         Ok((graph, targets))
     }
 

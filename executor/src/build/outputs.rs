@@ -7,18 +7,19 @@ use std::time::Instant;
 use gantry_image::{Descriptor, Digest, Reference};
 use gantry_solver::{Op, Snapshot, VertexId};
 
+use super::attestations::Form;
 use super::events::{Held, Progress};
 use super::{Build, Ready, Target};
+use crate::attest::Attestor;
 use crate::error::BuildError;
-use crate::export::{self, Assembled, Assembly, Built, Recipe};
+use crate::export::{self, Assembled, Assembly, Built, Recipe, Say};
 use crate::history::micros;
-use crate::image_options::ImageOptions;
 use crate::outcome::{BuildOutcome, BuiltImage, Stats};
 use crate::request::Output;
 use crate::work::layer_id;
 
 /// The images that were made, by how they were asked for.
-type Made = Vec<(ImageOptions, Assembly)>;
+type Made = Vec<(Form, Assembly)>;
 
 impl Build<'_> {
     /// Makes the image if an output wants one, and writes the outputs.
@@ -41,7 +42,8 @@ impl Build<'_> {
     ) -> Result<BuildOutcome, BuildError> {
         let outputs = std::mem::take(&mut self.request.outputs);
         let reads = outputs.iter().any(|output| !matches!(output, Output::Store { .. }))
-            || !self.request.cache_to.is_empty();
+            || !self.request.cache_to.is_empty()
+            || self.request.attestations.sbom.is_some();
         if self.unprivileged && reads {
             // Files of the layers belong to users that only a user namespace knows.
             return Err(BuildError::NeedsUserNamespace);
@@ -56,10 +58,13 @@ impl Build<'_> {
         self.executor.wait_for_diffs();
         let hashing = micros(waited.elapsed());
         let exported_from = Instant::now();
+        let asked = self.request.attestations.clone();
+        let attestor = self.attestor(ready, &asked)?;
         let mut made: Made = Vec::new();
-        for options in outputs.iter().filter_map(export::options) {
-            if !made.iter().any(|(known, _)| known == options) {
-                made.push((options.clone(), self.assemble(ready, &snapshots, options)?));
+        for form in outputs.iter().filter_map(|output| self.form(output)) {
+            if !made.iter().any(|(known, _)| *known == form) {
+                let image = self.assemble(ready, &snapshots, &form, &attestor)?;
+                made.push((form, image));
             }
         }
         progress.end_part("exporting layers");
@@ -71,7 +76,12 @@ impl Build<'_> {
             image: None,
             names: &names,
             clamp,
+            said: None,
         };
+        let said = |number: usize| attestor.predicates(number, None);
+        if asked.is_required() {
+            built.said = Some(&said);
+        }
         let mut exported: Vec<PathBuf> = Vec::new();
         let mut tags: Vec<Reference> = Vec::new();
         let mut stored: Option<&Assembly> = None;
@@ -80,11 +90,11 @@ impl Build<'_> {
             if self.cancel.is_canceled() {
                 return Err(BuildError::Canceled);
             }
-            let wanted = export::options(&output);
-            let image = made.iter().find(|(options, _)| Some(options) == wanted);
+            let wanted = self.form(&output);
+            let image = made.iter().find(|(form, _)| Some(form) == wanted.as_ref());
             built.image = image.map(|(_, image)| image);
             if matches!(output, Output::Store { .. }) {
-                stored = built.image;
+                stored = image.map(|(_, image)| image);
             }
             let tell = |name: &str, current, total| progress.part(name, current, total);
             if let Output::Registry { names, by_digest, .. } = &output {
@@ -103,9 +113,17 @@ impl Build<'_> {
                 tags.push(prefix.with_digest(stored.descriptor()?.digest));
             }
             self.name(image, &tags)?;
+            self.keep_list(stored)?;
             for tag in &tags {
                 progress.end_part(&format!("naming to {}", tag.clone().with_default_tag()));
             }
+        }
+        let mut provenance = Vec::new();
+        let of_image = made.first().map(|(_, made)| made);
+        for (number, target) in ready.targets.iter().enumerate() {
+            let image = of_image.and_then(|made| made.images.get(number));
+            let told = attestor.told(number, image);
+            provenance.extend(told.map(|told| (target.platform.clone(), told)));
         }
         progress.done();
         self.steps.adopt()?;
@@ -128,6 +146,7 @@ impl Build<'_> {
             exported,
             dockerfile: self.dockerfile.clone(),
             warnings: std::mem::take(&mut self.warnings),
+            provenance,
             stats: Stats::default(),
             past: None,
         })
@@ -178,7 +197,8 @@ impl Build<'_> {
         &self,
         ready: &Ready,
         snapshots: &[Snapshot],
-        options: &ImageOptions,
+        form: &Form,
+        attestor: &Attestor<'_>,
     ) -> Result<Assembly, BuildError> {
         let configs: Vec<_> = ready
             .targets
@@ -202,7 +222,7 @@ impl Build<'_> {
                 epoch: target.epoch,
                 squashed: self.request.squash
                     && target.history.iter().any(|item| item.vertex.is_some()),
-                options,
+                options: &form.image,
             };
             if self.unprivileged && !recipe.is_ready(self.store)? {
                 return Err(BuildError::NeedsUserNamespace);
@@ -210,7 +230,16 @@ impl Build<'_> {
             recipes.push(recipe);
         }
         let indexed = self.request.platforms.len() > 1;
-        Ok(Assembly::make(self.store, &recipes, indexed, options)?)
+        let about = |number: usize, image: &Assembled| {
+            let mut said = attestor.predicates(number, Some(image));
+            said.retain(|predicate| form.inline || !predicate.inline_only);
+            said
+        };
+        let say = match &form.names {
+            Some(names) => Say { names, about: Some(&about) },
+            None => Say { names: &[], about: None },
+        };
+        Ok(Assembly::make(self.store, &recipes, indexed, &form.options, &say)?)
     }
 }
 

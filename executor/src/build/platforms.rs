@@ -2,7 +2,7 @@
 //! what does not depend on the platform runs once.
 
 use gantry_parser::Diagnostic;
-use gantry_solver::lower::{HistoryItem, Lowered};
+use gantry_solver::lower::{HistoryItem, Lowered, Scans};
 use gantry_solver::{Graph, VertexId};
 
 use super::{Ready, Target};
@@ -45,6 +45,11 @@ impl Together {
             history: lowered.history.into_iter().map(moved).collect(),
             platform: lowered.platform,
             epoch: lowered.source_date_epoch,
+            scans: Scans {
+                stages: lowered.scans.stages.into_iter().map(|(n, v)| (n, place(v))).collect(),
+                ..lowered.scans
+            },
+            scan: None,
         });
     }
 
@@ -68,9 +73,16 @@ impl Together {
     }
 }
 
+impl Target {
+    /// Its image's vertex, and that of what looks through it.
+    pub(super) fn all(&self) -> impl Iterator<Item = VertexId> + use<> {
+        std::iter::once(self.vertex).chain(self.scan.map(|scan| scan.result))
+    }
+}
+
 impl Ready {
-    /// The vertices whose root filesystems become images.
-    pub(super) fn vertices(&self) -> Vec<VertexId> {
-        self.targets.iter().map(|target| target.vertex).collect()
+    /// All that was solved for: images, and what looks through them.
+    pub(super) fn all(&self) -> Vec<VertexId> {
+        self.targets.iter().flat_map(Target::all).collect()
     }
 }

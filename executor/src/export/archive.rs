@@ -51,7 +51,8 @@ pub(super) fn oci_directory(
 
 fn over(made: &Assembly, names: &[Reference]) -> Option<SaveIndex> {
     let index = made.index.clone()?;
-    Some(SaveIndex { names: names.to_vec(), index, annotations: made.annotations.clone() })
+    let (annotations, blobs) = (made.annotations.clone(), made.extra_bytes());
+    Some(SaveIndex { names: names.to_vec(), index, annotations, blobs })
 }
 
 fn unnamed<'a>(store: &'a Store, made: &'a Assembly) -> Vec<SaveImage<'a>> {
@@ -71,5 +72,6 @@ fn save<'a>(store: &'a Store, image: &'a Assembled, names: Vec<Reference>) -> Sa
         layers: layers.collect(),
         annotations: image.annotations.clone(),
         platform: Some(image.config.platform()),
+        within: None,
     }
 }

@@ -9,6 +9,7 @@
 //! registry  into a registry
 //! archive   docker archives and OCI layouts
 //! rootfs    the root filesystem, as a directory or a tar
+//! statements  what is said about files, beside them
 //! told      how far the writing of a tar has come
 //! dest      where a file goes, and how it appears there whole or not at all
 //! ```
@@ -22,6 +23,7 @@ mod layers;
 mod recipe;
 mod registry;
 pub(crate) mod rootfs;
+mod statements;
 mod told;
 
 use std::error::Error;
@@ -35,7 +37,7 @@ use gantry_image::{Platform, Reference};
 use gantry_solver::Snapshot;
 use gantry_tree::{TreeError, TreePath};
 
-pub(crate) use self::assembly::Assembly;
+pub(crate) use self::assembly::{Assembly, Say};
 pub(crate) use self::compress::{descriptor as describe_layer, open as open_layer};
 pub(crate) use self::dest::Target;
 pub(crate) use self::image::{Assembled, find_or_make};
@@ -45,6 +47,7 @@ pub(crate) use self::registry::push;
 
 pub(crate) use self::told::Tell;
 use self::told::Told;
+use crate::attest::Predicate;
 use crate::image_options::ImageOptions;
 use crate::registry::TransferError;
 use crate::request::{Dest, Output};
@@ -146,7 +149,7 @@ pub(crate) fn check(outputs: &[Output], indexed: bool) -> Result<(), ExportError
                 ));
             }
             Output::Docker { dest, .. }
-            | Output::Tar { dest }
+            | Output::Tar { dest, .. }
             | Output::Oci { dest, tar: true, .. } => {
                 streams += usize::from(matches!(dest, Dest::Writer(_)));
                 dest::check_file(dest)?;
@@ -216,11 +219,12 @@ pub(crate) fn write(
             Ok(Some(path))
         }
         Output::Oci { .. } => Err(ExportError::Dest("an OCI layout without tar needs a directory")),
-        Output::Local { dest, split, delete } => {
+        Output::Local { dest, split, delete, prefix } => {
             local(executor, result, &dest, split, delete)?;
+            statements::beside(executor, result, &dest, split, &prefix)?;
             Ok(Some(dest))
         }
-        Output::Tar { dest } => {
+        Output::Tar { dest, prefix } => {
             let mut target = Target::open(dest)?;
             let split = result.platforms.len() > 1;
             let mut placed: Vec<rootfs::Placed<'_>> = Vec::new();
@@ -228,7 +232,8 @@ pub(crate) fn write(
                 placed.push((split.then(|| directory(platform)), snapshot));
             }
             let mut told = Told::new(&mut target, tell, None);
-            rootfs::tar(executor, &placed, result.clamp, &mut told)?;
+            let beside = statements::of(executor, result, None, &prefix)?;
+            rootfs::tar(executor, &placed, &beside, result.clamp, &mut told)?;
             told.finish();
             target.finish()
         }
@@ -274,6 +279,8 @@ pub(crate) struct Built<'a> {
     pub(crate) image: Option<&'a Assembly>,
     pub(crate) names: &'a [Reference],
     pub(crate) clamp: Option<i64>,
+    /// What is said about each platform's files.
+    pub(crate) said: Option<&'a dyn Fn(usize) -> Vec<Predicate>>,
 }
 
 impl Built<'_> {

@@ -4,7 +4,7 @@ use gantry_cache::Store;
 use gantry_image::{Descriptor, ImageIndex, MediaType, Raw, Reference};
 use gantry_solver::CancelToken;
 
-use super::{Assembly, ExportError, Tell};
+use super::{Assembled, Assembly, ExportError, Tell};
 use crate::registry::{Bill, Moment, Registry, TransferError, Watch};
 
 /// Pushes what was built under these names, and returns what a reader of the registry gets.
@@ -30,6 +30,15 @@ pub(crate) fn push(
         let (config, manifest) = (one.config.clone(), Some(one.manifest.clone()));
         bills.push(Bill::new(store, config, manifest, &layers, &lease).map_err(failed(first))?);
     }
+    if !image.attached.is_empty() {
+        // What is said names the manifest by its digest.
+        let same =
+            |(one, bill): (&Assembled, &Bill)| one.manifest.digest() == bill.descriptor().digest;
+        if !image.images.iter().zip(&bills).all(same) {
+            let what = "the image that is pushed is not the one that is spoken of".to_owned();
+            return Err(ExportError::Image { what, source: None });
+        }
+    }
     let index = image.index.as_ref().map(|index| with_pushed(index, &bills));
     let mut pushed = None;
     for name in names {
@@ -42,6 +51,14 @@ pub(crate) fn push(
                 let alone = index.is_none() && !by_digest;
                 let to = if alone { target.clone() } else { target.with_digest(digest) };
                 last = Some(registry.upload(bill, &to, store, &watch, cancel)?);
+            }
+            for attached in &image.attached {
+                for blob in &attached.blobs {
+                    registry.push_bytes(&target, &blob.descriptor, &blob.bytes, cancel)?;
+                }
+                let manifest = &attached.manifest;
+                let to = target.with_digest(manifest.digest());
+                registry.put(&to, &manifest.media_type(), manifest.bytes(), cancel)?;
             }
             let Some(index) = &index else { return last.ok_or(TransferError::Lost) };
             let kind = index.media_type.clone().unwrap_or(MediaType::OciIndex);

@@ -13,6 +13,7 @@ use gantry_tree::{
 };
 
 use super::ExportError;
+use super::statements::Written;
 use crate::work::{Executor, Stack, open};
 
 /// Writes all files at and below `from` into a directory, owned by the caller. A single file keeps
@@ -128,6 +129,7 @@ pub(super) type Placed<'a> = (Option<String>, &'a Snapshot);
 pub(super) fn tar(
     executor: &Executor,
     placed: &[Placed<'_>],
+    beside: &[Written],
     clamp: Option<i64>,
     out: &mut dyn Write,
 ) -> Result<(), ExportError> {
@@ -145,10 +147,14 @@ pub(super) fn tar(
         }
         entries.extend(own.into_iter().map(|entry| moved(entry, below)));
     }
+    entries.extend(beside.iter().map(Written::entry));
     let manifest =
         Manifest::new(entries).map_err(|error| ExportError::Refused(error.to_string()))?;
     let mut roots: HashMap<LayerId, Root> = HashMap::new();
     let mut open = |entry: &Entry| -> io::Result<Box<dyn Read>> {
+        if let Some(written) = beside.iter().find(|written| written.path == entry.path) {
+            return Ok(Box::new(io::Cursor::new(written.bytes.clone())));
+        }
         let gone = || io::Error::other(format!("`{}` is in no layer", entry.path));
         let (stack, path) = stacks
             .iter()
@@ -222,7 +228,11 @@ fn base_of(view: &View<'_>, from: &TreePath) -> TreePath {
     }
 }
 
-fn open_layer(executor: &Executor, stack: &Stack, layer: usize) -> Result<Root, ExportError> {
+pub(super) fn open_layer(
+    executor: &Executor,
+    stack: &Stack,
+    layer: usize,
+) -> Result<Root, ExportError> {
     open(executor, stack.id(layer)).map_err(|fault| ExportError::Image {
         what: format!("open the layer `{}`", stack.id(layer)),
         source: Some(Box::new(fault)),

@@ -8,7 +8,7 @@ use gantry_cache::{Image, LayerId, Lease, NewImage, Store, StoreError};
 use gantry_image::compress::Compression;
 use gantry_image::registry::Pushed as Sent;
 use gantry_image::{
-    Descriptor, DiffId, Digest, ImageConfig, ImageManifest, MediaType, Raw, Reference,
+    Descriptor, DiffId, Digest, ImageConfig, ImageIndex, ImageManifest, MediaType, Raw, Reference,
 };
 use gantry_solver::CancelToken;
 
@@ -21,6 +21,8 @@ use crate::image_options::{ImageOptions, LayerCompression};
 const AT_ONCE: usize = 4;
 /// No config and no manifest comes near this.
 const LIMIT: u64 = 8 << 20;
+/// No statement about an image comes near this.
+const STATEMENTS: u64 = 100 << 20;
 
 /// What to push.
 #[derive(Debug, Clone)]
@@ -59,12 +61,42 @@ impl Registry {
         let image = store.images().resolve(&request.image.to_string())?;
         lease.keep_layers(&image.layers)?;
         let bill = Bill::of_image(store, &image, &lease)?;
-        let pushed = self.upload(&bill, request.reference, store, watch, cancel)?;
+        let pushed = match List::of(store, &image, &bill)? {
+            Some(list) => {
+                self.upload_list(&list, &bill, request.reference, store, watch, cancel)?
+            }
+            None => self.upload(&bill, request.reference, store, watch, cancel)?,
+        };
         let name = request.reference.with_digest(pushed.digest);
         if !image.names.contains(&name) {
             store.images().tag(&name, &image.id)?;
         }
         Ok(Pushed { digest: pushed.digest, size: pushed.size, media_type: pushed.media_type })
+    }
+
+    /// Brings an image into a repository, then what is said about it, and the index at last.
+    fn upload_list(
+        &self,
+        list: &List,
+        bill: &Bill,
+        to: &Reference,
+        store: &Store,
+        watch: &dyn Watch,
+        cancel: &CancelToken,
+    ) -> Result<Descriptor, TransferError> {
+        let by_digest = |digest: Digest| to.with_digest(digest);
+        self.upload(bill, &by_digest(bill.descriptor().digest), store, watch, cancel)?;
+        for (manifest, blobs) in &list.attached {
+            for (descriptor, bytes) in blobs {
+                self.push_bytes(to, descriptor, bytes, cancel)?;
+            }
+            let digest = manifest.digest();
+            self.put(&by_digest(digest), &manifest.media_type(), manifest.bytes(), cancel)?;
+        }
+        let index = &list.index;
+        let kind = index.media_type.clone().unwrap_or(MediaType::OciIndex);
+        self.put(to, &kind, index.bytes(), cancel)?;
+        Ok(Descriptor::new(kind, index.digest(), index.size()))
     }
 
     /// Brings all parts of an image into a repository, and the manifest at last: under the tag of
@@ -182,6 +214,41 @@ impl Bill {
     pub(crate) fn descriptor(&self) -> Descriptor {
         let manifest = &self.manifest;
         Descriptor::new(manifest.media_type(), manifest.digest(), manifest.size())
+    }
+}
+
+/// An index over an image and what is said about it, as the store keeps it.
+struct List {
+    index: Raw<ImageIndex>,
+    attached: Vec<Spoken>,
+}
+
+/// A manifest of statements, and the blobs that it names.
+type Spoken = (Raw<ImageManifest>, Vec<(Descriptor, Vec<u8>)>);
+
+impl List {
+    /// Reads what is said about an image, if it is about the manifest that is pushed.
+    fn of(store: &Store, image: &Image, bill: &Bill) -> Result<Option<Self>, TransferError> {
+        let Some(list) = image.list else { return Ok(None) };
+        let read = |digest: &Digest| -> Result<Vec<u8>, TransferError> {
+            let bytes = store.blobs().read(digest, STATEMENTS)?;
+            Ok(bytes.ok_or(StoreError::BlobGone { digest: *digest })?)
+        };
+        let index = Raw::<ImageIndex>::parse(read(&list)?)?;
+        let about = bill.descriptor().digest;
+        if !index.images().any(|entry| entry.digest == about) {
+            return Ok(None);
+        }
+        let mut attached = Vec::new();
+        for entry in index.manifests.iter().filter(|entry| entry.is_attestation()) {
+            let manifest = Raw::<ImageManifest>::parse(read(&entry.digest)?)?;
+            let mut blobs = Vec::new();
+            for blob in manifest.layers.iter().chain([&manifest.config]) {
+                blobs.push((blob.clone(), read(&blob.digest)?));
+            }
+            attached.push((manifest, blobs));
+        }
+        Ok(Some(Self { index, attached }))
     }
 }
 

@@ -53,7 +53,7 @@ impl Registry {
     }
 
     /// The same for bytes that lie in memory.
-    pub(super) fn push_bytes(
+    pub(crate) fn push_bytes(
         &self,
         to: &Reference,
         descriptor: &Descriptor,

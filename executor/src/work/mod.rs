@@ -104,6 +104,8 @@ struct Shared {
     mount_points: OnceLock<WorkDir>,
     /// What was asked of contexts that they do not have.
     lacking: Mutex<HashSet<ContextOp>>,
+    /// What sources turned out to be, by address: commits and digests.
+    facts: Mutex<BTreeMap<String, String>>,
 }
 
 /// How root filesystems are put together here.
@@ -201,6 +203,11 @@ impl Executor {
 
     fn lacking(&self) -> MutexGuard<'_, HashSet<ContextOp>> {
         self.shared.lacking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What sources turned out to be.
+    pub(crate) fn facts(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.shared.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says whether something was asked of a context that it does not have.

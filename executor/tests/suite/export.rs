@@ -115,7 +115,12 @@ fn a_directory_gets_the_files_as_the_callers_own() {
     std::os::unix::fs::symlink(&trap, out.join("x")).unwrap();
     let mut request =
         sandbox.request(&format!("{DOCKERFILE}FROM scratch\nCOPY --from=0 /x /l /f /\n"));
-    request.outputs = vec![Output::Local { dest: out.clone(), split: None, delete: false }];
+    request.outputs = vec![Output::Local {
+        dest: out.clone(),
+        split: None,
+        delete: false,
+        prefix: String::new(),
+    }];
     let built = sandbox.run(request);
     assert!(built.outcome.image.is_none());
     assert_eq!(names_in(&out), ["f", "l", "x"]);
@@ -140,7 +145,10 @@ fn a_tar_of_the_root_filesystem_keeps_owners() {
         }
     }
     let mut request = sandbox.request(&format!("{DOCKERFILE}RUN rm /f\n"));
-    request.outputs = vec![Output::Tar { dest: Dest::Writer(Box::new(Shared(shared.clone()))) }];
+    request.outputs = vec![Output::Tar {
+        dest: Dest::Writer(Box::new(Shared(shared.clone()))),
+        prefix: String::new(),
+    }];
     sandbox.run(request);
     let bytes = shared.lock().unwrap().clone();
     let mut owner = None;
@@ -166,15 +174,21 @@ fn wrong_destinations_are_told_before_anything_runs() {
         request.outputs = output;
         explain(&sandbox.fail_request(request))
     };
-    let text = refuse(vec![Output::Local { dest: file.clone(), split: None, delete: false }]);
+    let text = refuse(vec![Output::Local {
+        dest: file.clone(),
+        split: None,
+        delete: false,
+        prefix: String::new(),
+    }]);
     assert!(
         text.contains(&format!("destination directory {} is a file", file.display())),
         "{text}"
     );
     let dir = sandbox.context();
-    let text = refuse(vec![Output::Tar { dest: Dest::File(dir.clone()) }]);
+    let text = refuse(vec![Output::Tar { dest: Dest::File(dir.clone()), prefix: String::new() }]);
     assert!(text.contains(&format!("destination file {} is a directory", dir.display())), "{text}");
-    let stdout = || Output::Tar { dest: Dest::Writer(Box::new(std::io::sink())) };
+    let stdout =
+        || Output::Tar { dest: Dest::Writer(Box::new(std::io::sink())), prefix: String::new() };
     let text = refuse(vec![stdout(), stdout()]);
     assert!(text.contains("multiple outputs configured to write to stdout"), "{text}");
 }
@@ -186,7 +200,8 @@ fn an_output_that_fails_leaves_no_half_of_itself() {
     let out = sandbox.dir.path().join("out");
     fs_err::create_dir(&out).unwrap();
     let mut request = sandbox.request("FROM busybox\nCOPY f /f\n");
-    request.outputs = vec![Output::Tar { dest: Dest::File(out.join("a.tar")) }];
+    request.outputs =
+        vec![Output::Tar { dest: Dest::File(out.join("a.tar")), prefix: String::new() }];
     sandbox.run(request);
     // A layer that lost a file can't be read.
     let image = sandbox.build("FROM busybox\nCOPY f /f\n").image();
@@ -196,7 +211,8 @@ fn an_output_that_fails_leaves_no_half_of_itself() {
         None => fs_err::remove_file(layer.tar().unwrap()).unwrap(),
     }
     let mut request = sandbox.request("FROM busybox\nCOPY f /f\n");
-    request.outputs = vec![Output::Tar { dest: Dest::File(out.join("b.tar")) }];
+    request.outputs =
+        vec![Output::Tar { dest: Dest::File(out.join("b.tar")), prefix: String::new() }];
     sandbox.fail_request(request);
     assert_eq!(names_in(&out), ["a.tar"]);
 }

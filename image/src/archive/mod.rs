@@ -43,8 +43,8 @@ use crate::reference::Reference;
 pub use error::ArchiveError;
 pub use spool::{DirectorySpool, Spool};
 pub use write::{
-    SaveImage, SaveIndex, SaveLayer, write_docker, write_oci_directory, write_oci_index_directory,
-    write_oci_index_tar, write_oci_tar,
+    SaveImage, SaveIndex, SaveLayer, Within, write_docker, write_oci_directory,
+    write_oci_index_directory, write_oci_index_tar, write_oci_tar,
 };
 
 /// An archive that was opened: its images, and a way to their layers' bytes.

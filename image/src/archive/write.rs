@@ -39,6 +39,17 @@ pub struct SaveImage<'a> {
     pub annotations: Vec<(String, String)>,
     /// Its platform in `index.json`, where that shall be said.
     pub platform: Option<Platform>,
+    /// What is said about it; an index that doesn't list its manifest is left out.
+    pub within: Option<Within>,
+}
+
+/// An index that lists one image together with what is said about it.
+#[derive(Debug, Clone)]
+pub struct Within {
+    /// The index, which takes the image's place in `index.json`.
+    pub index: Raw<ImageIndex>,
+    /// Manifests and blobs that it needs besides the image's.
+    pub blobs: Vec<Vec<u8>>,
 }
 
 /// A layer's blob to be written: what it is, and a way to its bytes.
@@ -57,6 +68,8 @@ pub struct SaveIndex {
     pub index: Raw<ImageIndex>,
     /// Annotations for its entries in `index.json`.
     pub annotations: Vec<(String, String)>,
+    /// What else it names, such as attestations: manifests and their blobs.
+    pub blobs: Vec<Vec<u8>>,
 }
 
 /// Writes one tar that is a docker archive and an OCI layout at once (A3-12).
@@ -147,11 +160,14 @@ fn write_directory(
 }
 
 /// What all images come to.
+#[derive(Default)]
 struct Plan {
     index: Vec<Descriptor>,
     manifests: Vec<Raw<ImageManifest>>,
     /// The index that is itself a blob.
     over: Option<Raw<ImageIndex>>,
+    /// What it names besides the images.
+    blobs: Vec<Vec<u8>>,
 }
 
 /// An item of docker's `manifest.json`.
@@ -187,7 +203,7 @@ fn write_tar(
 
 /// Makes the manifests that are missing and the index, and checks that all fits.
 fn plan(images: &[SaveImage<'_>], over: Option<&SaveIndex>) -> Result<Plan, ArchiveError> {
-    let mut plan = Plan { index: Vec::new(), manifests: Vec::new(), over: None };
+    let mut plan = Plan::default();
     for image in images {
         let layers: Vec<Descriptor> =
             image.layers.iter().map(|layer| layer.descriptor.clone()).collect();
@@ -223,10 +239,19 @@ fn plan(images: &[SaveImage<'_>], over: Option<&SaveIndex>) -> Result<Plan, Arch
         let mut entry = Descriptor::new(manifest.media_type(), manifest.digest(), manifest.size());
         entry.annotations.extend(image.annotations.iter().cloned());
         entry.platform.clone_from(&image.platform);
+        let lists = |within: &&Within| {
+            within.index.images().any(|listed| listed.digest == manifest.digest())
+        };
+        if let Some(Within { index, blobs }) = image.within.as_ref().filter(lists) {
+            let kind = index.media_type.clone().unwrap_or(MediaType::OciIndex);
+            entry = Descriptor::new(kind, index.digest(), index.size());
+            plan.blobs.push(index.bytes().to_vec());
+            plan.blobs.extend(blobs.iter().cloned());
+        }
         plan.index.extend(named(&entry, &image.names));
         plan.manifests.push(manifest);
     }
-    if let Some(SaveIndex { names, index, annotations }) = over {
+    if let Some(SaveIndex { names, index, annotations, blobs }) = over {
         let listed = |manifest: &Raw<ImageManifest>| {
             index.manifests.iter().any(|entry| entry.digest == manifest.digest())
         };
@@ -238,6 +263,7 @@ fn plan(images: &[SaveImage<'_>], over: Option<&SaveIndex>) -> Result<Plan, Arch
         entry.annotations.extend(annotations.iter().cloned());
         plan.index = named(&entry, names);
         plan.over = Some(index.clone());
+        plan.blobs.clone_from(blobs);
     }
     Ok(plan)
 }
@@ -291,6 +317,12 @@ fn write_blobs(
         && !target.has(&blob(over.digest()))
     {
         target.member(&blob(over.digest()), over.size(), &mut over.bytes())?;
+    }
+    for bytes in &plan.blobs {
+        let digest = Digest::of(bytes);
+        if done.insert(digest) && !target.has(&blob(digest)) {
+            target.member(&blob(digest), bytes.len() as u64, &mut &bytes[..])?;
+        }
     }
     for (image, manifest) in images.iter_mut().zip(&plan.manifests) {
         for (digest, bytes) in

@@ -66,6 +66,7 @@ impl Sample {
                 .collect(),
             annotations: Vec::new(),
             platform: None,
+            within: None,
         }
     }
 

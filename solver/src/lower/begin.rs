@@ -13,7 +13,7 @@ use crate::{
         stage::State,
         stages::{Base, Origin, Stage, Stages},
         title::Counter,
-        variables::Variables,
+        variables::{Scan, Variables},
     },
     op::{ImageOp, Op},
     resolve::ResolvedImage,
@@ -42,6 +42,7 @@ pub(super) fn begin(
         state.counter = Counter::new(lowering, stages, stage, &state.platform);
         state.shown.clone_from(&stage.shown);
         state.index = index;
+        state.scan = Scan::of_globals(lowering.globals, stage.name.as_deref());
         return state;
     }
     let mut state = State {
@@ -56,6 +57,10 @@ pub(super) fn begin(
         shown: stage.shown.clone(),
         index,
         position: 0,
+        scan: match stage.implicit {
+            true => Scan::default(),
+            false => Scan::of_globals(lowering.globals, stage.name.as_deref()),
+        },
     };
     if let Some(image) = images.get(&index) {
         from_image(lowering, &mut state, stage, image);

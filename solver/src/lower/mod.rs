@@ -37,7 +37,7 @@ pub(crate) use paths::base as base_name;
 
 pub use git::BadAddress;
 pub use options::{Context, LowerOptions};
-pub use output::{HistoryItem, LowerErrors, Lowered};
+pub use output::{HistoryItem, LowerErrors, Lowered, Scans};
 
 use crate::{graph::Graph, lower::variables::Globals, resolve::Resolve};
 
@@ -84,7 +84,7 @@ pub async fn lower(
     if !lowering.errors.is_empty() {
         return Err(LowerErrors(lowering.errors));
     }
-    let Some(state) = state else {
+    let Some((state, stages)) = state else {
         let error = Diagnostic::error_in_file("The target has no stage");
         return Err(LowerErrors(vec![error.with_hint("Name a stage of the file with `--target`")]));
     };
@@ -104,6 +104,7 @@ pub async fn lower(
         history: state.history,
         platform,
         source_date_epoch,
+        scans: Scans { context: state.scan.context, stages },
         warnings,
     })
 }

@@ -22,8 +22,20 @@ pub struct Lowered {
     pub platform: Platform,
     /// `SOURCE_DATE_EPOCH`, if it was given.
     pub source_date_epoch: Option<i64>,
+    /// What wants to be looked through when a bill of materials is made.
+    pub scans: Scans,
     /// What the user should know.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// What wants to be looked through besides the image, when a bill of materials is made
+/// (`BUILDKIT_SBOM_SCAN_CONTEXT`, `BUILDKIT_SBOM_SCAN_STAGE`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scans {
+    /// The build context.
+    pub context: bool,
+    /// The root filesystems of other stages, by their names.
+    pub stages: Vec<(String, VertexId)>,
 }
 
 impl Lowered {

@@ -14,7 +14,7 @@ use crate::{
         instruction,
         stages::{Command, Origin, Stages},
         title::{self, Counter},
-        variables::{Variables, expand, expand_words},
+        variables::{Scan, Variables, expand, expand_words},
     },
     op::{Op, RunOp},
     store::Place,
@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) index: usize,
     /// The how-manieth instruction is being lowered.
     pub(super) position: u32,
+    /// What of it a bill of materials is to tell of.
+    pub(super) scan: Scan,
 }
 
 /// One instruction, with all that its lowering needs.
@@ -50,13 +52,14 @@ pub(super) struct Step<'s, 'a> {
     pub(super) images: &'s Images,
 }
 
-/// Lowers the stages that the target needs, in the order of the file.
+/// Lowers the stages that the target needs, in the order of the file. Returns the target's state,
+/// and the root filesystems of other stages that a bill of materials is to tell of.
 pub(super) fn lower_reachable(
     lowering: &mut Lowering<'_>,
     stages: &Stages<'_>,
     images: &Images,
     target: usize,
-) -> Option<State> {
+) -> Option<(State, Vec<(String, VertexId)>)> {
     let reachable = stages.reachable(target);
     let mut states: Vec<Option<State>> = vec![None; stages.list.len()];
     for index in (0..stages.list.len()).filter(|index| reachable[*index]) {
@@ -94,7 +97,14 @@ pub(super) fn lower_reachable(
         }
         states[index] = Some(state);
     }
-    states.swap_remove(target)
+    let mut scanned = Vec::new();
+    for (index, state) in states.iter().enumerate().filter(|(index, _)| *index != target) {
+        if let Some(state) = state.as_ref().filter(|state| state.scan.stage) {
+            let stage = &stages.list[index];
+            scanned.push((stage.name.clone().unwrap_or_else(|| stage.shown.clone()), state.vertex));
+        }
+    }
+    Some((states.swap_remove(target)?, scanned))
 }
 
 impl State {

@@ -125,8 +125,46 @@ impl Variables {
     }
 }
 
+const SCAN_CONTEXT: &str = "BUILDKIT_SBOM_SCAN_CONTEXT";
+const SCAN_STAGE: &str = "BUILDKIT_SBOM_SCAN_STAGE";
+
 /// ARGs that configure the builder and never become variables.
-const NOT_EXPORTED: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+const NOT_EXPORTED: [&str; 2] = [SCAN_CONTEXT, SCAN_STAGE];
+
+/// What of a stage a bill of materials is to tell of (B7-15).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// The build context, if the stage is the target.
+    pub(super) context: bool,
+    /// The stage itself.
+    pub(super) stage: bool,
+}
+
+impl Scan {
+    /// What a global ARG says of a stage.
+    pub(super) fn of_globals(globals: &Globals, stage: Option<&str>) -> Self {
+        let mut scan = Self::default();
+        for name in NOT_EXPORTED {
+            scan.note(name, globals.get(name), stage);
+        }
+        scan
+    }
+
+    /// Takes notice of an ARG: its value is a bool, or a list of the stages that are meant.
+    pub(super) fn note(&mut self, name: &str, value: Option<&str>, stage: Option<&str>) {
+        let Some(value) = value else { return };
+        let wanted = match value {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
+            list => stage.is_some_and(|stage| list.split(',').any(|name| name == stage)),
+        };
+        match name {
+            SCAN_CONTEXT => self.context = wanted,
+            SCAN_STAGE => self.stage = wanted,
+            _ => {}
+        }
+    }
+}
 
 /// Names that need no ARG to be given by `--build-arg` (B7-10, B7-11, B7-13).
 pub(super) const PREDEFINED: &[&str] = &[

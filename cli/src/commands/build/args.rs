@@ -30,7 +30,7 @@ pub(crate) struct BuildArgs {
     /// Add annotation to the image
     #[arg(long = "annotation", value_name = "stringArray")]
     pub(super) annotations: Vec<String>,
-    /// Attestation parameters; none can be made yet, so only `disabled=true` is taken
+    /// Attestation parameters (format: `type=sbom,generator=image`)
     #[arg(long = "attest", value_name = "stringArray")]
     pub(super) attests: Vec<String>,
     /// Set build-time variables
@@ -109,7 +109,7 @@ pub(crate) struct BuildArgs {
           default_value = "false", hide_default_value = true, value_parser = values::parse_bool,
           action = clap::ArgAction::Set, value_name = "bool")]
     pub(super) propagate_exit_code: bool,
-    /// Shorthand for `--attest=type=provenance`; only `false` is taken yet
+    /// Shorthand for `--attest=type=provenance` (format: `mode=min,builder-id=URL`)
     #[arg(long, value_name = "string")]
     pub(super) provenance: Option<String>,
     /// Always attempt to pull all referenced images
@@ -136,7 +136,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = values::parse_bool, value_name = "bool")]
     pub(super) rewrite_timestamp: Option<bool>,
-    /// Shorthand for `--attest=type=sbom`; only `false` is taken yet
+    /// Shorthand for `--attest=type=sbom`
     #[arg(long, value_name = "string")]
     pub(super) sbom: Option<String>,
     /// Secret to expose to the build (format: `id=mysecret[,src=/local/secret]`)

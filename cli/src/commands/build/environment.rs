@@ -20,6 +20,24 @@ pub(super) fn git_labels(context: &str, dockerfile: Option<&str>) -> Vec<(String
     if asked != "full" && parse_bool(&asked) != Ok(true) {
         return Vec::new();
     }
+    of_git(context, dockerfile)
+}
+
+/// What a provenance says of the repository that a context is in, unless `BUILDX_GIT_INFO` says no.
+pub(super) fn git_info(context: &str, dockerfile: Option<&str>) -> BTreeMap<String, String> {
+    let asked = std::env::var("BUILDX_GIT_INFO").unwrap_or_default();
+    if parse_bool(&asked) == Ok(false) {
+        return BTreeMap::new();
+    }
+    let known = of_git(context, dockerfile).into_iter();
+    let hint = |(label, value): (String, String)| match label.rsplit_once('.') {
+        Some((_, name @ ("revision" | "source"))) => Some((name.to_owned(), value)),
+        _ => None,
+    };
+    known.filter_map(hint).collect()
+}
+
+fn of_git(context: &str, dockerfile: Option<&str>) -> Vec<(String, String)> {
     let Ok(context) = fs_err::canonicalize(context) else { return Vec::new() };
     let git = |args: &[&str]| {
         let mut command = Command::new("git");

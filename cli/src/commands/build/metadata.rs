@@ -25,6 +25,14 @@ pub(super) fn write(built: &BuildOutcome, tags: &[Reference]) -> Result<String, 
         let names: Vec<String> = tags.iter().map(Reference::to_string).collect();
         fields.insert("image.name".to_owned(), json!(names.join(",")));
     }
+    let several = built.provenance.len() > 1;
+    for (platform, provenance) in &built.provenance {
+        let key = match several {
+            true => format!("buildx.build.provenance/{platform}"),
+            false => "buildx.build.provenance".to_owned(),
+        };
+        fields.insert(key, provenance.clone());
+    }
     if super::environment::is_set("BUILDX_METADATA_WARNINGS") {
         fields.insert("buildx.build.warnings".to_owned(), warnings_of(built));
     }

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `args` | the flags; `podman`, `legacy`: those of other builders |
+//! | `attest` | `--attest`, `--provenance` and `--sbom` |
 //! | `dry_run` | what would run, and why |
 //! | `cache` | `--cache-from` and `--cache-to` |
 //! | `source` | where Dockerfile and context come from |
@@ -17,6 +18,7 @@
 //! | `outcome` | what is said and written when it is over |
 
 mod args;
+mod attest;
 mod cache;
 mod dry_run;
 mod engine;

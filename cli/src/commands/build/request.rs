@@ -15,7 +15,7 @@ use gantry_solver::op::{GitOp, HttpOp};
 use super::args::BuildArgs;
 use super::output::{self, Wanted};
 use super::values::{self, ExtraHost, KeyValue};
-use super::{cache, environment, limits, parse_tag, source};
+use super::{attest, cache, environment, limits, parse_tag, source};
 use crate::ui::{Failure, Ui};
 use crate::{privilege, settings};
 
@@ -35,7 +35,7 @@ pub(super) fn make(
     ui: &Ui,
 ) -> Result<BuildRequest, Failure> {
     args.podman.check()?;
-    attestations(args)?;
+    let attestations = attest::attestations(args, path, file)?;
     let tags = args.tags.iter().chain(&args.podman.manifest);
     let tags = tags.map(|tag| parse_tag(tag)).collect::<Result<Vec<_>, _>>()?;
     let platforms = platforms(&args.platform)?;
@@ -54,6 +54,7 @@ pub(super) fn make(
         has_tags: !tags.is_empty(),
         may_delete: allow.local_delete,
         several: platforms.len() > 1,
+        attested: attestations.is_any(),
         nothing_by_default: environment::is_set("BUILDX_NO_DEFAULT_LOAD"),
     })?;
     if outputs.has_files && args.iidfile.is_some() {
@@ -122,6 +123,7 @@ pub(super) fn make(
             request.build_args.entry(settings::SOURCE_DATE_EPOCH.to_owned()).or_insert(name);
         }
     }
+    request.attestations = attestations;
     request.stable_modes = args.explain.stable_modes;
     request.snapshotter = match args.legacy.snapshotter.as_str() {
         "auto" => Snapshotter::Auto,
@@ -160,27 +162,6 @@ fn epoch(args: &BuildArgs, of_output: Option<&str>) -> Result<Epoch, Failure> {
         },
         None => Epoch::Seconds(None),
     })
-}
-
-/// Attestations are not made (yet), and an image without them is one manifest. Saying that none
-/// are wanted is fine.
-fn attestations(args: &BuildArgs) -> Result<(), Failure> {
-    let off = |text: &str| {
-        let disabled = |field: &str| field == "disabled=true" || field == "disabled";
-        values::parse_bool(text) == Ok(false) || text.split(',').any(disabled)
-    };
-    let wanted = [
-        ("--provenance", args.provenance.as_slice()),
-        ("--sbom", args.sbom.as_slice()),
-        ("--attest", args.attests.as_slice()),
-    ];
-    for (flag, texts) in wanted {
-        if texts.iter().any(|text| !off(text)) {
-            return Err(Failure::text(format_args!("{flag}: attestations are not supported yet"))
-                .with_hint("Leave it out, or say `--provenance=false --sbom=false`"));
-        }
-    }
-    Ok(())
 }
 
 /// `--build-arg K` takes the value of the environment, and counts for nothing if there is none.

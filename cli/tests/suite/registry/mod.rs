@@ -1,5 +1,6 @@
 //! Images from a registry and to it: a real one, on loopback.
 
+mod attest;
 mod build;
 mod cache;
 mod fake;

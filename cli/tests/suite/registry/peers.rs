@@ -6,7 +6,7 @@ use super::{Server, check_store, inspect, lines, made, push};
 use crate::sandbox::{Sandbox, required};
 
 /// Runs skopeo; `None`, and why on stderr, where it is not there.
-fn skopeo(sandbox: &Sandbox, words: &[&str]) -> Option<String> {
+pub(super) fn skopeo(sandbox: &Sandbox, words: &[&str]) -> Option<String> {
     // Else it looks into a directory of the machine that not everybody may read.
     sandbox.write("nobody.json", "{}");
     let mut command = Command::new("skopeo");

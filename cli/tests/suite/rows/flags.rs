@@ -299,21 +299,6 @@ fn c1_20_annotations() {
     );
 }
 
-/// An image is one manifest unless asked otherwise (G-13).
-#[test]
-fn c1_21_attestations_are_refused_and_may_be_unwanted() {
-    let sandbox = project("FROM busybox\n");
-    words(&sandbox, &["--provenance=false", "--sbom=false", "-o", "type=oci,dest=l,tar=false"], 0);
-    let layout = json(&sandbox, "l/index.json");
-    assert_eq!(layout["manifests"][0]["mediaType"], "application/vnd.oci.image.manifest.v1+json");
-    for (flag, value) in
-        [("--provenance", "mode=max"), ("--sbom", "true"), ("--attest", "type=sbom")]
-    {
-        let error = refused(&[flag, value]);
-        assert_eq!(error, format!("ERROR: {flag}: attestations are not supported yet"));
-    }
-}
-
 #[test]
 fn c1_22_networks() {
     let error = refused(&["--network", "mine"]);

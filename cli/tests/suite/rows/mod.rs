@@ -5,6 +5,7 @@
 //! here-documents and triggers, `b9` history, `b10` keys, `g` complaints about other builders.
 
 mod args;
+mod attest;
 mod containers;
 mod copy;
 mod ends;
@@ -16,6 +17,7 @@ mod images;
 mod keys;
 mod mounts;
 mod onbuild;
+mod sbom;
 
 use crate::sandbox::Sandbox;
 

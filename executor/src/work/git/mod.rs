@@ -44,6 +44,7 @@ pub(super) fn fetch(
     let work = executor.store.work_dir()?;
     let git = Git::new(executor, &remote, &work, cancel)?;
     let commit = reference::find(&git, &remote, op)?;
+    executor.note_git(op, &commit.id);
     let key = key(&remote, op, &commit);
     let (layer, time) = match known(executor, &key)? {
         Some(known) => known,

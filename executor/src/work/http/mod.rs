@@ -26,8 +26,20 @@ pub(super) use self::time::time;
 use super::Executor;
 use super::fault::Fault;
 
-/// Fetches a file, unless what was fetched before is still good.
+/// Fetches a file, unless what was fetched before is still good. Its digest is noted for whoever
+/// wants to know where files came from.
 pub(super) fn fetch(
+    executor: &Executor,
+    op: &HttpOp,
+    events: &Events,
+    cancel: &CancelToken,
+) -> Result<Known, Fault> {
+    let known = find(executor, op, events, cancel)?;
+    executor.note_http(&op.url, &known.digest);
+    Ok(known)
+}
+
+fn find(
     executor: &Executor,
     op: &HttpOp,
     events: &Events,

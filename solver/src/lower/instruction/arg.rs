@@ -6,7 +6,7 @@ use crate::lower::{
     Lowering,
     stage::{State, Step},
     stages::Origin,
-    variables::{Variables, expand},
+    variables::{Scan, Variables, expand},
 };
 
 /// `--build-arg` beats the default of the stage, and that beats the global value (B7-03). Without
@@ -22,7 +22,10 @@ pub(super) fn lower(
     let names = names.collect::<Result<Vec<_>, _>>()?;
     let before = (names.len() > 1).then(|| state.variables.clone());
     let mut variables = std::mem::take(&mut state.variables);
-    let result = declare(lowering, &mut variables, names, step, arg);
+    let mut scan = state.scan;
+    let stage = step.stages.list[state.index].name.as_deref();
+    let result = declare(lowering, &mut variables, (&mut scan, stage), names, step, arg);
+    state.scan = scan;
     state.variables = match (&result, before) {
         (Err(_), Some(before)) => before,
         _ => variables,
@@ -35,6 +38,7 @@ pub(super) fn lower(
 fn declare(
     lowering: &mut Lowering<'_>,
     variables: &mut Variables,
+    (scan, stage): (&mut Scan, Option<&str>),
     names: Vec<String>,
     step: &Step<'_, '_>,
     arg: &Arg,
@@ -51,6 +55,7 @@ fn declare(
             (None, None) => lowering.globals.get(&name).map(str::to_owned),
         };
         variables.declare(&name, value.as_deref());
+        scan.note(&name, value.as_deref(), stage);
         created_by.push(' ');
         created_by.push_str(&name);
         if let Some(value) = value {

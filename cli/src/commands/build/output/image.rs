@@ -44,8 +44,10 @@ impl ImageKeys {
             "oci-mediatypes" => self.options.docker_types = !bool()?,
             "rewrite-timestamp" => self.options.keep_times = !bool()?,
             "source-date-epoch" => self.epoch = Some(value.to_owned()),
-            // There are no attestations to be attached, and no foreign layers of our own making.
-            "oci-artifact" | "attestation-inline" | "prefer-nondist-layers" => {
+            "oci-artifact" => self.options.attestations.artifact = bool()?,
+            "attestation-inline" => self.options.attestations.inline = Some(bool()?),
+            // There are no foreign layers of our own making.
+            "prefer-nondist-layers" => {
                 bool()?;
             }
             "compatibility-version" => {

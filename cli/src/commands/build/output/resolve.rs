@@ -26,6 +26,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) may_delete: bool,
     /// Whether there are several platforms.
     pub(crate) several: bool,
+    /// Whether something is to be said about the result.
+    pub(crate) attested: bool,
     /// `BUILDX_NO_DEFAULT_LOAD`
     pub(crate) nothing_by_default: bool,
 }
@@ -86,6 +88,13 @@ pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
                 ))
                 .with_hint("An index goes into the store without `--load`, or into `type=oci`"));
             }
+            Kind::Docker if spec.dest.is_some() && wanted.attested => {
+                return Err(Failure::text(
+                    "docker exporter does not support exporting manifest lists, use the oci \
+                     exporter instead",
+                )
+                .with_hint("Attestations need an index: name `type=oci`, or ask for none"));
+            }
             Kind::Docker if spec.dest.is_some() => {
                 let dest = stream("docker")?;
                 resolved.outputs.push(Output::Docker { dest, names, options: options() });
@@ -96,7 +105,10 @@ pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
                     resolved.dangling_prefix = Some(super::super::parse_tag(prefix)?);
                 }
                 if spec.store {
-                    resolved.outputs.push(Output::Store { options: options() });
+                    let mut options = options();
+                    // What is loaded is the image alone.
+                    options.attestations.none |= spec.kind == Kind::Docker;
+                    resolved.outputs.push(Output::Store { options });
                 }
             }
             Kind::Oci if spec.tar => {
@@ -118,13 +130,13 @@ pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
                     ))
                     .with_hint("Allow it with `--allow=buildx.local.delete`"));
                 }
-                let (split, delete) = (spec.split, spec.delete);
-                resolved.outputs.push(Output::Local { dest, split, delete });
+                let (split, delete, prefix) = (spec.split, spec.delete, spec.prefix.clone());
+                resolved.outputs.push(Output::Local { dest, split, delete, prefix });
             }
             Kind::Tar => {
                 resolved.has_files = true;
                 let dest = stream("tar")?;
-                resolved.outputs.push(Output::Tar { dest });
+                resolved.outputs.push(Output::Tar { dest, prefix: spec.prefix.clone() });
             }
         }
     }

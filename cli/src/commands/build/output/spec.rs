@@ -22,6 +22,8 @@ pub(crate) struct OutputSpec {
     pub(super) store: bool,
     pub(super) split: Option<bool>,
     pub(super) delete: bool,
+    /// What files of attestations are called.
+    pub(super) prefix: String,
     pub(super) image: ImageKeys,
 }
 
@@ -48,6 +50,7 @@ impl OutputSpec {
             store: true,
             split: None,
             delete: false,
+            prefix: String::new(),
             image: ImageKeys::default(),
         }
     }
@@ -112,8 +115,7 @@ impl OutputSpec {
                 self.image.dangling_prefix = Some(value.to_owned());
             }
             ("platform-split", Kind::Local | Kind::Tar) => self.split = Some(bool()?),
-            // There are no attestations that it could name.
-            ("attestation-prefix", Kind::Local | Kind::Tar) => {}
+            ("attestation-prefix", Kind::Local | Kind::Tar) => value.clone_into(&mut self.prefix),
             ("mode", Kind::Local) => {
                 self.delete = match value {
                     "copy" => false,
