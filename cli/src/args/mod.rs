@@ -3,6 +3,7 @@
 //! Names, defaults and wording follow the docker command line, so that a habit or a script can be
 //! carried over.
 
+mod connection;
 mod usage;
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser};
 
+pub(crate) use self::connection::{Connection, Transfer};
 use crate::commands::Command;
 use crate::ui::Ui;
 

@@ -1,15 +1,16 @@
 //! `gantry login` and `gantry logout`: credentials for registries.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gantry_image::registry::credentials::{Credential, HUB_KEY, Kept, Secret, forget, keep};
 use gantry_solver::CancelToken;
-use rustix::termios::{self, LocalModes, OptionalActions};
 
 use super::Context;
+use crate::args::Connection;
 use crate::settings;
-use crate::ui::Failure;
+use crate::ui::{Failure, prompt};
 
 /// Authenticate to a registry
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,8 @@ pub(crate) struct LoginArgs {
     /// Username
     #[arg(short, long, value_name = "string")]
     username: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Log out from a registry
@@ -34,6 +37,9 @@ pub(crate) struct LoginArgs {
 pub(crate) struct LogoutArgs {
     #[arg(value_name = "SERVER")]
     server: Option<String>,
+    /// Path of the authentication file, in place of all others
+    #[arg(long, value_name = "path")]
+    authfile: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &LoginArgs, context: &Context) -> Result<ExitCode, Failure> {
@@ -47,8 +53,10 @@ pub(crate) fn run(args: &LoginArgs, context: &Context) -> Result<ExitCode, Failu
     }
     let registry = registry_of(args.server.as_deref());
     let credential = credential(args, &registry, context)?;
-    let credential = context.registry().login(&registry, credential, &CancelToken::new())?;
-    let path = settings::login_file()?;
+    let credential = context
+        .registry_by(args.connection.over(settings::registry(), Some(&registry))?)
+        .login(&registry, credential, &CancelToken::new())?;
+    let path = login_file(args.connection.authfile.as_deref())?;
     let kept = keep(&path, &settings::credential_helpers(), &registry, &credential)?;
     if let Kept::File(path) = kept {
         context.ui.note(format_args!(
@@ -65,12 +73,17 @@ pub(crate) fn run(args: &LoginArgs, context: &Context) -> Result<ExitCode, Failu
 pub(crate) fn logout(args: &LogoutArgs, context: &Context) -> Result<ExitCode, Failure> {
     let registry = registry_of(args.server.as_deref());
     let shown = if registry == "docker.io" { HUB_KEY } else { &registry };
-    let known = forget(&settings::login_file()?, &settings::credential_helpers(), &registry)?;
+    let known =
+        forget(&login_file(args.authfile.as_deref())?, &settings::credential_helpers(), &registry)?;
     context.ui.line(match known {
         true => format!("Removing login credentials for {shown}"),
         false => format!("Not logged in to {shown}"),
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn login_file(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    given.map_or_else(settings::login_file, |path| Ok(path.to_owned()))
 }
 
 /// Host and port of what the user calls a registry; Docker Hub where nothing is said.
@@ -106,7 +119,8 @@ fn credential(args: &LoginArgs, registry: &str, context: &Context) -> Result<Cre
     }
     if args.username.is_none()
         && args.password.is_none()
-        && let Some(found) = settings::registry().credentials.find(registry, "")?
+        && let Some(found) =
+            args.connection.over(settings::registry(), None)?.credentials.find(registry, "")?
     {
         context.ui.line("Authenticating with existing credentials...")?;
         return Ok(found.credential);
@@ -117,50 +131,16 @@ fn credential(args: &LoginArgs, registry: &str, context: &Context) -> Result<Cre
     }
     let username = match &args.username {
         Some(username) => username.clone(),
-        None => prompt("Username: ", true)?,
+        None => prompt::ask("Username: ", true)?,
     };
     let password = match &args.password {
         Some(password) => password.clone(),
-        None => prompt("Password: ", false)?,
+        None => prompt::ask("Password: ", false)?,
     };
     if username.is_empty() || password.is_empty() {
         return Err(Failure::text("username and password are required"));
     }
     Ok(made(username, &password))
-}
-
-/// Asks on the terminal; what is typed is shown only if `echo`.
-fn prompt(question: &str, echo: bool) -> Result<String, Failure> {
-    let mut err = io::stderr().lock();
-    err.write_all(question.as_bytes())?;
-    err.flush()?;
-    let _quiet = if echo { None } else { Some(Quiet::new()?) };
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    if !echo {
-        // The line that the terminal did not show.
-        err.write_all(b"\n")?;
-    }
-    Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
-}
-
-/// A terminal that doesn't show what is typed, until this is dropped.
-struct Quiet(termios::Termios);
-
-impl Quiet {
-    fn new() -> io::Result<Self> {
-        let before = termios::tcgetattr(io::stdin())?;
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        termios::tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
-    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ use std::process::ExitCode;
 
 use gantry_cache::{OpenOptions, Store};
 use gantry_executor::registry::Registry;
+use gantry_image::registry::Settings;
 
 use crate::args::{Cli, Globals};
 use crate::plugin::Called;
@@ -175,6 +176,19 @@ impl Context {
     /// A client of registries. Nothing is read and no connection opened before it is used.
     pub(crate) fn registry(&self) -> Registry {
         Registry::new(settings::registry)
+    }
+
+    /// The same, by settings that a command's own flags are part of.
+    pub(crate) fn registry_by(&self, settings: Settings) -> Registry {
+        Registry::new(move || settings.clone())
+    }
+
+    /// The same, by settings that are put together when a registry is first asked.
+    pub(crate) fn registry_from(
+        &self,
+        settings: impl Fn() -> Settings + Send + Sync + 'static,
+    ) -> Registry {
+        Registry::new(settings)
     }
 
     /// Opens the store if it is there; looking makes none.

@@ -9,8 +9,9 @@ use gantry_sandbox::Host;
 use gantry_solver::CancelToken;
 
 use super::Context;
-use crate::privilege;
+use crate::args::Transfer;
 use crate::ui::{Failure, Ui};
+use crate::{privilege, settings};
 
 /// Download an image from a registry
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,8 @@ pub(crate) struct PullArgs {
     #[arg(long, default_value_t = true, default_missing_value = "true", num_args = 0..=1,
           require_equals = true, action = clap::ArgAction::Set, hide = true)]
     disable_content_trust: bool,
+    #[command(flatten)]
+    transfer: Transfer,
 }
 
 pub(crate) fn run(args: &PullArgs, context: &Context) -> Result<ExitCode, Failure> {
@@ -39,13 +42,14 @@ pub(crate) fn run(args: &PullArgs, context: &Context) -> Result<ExitCode, Failur
     if args.all_tags && exact {
         return Err(Failure::text("tag can't be used with --all-tags/-a"));
     }
+    let transfer = args.transfer.completed()?;
     // Trees hold files of ids that exist in the user namespace only.
     let host = gantry_sandbox::probe();
     if let Some(code) = privilege::escalate(&host)? {
         return Ok(code);
     }
     let store = context.store()?;
-    let registry = context.registry();
+    let registry = context.registry_by(transfer.over(settings::registry(), Some(name.domain()))?);
     let pull = Pull {
         registry: &registry,
         store: &store,

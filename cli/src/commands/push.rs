@@ -9,8 +9,9 @@ use gantry_solver::CancelToken;
 
 use super::Context;
 use super::pull::PushLines;
-use crate::privilege;
+use crate::args::Transfer;
 use crate::ui::Failure;
+use crate::{privilege, settings};
 
 /// Upload an image to a registry
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,8 @@ pub(crate) struct PushArgs {
     #[arg(long, default_value_t = true, default_missing_value = "true", num_args = 0..=1,
           require_equals = true, action = clap::ArgAction::Set, hide = true)]
     disable_content_trust: bool,
+    #[command(flatten)]
+    transfer: Transfer,
 }
 
 pub(crate) fn run(args: &PushArgs, context: &Context) -> Result<ExitCode, Failure> {
@@ -41,12 +44,13 @@ pub(crate) fn run(args: &PushArgs, context: &Context) -> Result<ExitCode, Failur
     if args.all_tags && name.tag().is_some() {
         return Err(Failure::text("tag can't be used with --all-tags/-a"));
     }
+    let transfer = args.transfer.completed()?;
     // Trees hold files of ids that exist in the user namespace only.
     if let Some(code) = privilege::escalate(&gantry_sandbox::probe())? {
         return Ok(code);
     }
     let store = context.store()?;
-    let registry = context.registry();
+    let registry = context.registry_by(transfer.over(settings::registry(), Some(name.domain()))?);
     let names = match args.all_tags {
         true => tags(&name, &store)?,
         false => {

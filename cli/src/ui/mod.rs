@@ -11,6 +11,7 @@
 //! | `filter` | `--filter key=value` |
 //! | `github` | what GitHub's runner understands of a log |
 //! | `human` | sizes and times as people read and write them |
+//! | `prompt` | questions to whoever sits at the terminal |
 
 pub(crate) mod diff;
 pub(crate) mod excerpt;
@@ -19,6 +20,7 @@ pub(crate) mod filter;
 pub(crate) mod github;
 pub(crate) mod human;
 pub(crate) mod listing;
+pub(crate) mod prompt;
 pub(crate) mod table;
 mod template;
 

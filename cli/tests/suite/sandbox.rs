@@ -223,6 +223,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Whether it ended well.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
     /// Asserts that it ended well.
     pub(crate) fn success(self) -> Printed {
         self.code(0)

@@ -39,15 +39,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gantry_executor::registry::Registry;
 use gantry_executor::{BuildError, BuildOutcome, BuildRequest, Output, Timing};
 use gantry_image::Reference;
+use gantry_image::registry::{Security, Settings};
 use gantry_sandbox::Host;
 use gantry_solver::CancelToken;
 
 use super::{Context, check};
 use crate::progress::{Mode, Progress, Warnings};
 use crate::ui::{Failure, github};
-use crate::{privilege, signals};
+use crate::{privilege, settings, signals};
 use check::call::Call;
 
 use self::outcome::Shown;
@@ -93,7 +95,7 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
     if let Some(form) = args.explain.dry_run {
         return dry_run::run(form, request, context, &host, &how);
     }
-    request.registry = Some(Arc::new(context.registry()));
+    request.registry = Some(Arc::new(registry(args, context)?));
     outcome::prepare(args)?;
     let tags = request.tags.clone();
     let progress = Progress::start(mode, how.free);
@@ -223,4 +225,19 @@ fn parse_tag(text: &str) -> Result<Reference, Failure> {
         return Err(invalid(&"a name with a digest can't be given to an image"));
     }
     Ok(reference.with_default_tag())
+}
+
+/// How this build talks to registries.
+fn registry(args: &BuildArgs, context: &Context) -> Result<Registry, Failure> {
+    let transfer = args.podman.transfer.completed()?;
+    let insecure = output::insecure_registries(&args.outputs, &args.tags);
+    // What is wrong with files that were named is told now; all else when a registry is asked.
+    transfer.over(Settings::default(), None)?;
+    Ok(context.registry_from(move || {
+        let mut settings = settings::registry();
+        settings = transfer.over(settings.clone(), None).unwrap_or(settings);
+        let asked = insecure.iter().map(|host| (host.clone(), Some(Security::Any)));
+        settings.hosts.asked.extend(asked);
+        settings
+    }))
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::values::{KeyValue, parse_bool};
+use crate::args::Transfer;
 use crate::ui::Failure;
 
 /// See the module. What is not supported is here to be refused with a reason.
@@ -12,6 +13,8 @@ pub(super) struct Podman {
     /// Read build-time variables from a file of `NAME=VALUE` lines
     #[arg(long, value_name = "path")]
     pub(super) build_arg_file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) transfer: Transfer,
     /// How long cached steps may be used; only 0, which is `--no-cache`
     #[arg(long, value_name = "duration", hide = true)]
     pub(super) cache_ttl: Option<String>,

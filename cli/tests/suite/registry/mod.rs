@@ -6,9 +6,12 @@ mod cache;
 mod fake;
 mod lists;
 mod peers;
+mod proxy;
 mod pull;
 mod push;
+mod secure;
 mod server;
+mod token;
 
 use serde_json::Value;
 

@@ -1,6 +1,7 @@
 //! A registry for one test: Debian's `docker-registry` on a loopback port of its own.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,32 @@ pub(super) struct Server {
 /// `user` with the password `secret`.
 const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 
+/// Makes an authority, a certificate of its for the registry (`127.0.0.1` and `registry.test`), and
+/// one for a client.
+const CERTIFICATES: &str = r#"
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority
+make() {
+  openssl req -newkey rsa:2048 -nodes -keyout $2 -out request.pem -subj /CN=$3
+  printf "$4\nbasicConstraints=CA:FALSE\n" > extensions
+  openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+    -extfile extensions -out $1
+}
+make cert.pem key.pem registry 'subjectAltName=IP:127.0.0.1,DNS:registry.test'
+make client.cert client.key somebody 'extendedKeyUsage=clientAuth'
+openssl x509 -in cert.pem -outform DER -out cert.der
+"#;
+
+fn certificates(dir: &Path) {
+    let made = Command::new("sh")
+        .args(["-ec", CERTIFICATES])
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(made.success(), "openssl made no certificates");
+}
+
 impl Server {
     /// Starts one that everybody may use; `None`, and why on stderr, where there is no program.
     pub(super) fn start() -> Option<Self> {
@@ -30,7 +57,28 @@ impl Server {
         Self::with("auth: {htpasswd: {realm: test, path: DIR/htpasswd}}\n")
     }
 
+    /// Starts one that speaks TLS, with the certificates that [`certificates`] makes. `http` goes
+    /// into the table of that name, `more` behind it; in both, `DIR` is [`dir`](Self::dir).
+    pub(super) fn with_tls(http: &str, more: &str) -> Option<Self> {
+        let tls = format!(", tls: {{certificate: DIR/cert.pem, key: DIR/key.pem{http}}}");
+        Self::start_with(&tls, more, certificates)
+    }
+
+    /// Starts one without TLS that has certificates, for other uses.
+    pub(super) fn with_certificates(more: &str) -> Option<Self> {
+        Self::start_with("", more, certificates)
+    }
+
+    /// The directory that holds its certificates and passwords.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     fn with(more: &str) -> Option<Self> {
+        Self::start_with("", more, |_| {})
+    }
+
+    fn start_with(http: &str, more: &str, prepare: impl Fn(&Path)) -> Option<Self> {
         let found = Command::new("docker-registry").arg("--version").output();
         if !found.is_ok_and(|output| output.status.success()) {
             assert!(!required("registry"), "`docker-registry` is not there");
@@ -38,18 +86,19 @@ impl Server {
             return None;
         }
         // Somebody else may take the port in between.
-        (0..5).find_map(|_| Self::attempt(more))
+        (0..5).find_map(|_| Self::attempt(http, more, &prepare))
     }
 
-    fn attempt(more: &str) -> Option<Self> {
+    fn attempt(http: &str, more: &str, prepare: &impl Fn(&Path)) -> Option<Self> {
         let dir = TempDir::with_prefix("gantry-registry-").unwrap();
+        prepare(dir.path());
         let path = dir.path().to_str().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
         let config = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: DIR/data}}, delete: {{enabled: true}}}}\n\
-             http: {{addr: '{host}'}}\n{more}"
+             http: {{addr: '{host}'{http}}}\n{more}"
         );
         fs_err::write(dir.path().join("config.yml"), config.replace("DIR", path)).unwrap();
         fs_err::write(dir.path().join("htpasswd"), HTPASSWD).unwrap();

@@ -22,7 +22,7 @@ pub(super) fn read(directories: &[PathBuf], names: &[&str]) -> Result<HostSettin
     Ok(settings)
 }
 
-fn read_one(directory: &Path, settings: &mut HostSettings) -> io::Result<()> {
+pub(super) fn read_one(directory: &Path, settings: &mut HostSettings) -> io::Result<()> {
     let entries = match fs_err::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

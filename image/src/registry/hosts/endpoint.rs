@@ -101,6 +101,16 @@ impl Endpoint {
         };
     }
 
+    /// Makes the connection be like this, whatever else is known; nothing is told by its name then.
+    pub(super) fn insist(&mut self, security: Security) {
+        self.settings.security = security;
+        self.scheme = match security {
+            Security::Plain => Scheme::Http,
+            Security::Any => Scheme::Either,
+            Security::Unverified | Security::Verified => Scheme::Https,
+        };
+    }
+
     /// What it is called in messages.
     pub(in super::super) fn name(&self) -> String {
         if self.repository.is_empty() {

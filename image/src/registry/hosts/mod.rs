@@ -16,7 +16,7 @@ mod registries_conf;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 pub(super) use self::endpoint::{Endpoint, Scheme};
@@ -30,6 +30,12 @@ pub struct Hosts {
     pub set: BTreeMap<String, HostSettings>,
     /// Directories like `/etc/docker/certs.d`; all that has a directory for a host adds to it.
     pub certs_d: Vec<PathBuf>,
+    /// What every registry and mirror gets besides. Hosts that those lead to don't.
+    pub every: HostSettings,
+    /// What connections to a host must be like, whatever else is said of it.
+    pub asked: BTreeMap<String, Option<Security>>,
+    /// The same for every registry and mirror.
+    pub asked_of_every: Option<Security>,
     /// Files like `/etc/containers/registries.conf`; of several, the first that is there.
     pub registries_conf: Vec<PathBuf>,
     /// Files like `/etc/buildkit/buildkitd.toml`; of several, the first that is there.
@@ -85,6 +91,23 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
+impl HostSettings {
+    /// Reads a directory as it is in `certs.d` for a host: `*.crt` for authorities, `x.cert` and
+    /// `x.key` for the client.
+    ///
+    /// # Errors
+    /// [`RegistryError::Configuration`] if it isn't there or can't be read.
+    pub fn from_directory(path: &Path) -> Result<Self, RegistryError> {
+        let read = || {
+            fs_err::read_dir(path)?;
+            let mut settings = Self::default();
+            certs::read_one(path, &mut settings)?;
+            Ok::<_, std::io::Error>(settings)
+        };
+        read().map_err(|error| broken(path.to_owned(), error))
+    }
+}
+
 impl Hosts {
     /// Lists whom to ask for a repository, in order; the registry itself comes last.
     ///
@@ -117,20 +140,30 @@ impl Hosts {
             None => Endpoint::new(registry, repository),
         });
         for endpoint in &mut endpoints {
-            self.secure(endpoint, files)?;
+            self.secure(endpoint, files, &self.every)?;
+            let asked = self.asked.get(&endpoint.registry).copied().flatten();
+            if let Some(security) = asked.or(self.asked_of_every) {
+                endpoint.insist(security);
+            }
         }
         Ok(endpoints)
     }
 
     /// Fills in how to talk to the endpoint's host.
-    fn secure(&self, endpoint: &mut Endpoint, files: &Files) -> Result<(), RegistryError> {
+    fn secure(
+        &self,
+        endpoint: &mut Endpoint,
+        files: &Files,
+        every: &HostSettings,
+    ) -> Result<(), RegistryError> {
         let names = [endpoint.registry.as_str(), endpoint.authority.as_str()];
         let certs = certs::read(&self.certs_d, &names)?;
         let mut settings = HostSettings::default();
         let of = |map: &BTreeMap<String, HostSettings>| {
             names.iter().find_map(|name| map.get(*name)).cloned()
         };
-        for found in [of(&self.set), of(&files.buildkit), Some(certs)].into_iter().flatten() {
+        let all = [of(&self.set), Some(every.clone()), of(&files.buildkit), Some(certs)];
+        for found in all.into_iter().flatten() {
             settings.authorities.extend(found.authorities);
             settings.client = settings.client.or(found.client);
             if settings.security == Security::Verified {
@@ -149,7 +182,7 @@ impl Hosts {
         from: &HostSettings,
     ) -> Result<HostSettings, RegistryError> {
         let mut endpoint = Endpoint::new(host, "");
-        self.secure(&mut endpoint, self.files()?)?;
+        self.secure(&mut endpoint, self.files()?, &HostSettings::default())?;
         if endpoint.settings == HostSettings::default() {
             endpoint.settings = HostSettings { client: None, mirrors: Vec::new(), ..from.clone() };
         }

@@ -15,3 +15,16 @@ mod spec;
 pub(crate) use annotation::parse as parse_annotation;
 pub(crate) use resolve::{Wanted, resolve};
 pub(crate) use spec::OutputSpec;
+
+use gantry_image::Reference;
+
+/// The registries that outputs with `registry.insecure=true` are pushed to, each by host and port.
+pub(crate) fn insecure_registries(specs: &[OutputSpec], tags: &[String]) -> Vec<String> {
+    let insecure = specs.iter().filter(|spec| spec.insecure && spec.push);
+    let names = insecure.flat_map(|spec| match spec.names.is_empty() {
+        true => tags,
+        false => &spec.names[..],
+    });
+    let domain = |name: &String| Some(name.parse::<Reference>().ok()?.domain().to_owned());
+    names.filter_map(domain).collect()
+}

@@ -18,6 +18,8 @@ pub(crate) struct OutputSpec {
     pub(super) push: bool,
     /// Without a tag.
     pub(super) push_by_digest: bool,
+    /// The registry may have any certificate, or no TLS.
+    pub(super) insecure: bool,
     /// Whether an image comes into the store.
     pub(super) store: bool,
     pub(super) split: Option<bool>,
@@ -47,6 +49,7 @@ impl OutputSpec {
             tar: true,
             push: false,
             push_by_digest: false,
+            insecure: false,
             store: true,
             split: None,
             delete: false,
@@ -105,7 +108,7 @@ impl OutputSpec {
             ("context", Kind::Docker) if matches!(value, "" | "default") => {}
             ("push", Kind::Image) => self.push = bool()?,
             ("push-by-digest", Kind::Image) => self.push_by_digest = bool()?,
-            ("registry.insecure", Kind::Image) if !bool()? => {}
+            ("registry.insecure", Kind::Image) => self.insecure = bool()?,
             // Layers lie unpacked in the store as it is, and an image is found by its digest.
             ("unpack" | "name-canonical", Kind::Image) => {
                 bool()?;
