@@ -64,7 +64,7 @@ pub(crate) fn hard_link(from: &Path, to: &Path) -> Result<Duration, Problem> {
 
 /// One RUN step at its barest: namespaces, overlay, a container's other mounts, `pivot_root`, exec
 /// of a shell that does nothing. The program is `benches/floors/step.c`.
-pub(crate) fn step(workspace: &Workspace, turn: usize, count: usize) -> Result<Duration, Problem> {
+pub(crate) fn step(workspace: &Workspace, turn: &str, count: usize) -> Result<Duration, Problem> {
     let program = workspace.path("step");
     run(Command::new("cc").args(["-O2", "-o"]).arg(&program).arg("benches/floors/step.c"))?;
     let lower = workspace.path(&format!("lower{turn}"));

@@ -14,7 +14,8 @@ use gantry_solver::lower::lower_text;
 use gantry_solver::{BoxFuture, ImageRequest, LowerOptions, Resolve, ResolveError, ResolvedImage};
 
 use crate::floors;
-use crate::rows::Row;
+use crate::peer::Peers;
+use crate::row::{Kind, Row};
 use crate::workspace::{Problem, Workspace, paired};
 
 /// A Dockerfile of 500 instructions, from its text to the graph of its steps. The budget is one
@@ -40,12 +41,14 @@ pub(crate) fn lowering(workspace: &Workspace, runs: usize) -> Result<Row, Proble
         },
     )?;
     Ok(Row {
+        kind: Kind::Lowering,
         work: "500 instructions: read, parse, lower".to_owned(),
         gantry,
         floor,
-        budget: BUDGET.as_secs_f64() / floor.as_secs_f64(),
+        budget: Some(BUDGET.as_secs_f64() / floor.as_secs_f64()),
         floor_is: "reading the file; the budget is 1 ms",
-        peer: None,
+        memory: None,
+        peers: Peers::default(),
     })
 }
 
@@ -94,12 +97,14 @@ pub(crate) fn ignoring(context: &Path, files: usize, runs: usize) -> Result<Row,
         |_| floors::walk(context),
     )?;
     Ok(Row {
+        kind: Kind::Ignoring,
         work: format!("{files} paths against 100 ignore patterns"),
         gantry,
         floor,
-        budget: 2.0,
+        budget: Some(2.0),
         floor_is: "walk + lstat on 2 threads",
-        peer: None,
+        memory: None,
+        peers: Peers::default(),
     })
 }
 

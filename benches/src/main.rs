@@ -2,21 +2,28 @@
 //!
 //! ```text
 //! gantry-benches --gantry target/release/gantry [--runs 5] [--files 50000] [--peer-runs 1]
-//! gantry-benches --text [--runs 5] [--files 50000]      only what needs no build: the language
+//! gantry-benches --full          big trees and deep builds in their full sizes: 20 GB, half an hour
+//! gantry-benches --only step     rows whose name or group has this in it
+//! gantry-benches --json          each row as a line of JSON
+//! gantry-benches --text          only what needs no build: the language
 //! ```
 //!
 //! A floor is the least that any builder must do for the same result: the walk, the copy, the
 //! hash, the clone. A ratio is gantry's time over its floor's, both medians of the same run, so
-//! that it holds on a slow machine as on a fast one. The peer's column is Debian's `buildah`, where
-//! it is installed, doing the same in the same run. `BENCHMARKS.md` explains each row.
+//! that it holds on a slow machine as on a fast one. The peers' columns are Debian's
+//! `buildah`, `podman` and the BuildKit of `docker.io`, where they are installed, doing the same in
+//! the same run. `BENCHMARKS.md` explains each row.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
+mod deep;
 mod floors;
 mod language;
 mod peer;
+mod row;
 mod rows;
+mod trees;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,6 +37,12 @@ struct Options {
     peer_runs: usize,
     /// Only the rows about text, which need neither a program nor a base image.
     text: bool,
+    /// Big trees and deep builds in their full sizes.
+    full: bool,
+    /// Lines of JSON in place of the table.
+    json: bool,
+    /// Only groups of rows with this in their names.
+    only: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -41,10 +54,7 @@ fn main() -> ExitCode {
         }
     };
     match rows::measure(&options) {
-        Ok(rows) => {
-            print(&rows);
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("gantry-benches: {problem}");
             ExitCode::FAILURE
@@ -59,11 +69,17 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, workspace::
         files: 50_000,
         peer_runs: 1,
         text: false,
+        full: false,
+        json: false,
+        only: None,
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
         match word.as_str() {
             "--text" => options.text = true,
+            "--json" => options.json = true,
+            "--full" => options.full = true,
+            "--only" => options.only = Some(value()?),
             "--gantry" => options.gantry = value()?,
             "--runs" => options.runs = number(&value()?)?,
             "--files" => options.files = number(&value()?)?,
@@ -82,31 +98,5 @@ fn number(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(format!("`{text}` is not a positive number")),
-    }
-}
-
-fn print(rows: &[rows::Row]) {
-    println!(
-        "{:<46} {:>11} {:>11} {:>7} {:>7} {:>11} {:>7}  floor",
-        "work", "gantry", "floor", "ratio", "budget", "buildah", "faster"
-    );
-    for row in rows {
-        print!(
-            "{:<46} {:>8.2} ms {:>8.2} ms {:>6.2}x {:>6.2}x ",
-            row.work,
-            row.gantry.as_secs_f64() * 1e3,
-            row.floor.as_secs_f64() * 1e3,
-            row.ratio(),
-            row.budget
-        );
-        match row.peer {
-            Some(peer) => print!(
-                "{:>8.0} ms {:>6.1}x",
-                peer.as_secs_f64() * 1e3,
-                peer.as_secs_f64() / row.gantry.as_secs_f64().max(1e-9)
-            ),
-            None => print!("{:>11} {:>7}", "-", "-"),
-        }
-        println!("  {}", row.floor_is);
     }
 }

@@ -83,6 +83,25 @@ pub(crate) fn run(command: &mut Command) -> Result<Duration, Problem> {
     Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into())
 }
 
+/// Runs a command to its end and returns the most memory that it had resident, in bytes; `None` if
+/// it was too quick to be looked at. Not for timing: it is watched closely.
+pub(crate) fn peak(command: &mut Command) -> Result<Option<u64>, Problem> {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = None;
+    let ended = loop {
+        if let Some(ended) = child.try_wait()? {
+            break ended;
+        }
+        let text = fs_err::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        most = most.max(kilobytes.map(|kilobytes| kilobytes * 1024));
+        std::thread::sleep(Duration::from_micros(300));
+    };
+    if ended.success() { Ok(most) } else { Err(format!("{command:?} failed").into()) }
+}
+
 /// Runs both sides `runs` times in turns, so that whatever else the machine does meets both, and
 /// returns the medians of the durations that they report.
 pub(crate) fn paired(
