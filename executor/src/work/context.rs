@@ -164,7 +164,9 @@ impl LocalContext {
         let ways: HashSet<TreePath> = chosen.iter().flat_map(|one| one.path.ancestors()).collect();
         // `--exclude` patterns start at each source; only with one directory is it plain where.
         let pruned = match chosen.as_slice() {
-            [one] if one.base.is_none() && one.kind == FileKind::Dir => Some(&one.path),
+            [one] if one.base.is_none() && one.kind == FileKind::Dir && !exclude.is_empty() => {
+                Some(&one.path)
+            }
             _ => None,
         };
         let filter = |path: &TreePath, kind: FileKind| {
@@ -305,6 +307,15 @@ impl LocalContext {
 /// Says whether a path is in a set, or something above it. Asked for every file of a context, so
 /// it allocates nothing.
 fn is_within(set: &HashSet<&[u8]>, path: &[u8]) -> bool {
+    // Most COPYs name one or two sources, and comparing is quicker than hashing.
+    const FEW: usize = 8;
+    if set.len() <= FEW {
+        let above = |one: &&[u8]| match path.strip_prefix(*one) {
+            Some(rest) => one.is_empty() || rest.is_empty() || rest[0] == b'/',
+            None => false,
+        };
+        return set.iter().any(above);
+    }
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     set.contains(&b""[..])
         || set.contains(path)
@@ -399,5 +410,32 @@ impl Files for Visible<'_> {
             }
         }
         Ok(names(shown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::is_within;
+
+    #[test]
+    fn few_and_many_sources_let_in_the_same() {
+        let few = HashSet::from([&b"a/b"[..], b"c"]);
+        let mut many = few.clone();
+        let others: Vec<String> = (0..20).map(|number| format!("other{number}")).collect();
+        many.extend(others.iter().map(String::as_bytes));
+        for (path, within) in [
+            ("a", false),
+            ("a/b", true),
+            ("a/b/c", true),
+            ("a/bc", false),
+            ("c", true),
+            ("d", false),
+        ] {
+            assert_eq!(is_within(&few, path.as_bytes()), within, "{path}");
+            assert_eq!(is_within(&many, path.as_bytes()), within, "{path}");
+        }
+        assert!(is_within(&HashSet::from([&b""[..]]), b"any"), "the whole tree");
     }
 }
