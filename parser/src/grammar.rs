@@ -23,7 +23,7 @@ pub use directive::{detect_syntax, parse_check};
 
 use std::borrow::Cow;
 
-use crate::ast::{Dockerfile, Instruction, Statement};
+use crate::ast::Dockerfile;
 use crate::{Diagnostic, SourceFile, Span};
 use errors::Errors;
 use lines::Lines;
@@ -63,9 +63,9 @@ pub fn parse(source: &SourceFile) -> Parsed {
     let mut lines = Lines::new(source);
     lines.check_lengths(&mut errors);
     dockerfile.directives = directive::read(&mut lines, &mut errors);
-    let found = statement::read_all(&mut lines, dockerfile.directives.escape, &mut errors);
+    let escape = dockerfile.directives.escape;
+    let found = statement::read_all(&mut lines, escape, &mut dockerfile.statements, &mut errors);
     check_order(&found, &mut errors);
-    dockerfile.statements = found.into_iter().filter_map(|read| read.statement).collect();
     Parsed { dockerfile, diagnostics: errors.finish() }
 }
 
@@ -104,7 +104,8 @@ fn single(
     let mut errors = Errors::new(source);
     let mut dockerfile = Dockerfile::default();
     dockerfile.directives.escape = escape;
-    let found = statement::read_all(&mut Lines::new(source), escape, &mut errors);
+    let mut lines = Lines::new(source);
+    let found = statement::read_all(&mut lines, escape, &mut dockerfile.statements, &mut errors);
     if found.len() != 1 {
         errors.file(several.0, several.1);
     }
@@ -113,7 +114,6 @@ fn single(
             errors.syntax(message, read.span, hint);
         }
     }
-    dockerfile.statements = found.into_iter().filter_map(|read| read.statement).collect();
     Parsed { dockerfile, diagnostics: errors.finish() }
 }
 
@@ -122,16 +122,15 @@ struct Read {
     /// The keyword in upper case.
     keyword: Cow<'static, str>,
     span: Span,
-    /// `None` if there were errors in it.
-    statement: Option<Statement>,
+    /// Whether it is well formed and more than an ARG.
+    needs_stage: bool,
 }
 
 /// Reports what stands before the first FROM and must not, and what is missing altogether.
 fn check_order(found: &[Read], errors: &mut Errors<'_>) {
     let first_from = found.iter().position(|read| read.keyword == "FROM").unwrap_or(found.len());
     for read in &found[..first_from] {
-        let instruction = read.statement.as_ref().map(|statement| &statement.instruction);
-        if !matches!(instruction, None | Some(Instruction::Arg(_))) {
+        if read.needs_stage {
             let hint = "Put a FROM above it; only ARG may stand before the first one";
             errors.syntax("no build stage in current context", read.span, hint);
         }

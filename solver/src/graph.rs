@@ -165,6 +165,16 @@ impl Graph {
         Self::default()
     }
 
+    /// Makes a graph with room for so many vertices, so that it is not moved while it grows.
+    #[must_use]
+    pub fn with_capacity(vertices: usize) -> Self {
+        Self {
+            inner: DiGraph::with_capacity(vertices, 2 * vertices),
+            known: HashMap::with_capacity_and_hasher(vertices, BuildHasherDefault::default()),
+            before: Vec::with_capacity(vertices),
+        }
+    }
+
     /// Adds a vertex, or returns the one that does the same with the same inputs already.
     ///
     /// # Panics

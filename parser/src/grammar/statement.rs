@@ -1,5 +1,7 @@
 //! Logical lines into statements: comments above, keyword, flags, arguments, here-documents.
 
+use std::borrow::Cow;
+
 use super::errors::Errors;
 use super::flags;
 use super::instruction::{self, Report, Request};
@@ -8,13 +10,20 @@ use super::lines::Lines;
 use super::logical::Logical;
 use super::words::keyword;
 use super::{Read, directive};
-use crate::ast::{CheckOptions, Heredoc, Rules, Statement};
+use crate::ast::{CheckOptions, Heredoc, Instruction, Rules, Statement};
 use crate::heredoc::openings;
 use crate::{Span, Word};
 
-/// Reads all statements up to the end of the file.
-pub(super) fn read_all(lines: &mut Lines<'_>, escape: char, errors: &mut Errors<'_>) -> Vec<Read> {
-    let mut found = Vec::with_capacity(lines.total().min(512));
+/// Reads all statements up to the end of the file; those that are well formed go to `statements`.
+pub(super) fn read_all(
+    lines: &mut Lines<'_>,
+    escape: char,
+    statements: &mut Vec<Statement>,
+    errors: &mut Errors<'_>,
+) -> Vec<Read> {
+    let most = lines.total().min(512);
+    statements.reserve(most);
+    let mut found = Vec::with_capacity(most);
     let mut comments: Vec<Word> = Vec::new();
     while let Some(line) = lines.peek() {
         if let Some((comment, start)) = line.comment() {
@@ -30,7 +39,15 @@ pub(super) fn read_all(lines: &mut Lines<'_>, escape: char, errors: &mut Errors<
             comments.clear();
             lines.next();
         } else if let Some(logical) = Logical::read(lines, escape) {
-            found.push(read(logical, std::mem::take(&mut comments), lines, escape, errors));
+            let comments = std::mem::take(&mut comments);
+            let before = errors.count();
+            let (keyword, span, statement) = read(logical, comments, lines, escape, errors);
+            let statement = statement.filter(|_| errors.count() == before);
+            let needs_stage = statement
+                .as_ref()
+                .is_some_and(|statement| !matches!(statement.instruction, Instruction::Arg(_)));
+            statements.extend(statement);
+            found.push(Read { keyword, span, needs_stage });
         }
     }
     found
@@ -42,7 +59,7 @@ fn read(
     lines: &mut Lines<'_>,
     escape: char,
     errors: &mut Errors<'_>,
-) -> Read {
+) -> (Cow<'static, str>, Span, Option<Statement>) {
     let before = errors.count();
     let heredocs =
         if takes_heredocs(&logical.text) { bodies(&logical, lines, errors) } else { Vec::new() };
@@ -56,16 +73,12 @@ fn read(
     let statement = source.statement(logical.text.trim(), errors);
     errors.attribute(before, span);
     let (name, _) = keyword(&logical.text);
-    Read {
-        keyword: instruction::known(name),
-        span,
-        statement: statement.filter(|_| errors.count() == before).map(|statement| Statement {
-            comments,
-            check,
-            blank_lines,
-            ..statement
-        }),
-    }
+    let statement = statement.map(|mut statement| {
+        (statement.comments, statement.check, statement.blank_lines) =
+            (comments, check, blank_lines);
+        statement
+    });
+    (instruction::known(name), span, statement)
 }
 
 /// What a statement is made of, besides its own text; ONBUILD's trigger shares it.

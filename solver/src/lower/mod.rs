@@ -74,7 +74,7 @@ pub async fn lower(
         options,
         globals: &globals,
         lexer,
-        graph: Graph::new(),
+        graph: Graph::with_capacity(dockerfile.statements.len().min(512)),
         proxy: variables::proxies(&options.build_args),
         warnings,
         errors: Vec::new(),
