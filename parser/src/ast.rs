@@ -19,18 +19,22 @@ pub use dockerfile::{CheckOptions, Directives, Dockerfile, Layout, Rules, Stage}
 pub use run::{Device, Network, Run, Security};
 pub use transfer::{Add, Copy, Source, Transfer};
 
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
 use crate::{Span, Word};
 
 /// One instruction of the file with all that belongs to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Statement {
     /// The keyword as written; its case is the author's.
-    pub keyword: Word,
+    pub keyword: Keyword,
     /// From the keyword to the end of the last line, here-documents included.
     pub span: Span,
     /// Keyword, flags and arguments as one line: continuations joined, comments gone, bodies of
     /// here-documents not in it. What progress and history show.
-    pub text: String,
+    pub text: Arc<str>,
     /// All flags in the order of the file, as written.
     pub flags: Vec<FlagUse>,
     /// Comment lines right above, without `#` and outer spaces; a comment without text or a
@@ -42,6 +46,21 @@ pub struct Statement {
     pub blank_lines: Vec<Span>,
     /// The typed instruction.
     pub instruction: Instruction,
+}
+
+/// The keyword of an instruction, in the author's case.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Keyword {
+    /// The keyword.
+    pub text: Cow<'static, str>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl fmt::Display for Keyword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// A flag as written, `--name` or `--name=value`.

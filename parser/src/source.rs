@@ -57,6 +57,11 @@ impl SourceFile {
         self.text.get(span.start.min(self.text.len())..span.end.min(self.text.len())).unwrap_or("")
     }
 
+    /// Offsets of the first bytes of all lines.
+    pub(crate) fn line_starts(&self) -> &[usize] {
+        &self.lines
+    }
+
     /// Number of lines; a line end at the very end starts no line.
     #[must_use]
     pub fn line_count(&self) -> usize {

@@ -129,11 +129,11 @@ impl Quick {
 
 impl Hasher for Quick {
     fn write(&mut self, bytes: &[u8]) {
-        let mut words = bytes.chunks_exact(8);
-        for word in &mut words {
-            self.mix(word.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)));
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
         }
-        self.mix(words.remainder().iter().fold(1, |all, byte| all << 8 | u64::from(*byte)));
+        self.mix(rest.iter().fold(1, |all, byte| all << 8 | u64::from(*byte)));
     }
 
     fn write_u8(&mut self, word: u8) {

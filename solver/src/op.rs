@@ -192,13 +192,13 @@ pub struct EnvVar {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOp {
     /// Program and arguments, with the shell in front for the shell form.
-    pub argv: Vec<String>,
+    pub argv: Vec<Arc<str>>,
     /// The environment: ENV and ARG of the stage, sorted by name, so that order cannot count.
     pub env: Arc<[EnvVar]>,
     /// Proxy variables for the process only. Not part of the key.
     pub proxy: Arc<[EnvVar]>,
     /// Absolute working directory.
-    pub cwd: String,
+    pub cwd: Arc<str>,
     /// `user[:group]`, names or numbers; root if absent.
     pub user: Option<String>,
     /// What is mounted, in order.
@@ -220,7 +220,7 @@ pub struct RunOp {
     /// Memory and CPU limits. Not part of the key.
     pub limits: Limits,
     /// Platform as `os/arch[/variant]`.
-    pub platform: String,
+    pub platform: Arc<str>,
 }
 
 /// What nearly always differs is enough: environments are long, and shared by many steps.

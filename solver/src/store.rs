@@ -99,11 +99,11 @@ pub struct Record {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The stage's name or number.
-    pub stage: String,
+    pub stage: Arc<str>,
     /// The how-manieth instruction of the stage it is, from 0.
     pub position: u32,
     /// The instruction as written.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 /// An earlier run of (probably) the same step.

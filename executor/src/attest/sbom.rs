@@ -116,13 +116,13 @@ pub(crate) fn add_scan(
     }
     let cwd = Some(config.config.working_dir.clone()).filter(|dir| !dir.is_empty());
     let run = RunOp {
-        argv,
+        argv: argv.into_iter().map(Into::into).collect(),
         env: env
             .into_iter()
             .map(|(name, value)| EnvVar { name: name.into(), value: value.into(), arg: false })
             .collect(),
         proxy: [].into(),
-        cwd: cwd.unwrap_or_else(|| "/".to_owned()),
+        cwd: cwd.map_or_else(|| "/".into(), Into::into),
         user: None,
         mounts,
         network: gantry_solver::op::Network::default(),
@@ -133,7 +133,7 @@ pub(crate) fn add_scan(
         shm_size: None,
         hostname: None,
         limits: gantry_solver::op::Limits::default(),
-        platform: host,
+        platform: host.into(),
     };
     let title = format!("[{}] generating sbom using {}", scanned.platform, generator.reference);
     let mut vertex = Vertex::new(Op::Run(Box::new(run)), title);
@@ -143,7 +143,7 @@ pub(crate) fn add_scan(
 }
 
 fn place(text: &str) -> Place {
-    Place { stage: "sbom".to_owned(), position: 0, text: text.to_owned() }
+    Place { stage: "sbom".into(), position: 0, text: text.into() }
 }
 
 /// What is looked through.

@@ -71,7 +71,7 @@ fn made(
     vertices: &HashMap<Span, Vec<VertexId>>,
 ) -> Instruction {
     Instruction {
-        text: statement.text.clone(),
+        text: statement.text.to_string(),
         platform: platform.map(str::to_owned),
         vertices: vertices.get(&statement.span).cloned().unwrap_or_default(),
     }

@@ -197,8 +197,8 @@ impl<'a> Exporter<'a> {
             content_key: Key(known.content_key.0).to_string(),
             any_base: known.base.is_none(),
             took: if self.epoch.is_some() { 0 } else { took },
-            text: place.text.clone(),
-            stage: place.stage.clone(),
+            text: place.text.to_string(),
+            stage: place.stage.to_string(),
             position: place.position,
         }
     }

@@ -376,7 +376,7 @@ impl Executor {
         let place = &graph.vertex(vertex).place;
         let mut layers = Vec::new();
         for record in self.store.records().nearest(&place.stage, place.position, &place.text)? {
-            if let ([id], true) = (record.layers.as_slice(), record.text == place.text) {
+            if let ([id], true) = (record.layers.as_slice(), *record.text == *place.text) {
                 layers.extend(self.store.layers().get(id)?);
             }
         }

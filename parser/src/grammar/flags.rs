@@ -1,13 +1,15 @@
 //! Flags behind the keyword (B1-11): finding them, and checking them against what is known.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use super::instruction::Report;
 use super::logical::Logical;
 use crate::ast::{FlagUse, Switch};
 use crate::suggest::suggested;
-use crate::{Span, Spanned, Word};
+use crate::{Spanned, Word};
+
+/// No instruction knows more flags than these.
+const MOST: usize = 8;
 
 /// What a flag takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,18 +137,19 @@ impl<'a> Flags<'a> {
         if uses.is_empty() {
             return Self { uses };
         }
-        let mut first_uses: HashMap<&str, Span> = HashMap::new();
+        let mut first_uses = [None; MOST];
         for flag in uses {
             let name = flag.name.text.as_str();
-            let Some((_, takes)) = known.iter().find(|(known, _)| *known == name) else {
+            let Some(at) = known.iter().position(|(known, _)| *known == name) else {
                 let names = known.iter().map(|(name, _)| *name);
                 let message = format!("unknown flag: --{name}");
                 let (message, near) = suggested(message, name, names, true);
                 report.says(message, flag.span, instead(near, known));
                 continue;
             };
-            let first = *first_uses.entry(name).or_insert(flag.span);
-            if first != flag.span && *takes != Takes::Many {
+            let takes = known[at].1;
+            let first = *first_uses[at].get_or_insert(flag.span);
+            if first != flag.span && takes != Takes::Many {
                 let message = format!("duplicate flag specified: --{name}");
                 report.says(message, flag.span, "Keep one of the two");
                 report.errors.amend(|error| error.and_label(first, "first given here"));

@@ -65,6 +65,14 @@ pub(super) fn known(keyword: &str) -> Cow<'static, str> {
     }
 }
 
+/// A keyword as written, without an allocation for those in upper case.
+pub(super) fn known_text(keyword: &str) -> Cow<'static, str> {
+    match KEYWORDS.iter().find(|known| **known == keyword) {
+        Some(known) => Cow::Borrowed(*known),
+        None => Cow::Owned(keyword.to_owned()),
+    }
+}
+
 /// One instruction, taken apart but not understood.
 pub(super) struct Request<'a> {
     pub(super) source: Source<'a>,

@@ -15,6 +15,11 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
+    /// Whether it begins with a letter, and so is neither blank nor a comment.
+    pub(super) fn begins_with_letter(&self) -> bool {
+        self.text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+    }
+
     pub(super) fn span(&self) -> Span {
         Span::new(self.start, self.start + self.text.len())
     }
@@ -37,23 +42,27 @@ impl Line<'_> {
 pub(super) struct Lines<'a> {
     source: &'a SourceFile,
     at: usize,
+    /// How many lines were handed out.
+    line: usize,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(source: &'a SourceFile) -> Self {
         let bom = if source.text().starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Self { source, at: bom }
+        Self { source, at: bom, line: 0 }
     }
 
     /// The next line, without moving on.
     pub(super) fn peek(&self) -> Option<Line<'a>> {
-        let rest = &self.source.text()[self.at..];
-        if rest.is_empty() {
+        let all = self.source.text();
+        if self.at == all.len() {
             return None;
         }
-        let end = memchr::memchr(b'\n', rest.as_bytes());
-        let next = self.at + end.map_or(rest.len(), |end| end + 1);
-        let text = &rest[..end.unwrap_or(rest.len())];
+        let (end, next) = match self.source.line_starts().get(self.line + 1) {
+            Some(&next) => (next - 1, next),
+            None => (all.len(), all.len()),
+        };
+        let text = &all[self.at..end];
         Some(Line { text: text.trim_end_matches('\r'), start: self.at, next })
     }
 
@@ -74,6 +83,11 @@ impl<'a> Lines<'a> {
 
     /// Reports every line that is too long.
     pub(super) fn check_lengths(&self, errors: &mut Errors<'_>) {
+        let starts = self.source.line_starts();
+        let last = self.source.text().len() - starts.last().copied().unwrap_or(0);
+        if last <= MAX_LINE && starts.windows(2).all(|pair| pair[1] - pair[0] <= MAX_LINE) {
+            return;
+        }
         for line in self.clone() {
             if line.next - line.start > MAX_LINE + 1 {
                 let message =
@@ -91,6 +105,7 @@ impl<'a> Iterator for Lines<'a> {
     fn next(&mut self) -> Option<Line<'a>> {
         let line = self.peek()?;
         self.at = line.next;
+        self.line += 1;
         Some(line)
     }
 }

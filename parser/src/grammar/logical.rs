@@ -23,36 +23,39 @@ impl Logical {
     ///
     /// `None` if the line holds nothing, or there is none.
     pub(super) fn read(lines: &mut Lines<'_>, escape: char) -> Option<Self> {
-        let line = lines.next()?;
+        let mut logical = Self::default();
+        logical.fill(lines, escape).then_some(logical)
+    }
+
+    /// Like [`read`](Self::read), in the place of an earlier one; false if there is nothing.
+    pub(super) fn fill(&mut self, lines: &mut Lines<'_>, escape: char) -> bool {
+        let Some(line) = lines.next() else { return false };
         let text = line.text.trim_start();
         let start = line.start + (line.text.len() - text.len());
         let (content, mut continued) = split_continuation(text, escape);
-        let capacity = if continued { 4 * content.len() } else { content.len() };
-        let mut logical = Self {
-            text: String::with_capacity(capacity),
-            start,
-            end: start + text.len(),
-            ..Self::default()
-        };
+        self.text.clear();
+        self.blank_lines.clear();
+        self.pieces.clear();
+        (self.start, self.end) = (start, start + text.len());
         if content.is_empty() && !continued {
-            return None;
+            return false;
         }
-        logical.push(content, start);
+        self.push(content, start);
         while continued {
             let Some(line) = lines.next() else { break };
             if line.comment().is_some() {
                 continue;
             }
             if line.is_blank() {
-                logical.blank_lines.push(line.span());
+                self.blank_lines.push(line.span());
                 continue;
             }
             let (content, more) = split_continuation(line.text, escape);
-            logical.push(content, line.start);
-            logical.end = line.span().end;
+            self.push(content, line.start);
+            self.end = line.span().end;
             continued = more;
         }
-        Some(logical)
+        true
     }
 
     fn push(&mut self, content: &str, start: usize) {

@@ -10,7 +10,7 @@ use super::lines::Lines;
 use super::logical::Logical;
 use super::words::keyword;
 use super::{Read, directive};
-use crate::ast::{CheckOptions, Heredoc, Instruction, Rules, Statement};
+use crate::ast::{CheckOptions, Heredoc, Instruction, Keyword, Rules, Statement};
 use crate::heredoc::openings;
 use crate::{Span, Word};
 
@@ -25,8 +25,10 @@ pub(super) fn read_all(
     statements.reserve(most);
     let mut found = Vec::with_capacity(most);
     let mut comments: Vec<Word> = Vec::new();
+    let mut logical = Logical::default();
     while let Some(line) = lines.peek() {
-        if let Some((comment, start)) = line.comment() {
+        let instruction = line.begins_with_letter();
+        if !instruction && let Some((comment, start)) = line.comment() {
             let text = comment.trim();
             let start = start + (comment.len() - comment.trim_start().len());
             if text.is_empty() {
@@ -35,13 +37,13 @@ pub(super) fn read_all(
                 comments.push(Word::new(text, Span::new(start, start + text.len())));
             }
             lines.next();
-        } else if line.is_blank() {
+        } else if !instruction && line.is_blank() {
             comments.clear();
             lines.next();
-        } else if let Some(logical) = Logical::read(lines, escape) {
+        } else if logical.fill(lines, escape) {
             let comments = std::mem::take(&mut comments);
             let before = errors.count();
-            let (keyword, span, statement) = read(logical, comments, lines, escape, errors);
+            let (keyword, span, statement) = read(&mut logical, comments, lines, escape, errors);
             let statement = statement.filter(|_| errors.count() == before);
             let needs_stage = statement
                 .as_ref()
@@ -54,31 +56,46 @@ pub(super) fn read_all(
 }
 
 fn read(
-    mut logical: Logical,
+    logical: &mut Logical,
     comments: Vec<Word>,
     lines: &mut Lines<'_>,
     escape: char,
     errors: &mut Errors<'_>,
 ) -> (Cow<'static, str>, Span, Option<Statement>) {
     let before = errors.count();
-    let heredocs =
-        if takes_heredocs(&logical.text) { bodies(&logical, lines, errors) } else { Vec::new() };
+    let heredocs = match takes_heredocs(&logical.text) {
+        true => bodies(logical, lines, errors),
+        false => Vec::new(),
+    };
     let mut span = logical.whole();
     if !heredocs.is_empty() {
         span.end = span.end.max(lines.since(span.start).trim_end().len() + span.start);
     }
     let check = check_comments(&comments, errors);
     let blank_lines = std::mem::take(&mut logical.blank_lines);
-    let source = Source { line: &logical, heredocs: &heredocs, comments: &comments, escape, span };
+    let source = Source { line: logical, heredocs: &heredocs, comments: &comments, escape, span };
     let statement = source.statement(logical.text.trim(), errors);
     errors.attribute(before, span);
-    let (name, _) = keyword(&logical.text);
+    let name = match &statement {
+        Some(statement) => Cow::Borrowed(statement.instruction.name()),
+        None => instruction::known(keyword(&logical.text).0),
+    };
     let statement = statement.map(|mut statement| {
         (statement.comments, statement.check, statement.blank_lines) =
             (comments, check, blank_lines);
+        give(&mut statement.instruction, heredocs);
         statement
     });
-    (instruction::known(name), span, statement)
+    (name, span, statement)
+}
+
+/// Gives a RUN, also one below ONBUILD, its here-documents.
+fn give(instruction: &mut Instruction, heredocs: Vec<Heredoc>) {
+    match instruction {
+        Instruction::Run(run) => run.heredocs = heredocs,
+        Instruction::Onbuild(onbuild) => give(&mut onbuild.trigger.instruction, heredocs),
+        _ => {}
+    }
 }
 
 /// What a statement is made of, besides its own text; ONBUILD's trigger shares it.
@@ -100,9 +117,9 @@ impl Source<'_> {
         let instruction =
             instruction::parse(&request, &mut Report { errors, instruction: self.span })?;
         Some(Statement {
-            keyword: self.line.word(name),
+            keyword: Keyword { text: instruction::known_text(name), span: self.line.span(name) },
             span: self.span,
-            text: text.to_owned(),
+            text: text.into(),
             flags,
             comments: Vec::new(),
             check: None,
@@ -115,6 +132,9 @@ impl Source<'_> {
 /// Whether an instruction may have here-documents: RUN, COPY and ADD not in JSON form, also below
 /// ONBUILD (B8-01).
 fn takes_heredocs(text: &str) -> bool {
+    if memchr::memchr(b'<', text.as_bytes()).is_none() {
+        return false;
+    }
     let (mut name, mut rest) = keyword(text.trim());
     if name.eq_ignore_ascii_case("ONBUILD") {
         (name, rest) = keyword(flags::skip(rest).trim());

@@ -3,8 +3,8 @@
 //! Everything else of the file stays byte for byte, and mending twice changes nothing more. A mend
 //! is left out where it could change what is built in a way that its rule does not ask for.
 
-use crate::ast::{CommandLine, Instruction, KeyValue, KeyValueForm, Stage, Statement};
-use crate::{Diagnostic, Severity, SourceFile, Span, Word};
+use crate::ast::{CommandLine, Instruction, KeyValue, KeyValueForm, Keyword, Stage, Statement};
+use crate::{Diagnostic, Severity, SourceFile, Span};
 
 /// The rules that [`fix`] knows a mend for.
 pub const FIXABLE: [&str; 6] = [
@@ -95,7 +95,7 @@ fn pass(
     Ok(Some(text))
 }
 
-fn is_upper(keyword: &Word) -> bool {
+fn is_upper(keyword: &Keyword) -> bool {
     keyword.text == keyword.text.to_uppercase()
 }
 

@@ -31,8 +31,8 @@ fn meaning(text: &str) -> String {
 }
 
 fn neutral(statement: &mut Statement) {
-    statement.keyword.text = statement.keyword.text.to_uppercase();
-    statement.text.clear();
+    statement.keyword.text = statement.keyword.text.to_uppercase().into();
+    statement.text = "".into();
     statement.blank_lines.clear();
     if let Instruction::From(from) = &mut statement.instruction
         && let Some(word) = &mut from.as_keyword

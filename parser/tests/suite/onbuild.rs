@@ -6,7 +6,7 @@ fn trigger(text: &str) -> Result<String, String> {
     let parsed = parse_trigger(&SourceFile::new("trigger", text), '\\');
     match parsed.diagnostics.first() {
         Some(error) => Err(error.message.clone()),
-        None => Ok(parsed.dockerfile.statements[0].text.clone()),
+        None => Ok(parsed.dockerfile.statements[0].text.to_string()),
     }
 }
 

@@ -157,7 +157,7 @@ fn of_run(run: &RunOp) -> Vec<(&'static str, Value)> {
     vec![
         ("args", Value::texts(argv)),
         ("env", of_env(env)),
-        ("cwd", cwd.as_str().into()),
+        ("cwd", (&**cwd).into()),
         ("user", Value::optional(user.as_deref())),
         ("mounts", Value::List(mounts.iter().map(of_mount).collect())),
         ("network", network.into()),
@@ -168,7 +168,7 @@ fn of_run(run: &RunOp) -> Vec<(&'static str, Value)> {
         ("ulimits", Value::tree(ulimits)),
         ("shm size", shm_size),
         ("hostname", Value::optional(hostname.as_deref())),
-        ("platform", platform.as_str().into()),
+        ("platform", (&**platform).into()),
     ]
 }
 

@@ -40,7 +40,7 @@ pub(super) fn begin(
         state.config.config.on_build.clear();
         state.has_cmd = false;
         state.counter = Counter::new(lowering, stages, stage, &state.platform);
-        state.shown.clone_from(&stage.shown);
+        state.shown = stage.shown.as_str().into();
         state.index = index;
         state.scan = Scan::of_globals(lowering.globals, stage.name.as_deref());
         return state;
@@ -51,10 +51,12 @@ pub(super) fn begin(
         history: Vec::new(),
         variables: Variables::default(),
         counter: Counter::new(lowering, stages, stage, &platform),
-        platform_text: platform.to_string(),
+        platform_text: platform.to_string().into(),
+        cwd: "/".into(),
+        shell: Vec::new(),
         platform,
         has_cmd: false,
-        shown: stage.shown.clone(),
+        shown: stage.shown.as_str().into(),
         index,
         position: 0,
         scan: match stage.implicit {
@@ -85,6 +87,7 @@ pub(super) fn begin(
         let (name, value) = var.split_once('=').unwrap_or((var, ""));
         state.variables.set_env(name, value);
     }
+    state.follow_config();
     state
 }
 
@@ -110,7 +113,7 @@ fn from_image(
         && !image.config.os.is_empty()
     {
         state.platform = image.config.platform().normalized();
-        state.platform_text = state.platform.to_string();
+        state.platform_text = state.platform.to_string().into();
     }
     if image.layers.is_empty() {
         return;

@@ -50,7 +50,9 @@ pub(super) fn join_dest(dir: &str, path: &str) -> String {
 
 /// Cleans the path of a source: relative to the root of the source, clamped at it (B6-02).
 pub(super) fn source(path: &str) -> String {
-    clean(path).split_off(1)
+    let mut clean = clean(path);
+    clean.remove(0);
+    clean
 }
 
 /// Returns the last name of a path, `/` for the root.

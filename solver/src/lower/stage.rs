@@ -1,6 +1,6 @@
 //! One stage: its instructions one after the other, and how far they have brought it.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use gantry_image::{ImageConfig, Platform};
 use gantry_parser::{Diagnostic, Word};
@@ -14,7 +14,7 @@ use crate::{
         instruction,
         stages::{Command, Origin, Stages},
         title::{self, Counter},
-        variables::{Scan, Variables, expand, expand_words},
+        variables::{Scan, Variables, as_it_is, expand, expand_words},
     },
     op::{Op, RunOp},
     store::Place,
@@ -30,12 +30,16 @@ pub(super) struct State {
     pub(super) variables: Variables,
     pub(super) platform: Platform,
     /// The same as text.
-    pub(super) platform_text: String,
+    pub(super) platform_text: Arc<str>,
+    /// The working directory of the next step; the config's, shared by steps.
+    pub(super) cwd: Arc<str>,
+    /// The program that shell forms are given to; the config's, or the default.
+    pub(super) shell: Vec<Arc<str>>,
     /// Whether this very stage has a CMD, so that ENTRYPOINT leaves it.
     pub(super) has_cmd: bool,
     pub(super) counter: Counter,
     /// What titles and places call the stage.
-    pub(super) shown: String,
+    pub(super) shown: Arc<str>,
     /// The number of the stage.
     pub(super) index: usize,
     /// The how-manieth instruction is being lowered.
@@ -109,14 +113,17 @@ pub(super) fn lower_reachable(
 
 impl State {
     /// Expands a word with the stage's variables; warns of undefined ones.
-    pub(super) fn expand(
+    pub(super) fn expand<'w>(
         &self,
         lowering: &mut Lowering<'_>,
-        word: &Word,
-    ) -> Result<String, Diagnostic> {
+        word: &'w Word,
+    ) -> Result<Cow<'w, str>, Diagnostic> {
+        if let Some(text) = as_it_is(word) {
+            return Ok(Cow::Borrowed(text));
+        }
         let expanded = expand(&lowering.lexer, word, &self.variables)?;
         self.warn_undefined(lowering, &expanded.unset, word);
-        Ok(expanded.text)
+        Ok(Cow::Owned(expanded.text))
     }
 
     /// Like [`expand`](Self::expand), and splits the value at its spaces.
@@ -148,13 +155,18 @@ impl State {
         lowering: &mut Lowering<'_>,
         word: Option<&Word>,
     ) -> Result<Option<String>, Diagnostic> {
-        word.map(|word| self.expand(lowering, word)).transpose()
+        word.map(|word| self.expand(lowering, word).map(Cow::into_owned)).transpose()
     }
 
-    /// Returns the working directory of the next step.
-    pub(super) fn cwd(&self) -> String {
-        let cwd = &self.config.config.working_dir;
-        if cwd.is_empty() { "/".to_owned() } else { cwd.clone() }
+    /// Takes over what the config says of the working directory and the shell.
+    pub(super) fn follow_config(&mut self) {
+        let config = &self.config.config;
+        let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
+        self.cwd = cwd.into();
+        self.shell = match config.shell.as_slice() {
+            [] => vec!["/bin/sh".into(), "-c".into()],
+            shell => shell.iter().map(|word| word.as_str().into()).collect(),
+        };
     }
 
     /// Returns who the next step runs as.
@@ -162,15 +174,11 @@ impl State {
         Some(self.config.config.user.clone()).filter(|user| !user.is_empty())
     }
 
-    /// Returns the program that shell forms are given to.
-    pub(super) fn shell(&self) -> Vec<String> {
-        let shell = &self.config.config.shell;
-        // With room for what is to be run.
-        let mut argv = Vec::with_capacity(shell.len().max(2) + 1);
-        match shell.is_empty() {
-            true => argv.extend(["/bin/sh".to_owned(), "-c".to_owned()]),
-            false => argv.extend_from_slice(shell),
-        }
+    /// Returns the arguments that run `text` in the shell.
+    pub(super) fn in_shell(&self, text: &str) -> Vec<Arc<str>> {
+        let mut argv = Vec::with_capacity(self.shell.len() + 1);
+        argv.extend_from_slice(&self.shell);
+        argv.push(text.into());
         argv
     }
 
@@ -211,9 +219,15 @@ impl State {
             text: statement.text.clone(),
         };
         let span = Some(step.command.place(step.stages.list[self.index].span));
-        let mut inputs = inputs;
-        inputs.insert(0, (Role::Base, self.vertex));
-        self.vertex = lowering.graph.add(Vertex { op, title, place, span }, &inputs);
+        let vertex = Vertex { op, title, place, span };
+        let base = (Role::Base, self.vertex);
+        self.vertex = if inputs.is_empty() {
+            lowering.graph.add(vertex, &[base])
+        } else {
+            let mut inputs = inputs;
+            inputs.insert(0, base);
+            lowering.graph.add(vertex, &inputs)
+        };
         self.history.push(HistoryItem { created_by, vertex: Some(self.vertex) });
     }
 
@@ -224,7 +238,7 @@ impl State {
             argv: Vec::new(),
             env: self.variables.env(),
             proxy: lowering.proxy.clone(),
-            cwd: self.cwd(),
+            cwd: self.cwd.clone(),
             user: self.user(),
             mounts: Vec::new(),
             network: options.network,

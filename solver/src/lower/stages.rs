@@ -228,25 +228,19 @@ impl<'a> Stages<'a> {
     ) -> Result<Command<'a>, Diagnostic> {
         let sources = match &statement.instruction {
             Instruction::Copy(copy) => match &copy.from {
-                Some(from) => {
-                    let from = from.clone();
-                    vec![Some(self.copied_from(&from, options, platform)?)]
-                }
+                Some(from) => vec![Some(self.copied_from(from, options, platform)?)],
                 None => Vec::new(),
             },
             Instruction::Run(run) => {
-                let mounts = run.mounts.iter().map(|mount| {
+                let sources = run.mounts.iter().map(|mount| {
                     let tmpfs = mount.fields.iter().any(|field| {
                         field.key == "type"
                             && field.value.as_ref().is_some_and(|value| value.text == "tmpfs")
                     });
-                    mount.from().filter(|_| !tmpfs).cloned()
+                    let from = mount.from().filter(|_| !tmpfs)?;
+                    Some(self.named(from, options, platform))
                 });
-                let mounts: Vec<Option<Word>> = mounts.collect();
-                mounts
-                    .iter()
-                    .map(|from| Some(self.named(from.as_ref()?, options, platform)))
-                    .collect()
+                sources.collect()
             }
             _ => Vec::new(),
         };

@@ -1,6 +1,6 @@
 //! Titles of vertices: `[linux/amd64->arm64 stage 2/5] ONBUILD RUN …`, as BuildKit has them.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
 use gantry_image::Platform;
 use gantry_parser::{
@@ -77,7 +77,10 @@ impl Counter {
             title.push(' ');
         }
         let width = self.total.ilog10() as usize + 1;
-        let _ = write!(title, "{:width$}/{}] ", self.index + 1, self.total);
+        push_number(&mut title, self.index + 1, width);
+        title.push('/');
+        push_number(&mut title, self.total, 1);
+        title.push_str("] ");
         if origin != Origin::Stage {
             title.push_str("ONBUILD ");
         }
@@ -112,13 +115,13 @@ fn cross(platform: &str, variables: &Variables) -> String {
 
 /// Returns the text of an instruction for its title: keyword in upper case, variables expanded
 /// where that works, `masked` ones replaced by stars.
-pub(super) fn text(
+pub(super) fn text<'w>(
     lexer: Lexer,
     state: &State,
     name: &str,
-    written: &str,
+    written: &'w str,
     masked: &[String],
-) -> String {
+) -> Cow<'w, str> {
     struct Masking<'a>(&'a Variables, &'a [String]);
     impl Lookup for Masking<'_> {
         fn get(&self, name: &str) -> Option<&str> {
@@ -128,15 +131,39 @@ pub(super) fn text(
             self.0.get(name)
         }
     }
-    let rest = written.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
-    let text = [name, " ", rest].concat();
+    let text = plain(name, written);
     let special =
         |byte: u8| matches!(byte, b'$' | b'"' | b'\'') || char::from(byte) == lexer.escape;
     if !text.bytes().any(special) {
         return text;
     }
     match lexer.value(&text, &Masking(&state.variables, masked)) {
-        Ok(expanded) => expanded.text,
+        Ok(expanded) => Cow::Owned(expanded.text),
         Err(_) => text,
     }
+}
+
+/// Returns an instruction with its keyword in upper case and one space behind it, as nearly all
+/// are written.
+fn plain<'w>(name: &str, written: &'w str) -> Cow<'w, str> {
+    if let Some(rest) = written.strip_prefix(name).and_then(|rest| rest.strip_prefix(' '))
+        && rest.starts_with(|c: char| !c.is_whitespace())
+    {
+        return Cow::Borrowed(written);
+    }
+    let rest = written.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim_start());
+    Cow::Owned([name, " ", rest].concat())
+}
+
+/// Writes a number into a field of at least `width` characters.
+fn push_number(text: &mut String, number: usize, width: usize) {
+    let mut digits = [b' '; 20];
+    let (mut at, mut rest) = (digits.len(), number);
+    while rest > 0 || at == digits.len() {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let at = at.min(digits.len() - width);
+    text.extend(digits[at..].iter().copied().map(char::from));
 }

@@ -96,7 +96,13 @@ impl Variables {
         }
         let mut text = String::new();
         if !self.args.is_empty() {
-            text = format!("|{}", self.args.len());
+            let of = |(name, value): &(Arc<str>, Option<Arc<str>>)| {
+                let value = self.get(name).or(value.as_deref()).unwrap_or_default();
+                name.len() + value.len() + 2
+            };
+            text.reserve(self.args.iter().map(of).sum::<usize>() + 8);
+            text.push('|');
+            text.push_str(&self.args.len().to_string());
             for (name, value) in &self.args {
                 let value = self.get(name).or(value.as_deref()).unwrap_or_default();
                 for part in [" ", name, "=", value] {
@@ -212,6 +218,11 @@ pub(super) fn proxies(build_args: &BTreeMap<String, String>) -> Arc<[EnvVar]> {
         }
     }
     vars.into()
+}
+
+/// Expands a word to its value alone, if it holds no variable, quote or escape; else nothing.
+pub(super) fn as_it_is(word: &Word) -> Option<&str> {
+    (!word.may_expand()).then_some(word.text.as_str())
 }
 
 /// Expands a word; an error underlines it.

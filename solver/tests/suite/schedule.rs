@@ -62,7 +62,7 @@ fn measured_times_of_earlier_runs_count() {
     let quick = b.run("add 1 quick", Some(base));
     let slow = b.run("add 2 slow", Some(base));
     let target = b.run_with("add 0 target", Some(base), &[(quick, 9), (slow, 9)]);
-    let place = Place { stage: String::new(), position: 2, text: "add 2 slow".into() };
+    let place = Place { stage: "".into(), position: 2, text: "add 2 slow".into() };
     let nearest = Nearest { preimage: Arc::from([]), took: Duration::from_secs(60), gone: None };
     toys.store.places.lock().unwrap().insert(place, nearest);
     toys.solve_with(b.take(), &[target], &Options::default()).unwrap();

@@ -81,7 +81,7 @@ impl ToyWork {
                 let mounts: u64 = (0..u32::try_from(run.mounts.len()).expect("few mounts"))
                     .map(|n| of(Role::Mount(n)) % modulus(&task.op, Role::Mount(n)))
                     .sum();
-                match run.argv.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                match run.argv.iter().map(|word| &**word).collect::<Vec<_>>().as_slice() {
                     ["add", n, ..] => below + mounts + n.parse::<u64>().expect("a number"),
                     ["fail", code, ..] => {
                         let code = code.parse().expect("a number");
@@ -384,7 +384,8 @@ impl Builder {
     fn add(&mut self, op: Op, inputs: &[(Role, VertexId)]) -> VertexId {
         let title = name(&op);
         let position = u32::try_from(self.graph.len()).expect("few vertices");
-        let place = Place { stage: self.stage.clone(), position, text: title.clone() };
+        let (stage, text) = (self.stage.as_str().into(), title.as_str().into());
+        let place = Place { stage, position, text };
         self.graph.add(Vertex { op, title, place, span: None }, inputs)
     }
 
@@ -450,7 +451,7 @@ impl Builder {
 
 pub(crate) fn run_op(args: &str) -> RunOp {
     RunOp {
-        argv: args.split(' ').map(str::to_owned).collect(),
+        argv: args.split(' ').map(Into::into).collect(),
         env: Arc::from([]),
         proxy: Arc::from([]),
         cwd: "/".into(),

@@ -33,7 +33,7 @@ pub(super) fn statement(source: &SourceFile, statement: &Statement) -> Value {
     let (first, last) = source.line_range(statement.span);
     let common = json!({
         "kind": statement.instruction.name(),
-        "keyword": word(&statement.keyword),
+        "keyword": json!({ "text": statement.keyword.text, "span": span(statement.keyword.span) }),
         "span": span(statement.span),
         "lines": [first, last],
         "text": statement.text,

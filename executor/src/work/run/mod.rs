@@ -150,13 +150,13 @@ fn spec(
     network: gantry_sandbox::Network,
     mounts: Mounts,
 ) -> Result<(Spec, Held), Fault> {
-    let mut spec = Spec::new(rootfs, &op.argv);
+    let mut spec = Spec::new(rootfs, op.argv.iter().map(|word| &**word));
     let pairs = op.env.iter().chain(op.proxy.iter());
     spec.env = pairs.map(|var| OsString::from(format!("{}={}", var.name, var.value))).collect();
     if !op.env.iter().any(|var| &*var.name == "PATH") {
         spec.env.push(PATH.into());
     }
-    spec.cwd.clone_from(&op.cwd);
+    op.cwd.to_string().clone_into(&mut spec.cwd);
     spec.user = op.user.clone().map_or(UserSpec::Root, UserSpec::Text);
     "buildkitsandbox".clone_into(&mut spec.hostname);
     if let Some(hostname) = &op.hostname {

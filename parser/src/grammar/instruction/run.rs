@@ -17,6 +17,7 @@ const FLAGS: [(&str, Takes); 4] = [
     ("device", Takes::Many),
 ];
 
+/// The here-documents come later, from whoever has read them.
 pub(super) fn run(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<Run> {
     let flags = Flags::check(request.flags, &FLAGS, report);
     let mounts = flags.values("mount").iter().filter_map(|text| mount(text, report)).collect();
@@ -25,8 +26,7 @@ pub(super) fn run(request: &Request<'_>, report: &mut Report<'_, '_>) -> Option<
     let security = flags.value("security").and_then(|word| security(&word, report));
     request.at_least_one(report)?;
     let command = request.command(request.args, report)?;
-    let heredocs = request.source.heredocs.to_vec();
-    Some(Run { mounts, network, security, devices, command, heredocs })
+    Some(Run { mounts, network, security, devices, command, heredocs: Vec::new() })
 }
 
 /// A mount without variables is evaluated at once, to find mistakes early.

@@ -65,8 +65,8 @@ fn transfer(
     flags: &Flags<'_>,
     report: &mut Report<'_, '_>,
 ) -> Option<Transfer> {
-    let (words, json) = request.list(report)?;
-    let [words @ .., dest] = words.as_slice() else { return too_few(name, request, report) };
+    let (mut words, json) = request.list(report)?;
+    let Some(dest) = words.pop() else { return too_few(name, request, report) };
     if words.is_empty() {
         return too_few(name, request, report);
     }
@@ -83,10 +83,10 @@ fn transfer(
     // Of several with the same name, the last one counts (B8-09). In JSON form there are none.
     let bodies: HashMap<&str, &Heredoc> =
         request.source.heredocs.iter().map(|body| (body.name.text.as_str(), body)).collect();
-    let sources = words.iter().map(|word| source(word, &bodies)).collect();
+    let sources = words.into_iter().map(|word| source(word, &bodies)).collect();
     Some(Transfer {
         sources,
-        dest: dest.clone(),
+        dest,
         chown: flags.value("chown"),
         chmod,
         link: flags.switch("link"),
@@ -104,10 +104,10 @@ fn too_few<T>(name: &str, request: &Request<'_>, report: &mut Report<'_, '_>) ->
 }
 
 /// A word that opens a here-document stands for the body of that name.
-fn source(word: &Word, bodies: &HashMap<&str, &Heredoc>) -> Source {
+fn source(word: Word, bodies: &HashMap<&str, &Heredoc>) -> Source {
     let opening = if bodies.is_empty() { None } else { heredoc::parse_word(&word.text) };
     match opening.and_then(|opening| bodies.get(opening.name.as_str()).copied()) {
         Some(body) => Source::Heredoc(body.clone()),
-        None => Source::Path(word.clone()),
+        None => Source::Path(word),
     }
 }

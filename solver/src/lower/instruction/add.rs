@@ -102,7 +102,7 @@ fn kind(
     word: &Word,
     checksum: Option<&(&Word, String)>,
 ) -> Result<Kind, Diagnostic> {
-    let text = state.expand(lowering, word)?;
+    let text = state.expand(lowering, word)?.into_owned();
     if let Some(op) = remote(&text, add, word, checksum)? {
         return Ok(Kind::Remote(text, op));
     }

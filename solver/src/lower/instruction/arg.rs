@@ -1,12 +1,14 @@
 //! `ARG name[=default] …`: from here to the end of the stage, and in stages built upon it.
 
+use std::borrow::Cow;
+
 use gantry_parser::{Diagnostic, ast::Arg, expand::Lookup};
 
 use crate::lower::{
     Lowering,
     stage::{State, Step},
     stages::Origin,
-    variables::{Scan, Variables, expand},
+    variables::{Scan, Variables, as_it_is, expand},
 };
 
 /// `--build-arg` beats the default of the stage, and that beats the global value (B7-03). Without
@@ -39,20 +41,24 @@ fn declare(
     lowering: &mut Lowering<'_>,
     variables: &mut Variables,
     (scan, stage): (&mut Scan, Option<&str>),
-    names: Vec<String>,
+    names: Vec<Cow<'_, str>>,
     step: &Step<'_, '_>,
     arg: &Arg,
 ) -> Result<String, Diagnostic> {
-    let mut created_by = String::from("ARG");
+    let mut created_by = String::with_capacity(step.command.statement.text.len());
+    created_by.push_str("ARG");
     for (name, definition) in names.into_iter().zip(&arg.definitions) {
-        let value = match (lowering.options.build_args.get(&name), &definition.default) {
-            (Some(given), _) => Some(given.clone()),
-            (None, Some(default)) => {
-                let expanded = expand(&lowering.lexer, default, variables)?;
-                lowering.warnings.extend(variables.undefined(&expanded.unset, default));
-                Some(expanded.text)
-            }
-            (None, None) => lowering.globals.get(&name).map(str::to_owned),
+        let value = match (lowering.options.build_args.get(&*name), &definition.default) {
+            (Some(given), _) => Some(Cow::Borrowed(given.as_str())),
+            (None, Some(default)) => Some(match as_it_is(default) {
+                Some(text) => Cow::Borrowed(text),
+                None => {
+                    let expanded = expand(&lowering.lexer, default, variables)?;
+                    lowering.warnings.extend(variables.undefined(&expanded.unset, default));
+                    Cow::Owned(expanded.text)
+                }
+            }),
+            (None, None) => lowering.globals.get(&name).map(Cow::Borrowed),
         };
         variables.declare(&name, value.as_deref());
         scan.note(&name, value.as_deref(), stage);
@@ -63,7 +69,7 @@ fn declare(
             created_by.push_str(&value);
         }
         if step.command.origin == Origin::ImageTrigger {
-            lowering.trigger_args.push(name);
+            lowering.trigger_args.push(name.into_owned());
         }
     }
     Ok(created_by)

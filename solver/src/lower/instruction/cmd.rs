@@ -6,7 +6,7 @@ use crate::lower::{go, stage::State};
 
 /// Nothing is expanded: the shell form is the shell's business, when the container runs.
 pub(super) fn lower(state: &mut State, cmd: &Cmd) -> Result<(), Diagnostic> {
-    let argv = cmd.command.argv(&state.shell());
+    let argv = cmd.command.argv(&state.shell);
     state.note(format!("CMD {}", go::quoted(&argv)));
     state.config.config.cmd = argv;
     state.config.config.args_escaped = true;

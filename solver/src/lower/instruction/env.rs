@@ -15,13 +15,15 @@ pub(super) fn lower(
         let name = state.expand(lowering, &pair.key)?;
         pairs.push((name, state.expand(lowering, &pair.value)?));
     }
-    let mut created_by = String::from("ENV");
+    let length: usize = pairs.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let mut created_by = String::with_capacity(length + 3);
+    created_by.push_str("ENV");
     for (name, value) in pairs {
         let var = [&*name, "=", &*value].concat();
         created_by.push(' ');
         created_by.push_str(&var);
         let vars = &mut state.config.config.env;
-        let same = |old: &&mut String| old.split('=').next() == Some(&*name);
+        let same = |old: &&mut String| is_of(old, &name);
         match vars.iter_mut().find(same) {
             Some(old) => *old = var,
             None => vars.push(var),
@@ -30,4 +32,10 @@ pub(super) fn lower(
     }
     state.note(created_by);
     Ok(())
+}
+
+/// Returns whether `var` is `name=…`.
+fn is_of(var: &str, name: &str) -> bool {
+    var.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        && !name.contains('=')
 }

@@ -15,12 +15,14 @@ pub(super) fn lower(
         let key = state.expand(lowering, &pair.key)?;
         pairs.push((key, state.expand(lowering, &pair.value)?));
     }
-    let mut created_by = String::from("LABEL");
+    let length: usize = pairs.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+    let mut created_by = String::with_capacity(length + 5);
+    created_by.push_str("LABEL");
     for (key, value) in pairs {
         for part in [" ", &*key, "=", &*value] {
             created_by.push_str(part);
         }
-        state.config.config.labels.insert(key, value);
+        state.config.config.labels.insert(key.into_owned(), value.into_owned());
     }
     state.note(created_by);
     Ok(())

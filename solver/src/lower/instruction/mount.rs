@@ -1,5 +1,7 @@
 //! `RUN --mount=…`: what is mounted, and from where.
 
+use std::borrow::Cow;
+
 use gantry_parser::{
     Diagnostic, Span,
     ast::Run,
@@ -28,8 +30,9 @@ pub(super) fn lower(
     let mut mounts = Vec::with_capacity(run.mounts.len());
     let mut inputs = Vec::new();
     for (n, written) in run.mounts.iter().enumerate() {
-        let spec =
-            written.evaluate(|word| state.expand(lowering, word)).map_err(|error| match error {
+        let spec = written
+            .evaluate(|word| state.expand(lowering, word).map(Cow::into_owned))
+            .map_err(|error| match error {
                 MountError::Expand(error) => error,
                 MountError::Invalid(invalid) => {
                     Diagnostic::error(invalid.message, invalid.span).with_hint(invalid.hint)
@@ -104,10 +107,10 @@ impl One<'_, '_, '_> {
             MountKind::Tmpfs => {
                 Ok((Mount::Tmpfs { target: self.target()?, size: spec.size }, None))
             }
-            MountKind::Secret => Ok((secret(spec, &self.state.cwd()), None)),
+            MountKind::Secret => Ok((secret(spec, &self.state.cwd), None)),
             MountKind::Ssh => {
                 let default = format!("/run/buildkit/ssh_agent.{n}");
-                let target = spec.target.map_or(default, |t| paths::join(&self.state.cwd(), &t));
+                let target = spec.target.map_or(default, |t| paths::join(&self.state.cwd, &t));
                 let mount = Mount::Ssh {
                     id: spec.id.unwrap_or_else(|| "default".to_owned()),
                     target,
@@ -124,7 +127,7 @@ impl One<'_, '_, '_> {
     /// A relative target goes on from WORKDIR; the root can't be mounted over.
     fn target(&self) -> Result<String, Diagnostic> {
         let written = self.spec.target.as_deref().unwrap_or_default();
-        let target = paths::join(&self.state.cwd(), written);
+        let target = paths::join(&self.state.cwd, written);
         if target == "/" {
             let message = format!("invalid mount target {target:?}");
             let hint = match written.is_empty() {

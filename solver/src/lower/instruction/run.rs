@@ -37,16 +37,11 @@ pub(super) fn lower(
     let (mounts, inputs) = mount::lower(lowering, state, step, run)?;
     let mut op = state.run_op(lowering);
     (op.argv, op.script) = match run.script() {
-        Script::Exec(argv) => (argv, None),
-        Script::Shell(text) => {
-            let mut argv = state.shell();
-            argv.push(text);
-            (argv, None)
-        }
+        Script::Exec(argv) => (argv.into_iter().map(Into::into).collect(), None),
+        Script::Shell(text) => (state.in_shell(&text), None),
         Script::File { name, content } => {
             // By the shell, as BuildKit does, and its history says.
-            let mut argv = state.shell();
-            argv.push(format!("/dev/pipes/{name}"));
+            let argv = state.in_shell(&format!("/dev/pipes/{name}"));
             (argv, Some(InlineFile { name, content: content.into() }))
         }
     };
@@ -100,7 +95,7 @@ fn title_of(
             gantry_parser::ast::CommandLine::Exec(_) => "",
         };
         if heredoc::parse_word(line).is_some() {
-            text.push_str(&format!(" ({})", summary(&first.raw)));
+            text.to_mut().push_str(&format!(" ({})", summary(&first.raw)));
         }
     }
     let title = state.counter.title(&text, step.command.origin, &state.variables);

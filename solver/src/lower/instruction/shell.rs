@@ -9,5 +9,6 @@ pub(super) fn lower(state: &mut State, shell: &Shell) -> Result<(), Diagnostic> 
     let argv: Vec<String> = shell.argv.iter().map(|word| word.text.clone()).collect();
     state.note(format!("SHELL {}", go::plain(&argv)));
     state.config.config.shell = argv;
+    state.follow_config();
     Ok(())
 }

@@ -15,6 +15,6 @@ pub(super) fn lower(
     signal::parse(&text)
         .map_err(|error| Diagnostic::error(error.to_string(), word.span).with_hint(error.hint()))?;
     state.note(format!("STOPSIGNAL {text}"));
-    state.config.config.stop_signal = text;
+    state.config.config.stop_signal = text.into_owned();
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What COPY and ADD have in common: destination, owner, mode, exclusions, here-documents.
 
+use std::borrow::Cow;
+
 use gantry_parser::{
     Diagnostic, Word,
     ast::{Heredoc, Transfer},
@@ -16,21 +18,21 @@ use crate::{
 };
 
 /// A copy that is being put together.
-pub(super) struct Draft {
+pub(super) struct Draft<'w> {
     op: CopyOp,
     pub(super) inputs: Vec<(Role, VertexId)>,
     /// What the history shows, without the destination.
     created_by: String,
-    dest: String,
+    dest: Cow<'w, str>,
 }
 
-impl Draft {
+impl<'w> Draft<'w> {
     /// Reads everything but the sources.
     pub(super) fn new(
         lowering: &mut Lowering<'_>,
         state: &State,
         name: &str,
-        transfer: &Transfer,
+        transfer: &'w Transfer,
         parents: bool,
     ) -> Result<Self, Diagnostic> {
         let dest = state.expand(lowering, &transfer.dest)?;
@@ -42,9 +44,10 @@ impl Draft {
                 Diagnostic::error(error.to_string(), word.span).with_hint(error.hint())
             })?;
         }
-        let exclude = transfer.exclude.iter().map(|word| state.expand(lowering, word));
+        let exclude =
+            transfer.exclude.iter().map(|word| state.expand(lowering, word).map(Cow::into_owned));
         let exclude = exclude.collect::<Result<_, _>>()?;
-        let mut created_by = String::with_capacity(64);
+        let mut created_by = String::with_capacity(96);
         created_by.push_str(name);
         if parents {
             created_by.push_str(" --parents");
@@ -58,9 +61,9 @@ impl Draft {
         }
         // A mode needs to be set on files that may lie below, so `--link` does not go with it.
         let link = transfer.link.is_some_and(|link| link.value) && chmod.is_none();
-        let target = paths::join_dest(&state.cwd(), &dest);
+        let target = paths::join_dest(&state.cwd, &dest);
         let op = CopyOp { items: Vec::new(), dest: target, chown, chmod, exclude, link };
-        Ok(Draft { op, inputs: Vec::new(), created_by, dest })
+        Ok(Draft { op, inputs: Vec::with_capacity(2), created_by, dest })
     }
 
     /// Returns the patterns of what is left out.

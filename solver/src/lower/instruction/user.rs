@@ -12,6 +12,6 @@ pub(super) fn lower(
 ) -> Result<(), Diagnostic> {
     let user = state.expand(lowering, &user.user)?;
     state.note(format!("USER {user}"));
-    state.config.config.user = user;
+    state.config.config.user = user.into_owned();
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `VOLUME`.
 
+use std::borrow::Cow;
+
 use gantry_parser::{Diagnostic, ast::Volume};
 
 use crate::lower::{Lowering, go, stage::State};
@@ -21,6 +23,6 @@ pub(super) fn lower(
         paths.push(path);
     }
     state.note(format!("VOLUME {}", go::plain(&paths)));
-    state.config.config.volumes.extend(paths);
+    state.config.config.volumes.extend(paths.into_iter().map(Cow::into_owned));
     Ok(())
 }

@@ -19,9 +19,10 @@ pub(super) fn lower(
     workdir: &Workdir,
 ) -> Result<(), Diagnostic> {
     let path = state.expand(lowering, &workdir.path)?;
-    let path = paths::join(&state.cwd(), &path);
+    let path = paths::join(&state.cwd, &path);
     state.config.config.working_dir.clone_from(&path);
-    let created_by = format!("WORKDIR {path}");
+    state.cwd = path.as_str().into();
+    let created_by = ["WORKDIR ", &path].concat();
     if path == "/" {
         state.note(created_by);
         return Ok(());
