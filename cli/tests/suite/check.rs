@@ -148,6 +148,17 @@ fn hadolints_settings_count() {
     sandbox.write("other.yaml", "trustedRegistries: ['registry.example']\n");
     let output = sandbox.gantry(["check", "--config", "other.yaml"]).code(1);
     assert!(output.stdout.contains("DL3026"), "{}", output.stdout);
+    let schema = "ignored: [DL3008]\nstrict-labels: true\nlabel-schema: {url: url, title: text}\n";
+    sandbox.write(".hadolint.yaml", schema);
+    sandbox.write("Labelled", "FROM debian:12\nLABEL url=here note=x\n");
+    let output = sandbox.gantry(["check", "Labelled"]).code(1);
+    for told in ["`url` is not a valid URL", "`title` is missing", "Superfluous label(s)"] {
+        assert!(output.stdout.contains(told), "{told}: {}", output.stdout);
+    }
+    sandbox.write(".hadolint.yaml", "label-schema: {url: address}\n");
+    let output = sandbox.gantry(["check", "Dockerfile"]).code(1);
+    let told = "There is no type `address` for the label `url`";
+    assert!(output.stderr.contains(told), "{}", output.stderr);
     sandbox.write(".hadolint.yaml", "ignored: {a: b\n");
     let output = sandbox.gantry(["check"]).code(1);
     assert!(output.stderr.contains("Failed to read `.hadolint.yaml`"), "{}", output.stderr);

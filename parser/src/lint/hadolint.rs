@@ -2,6 +2,9 @@
 //!
 //! Codes, severities and messages are hadolint's, so that its users find what they know. Comments
 //! `# hadolint ignore=DL3008` above an instruction, and `# hadolint global ignore=…`, count.
+//!
+//! Not here: DL3011 (ports above 65535) and DL3061 (instructions above the first FROM), which are
+//! errors of the grammar, and ShellCheck's rules, which need to parse shell.
 
 mod dl3000;
 mod dl3002;
@@ -45,22 +48,37 @@ mod dl3045;
 mod dl3046;
 mod dl3047;
 mod dl3048;
+mod dl3049;
+mod dl3050;
+mod dl3051;
+mod dl3052;
+mod dl3053;
+mod dl3054;
+mod dl3055;
+mod dl3056;
 mod dl3057;
+mod dl3058;
 mod dl3059;
 mod dl3060;
 mod dl3062;
+mod dl3063;
+mod dl3064;
+mod dl3066;
+mod dl3067;
 mod dl4000;
 mod dl4001;
 mod dl4003;
 mod dl4004;
 mod dl4005;
 mod dl4006;
+mod labels;
 mod shell;
 
 use std::collections::BTreeMap;
 
 use crate::ast::{Dockerfile, Instruction, Layout, Stage, Statement};
 use crate::{Diagnostic, Severity, Span};
+pub use labels::Kind as LabelKind;
 use shell::Command;
 
 /// How much a finding matters.
@@ -161,10 +179,23 @@ pub const RULES: &[Rule] = &[
     dl3046::RULE,
     dl3047::RULE,
     dl3048::RULE,
+    dl3049::RULE,
+    dl3050::RULE,
+    dl3051::RULE,
+    dl3052::RULE,
+    dl3053::RULE,
+    dl3054::RULE,
+    dl3055::RULE,
+    dl3056::RULE,
     dl3057::RULE,
+    dl3058::RULE,
     dl3059::RULE,
     dl3060::RULE,
     dl3062::RULE,
+    dl3063::RULE,
+    dl3064::RULE,
+    dl3066::RULE,
+    dl3067::RULE,
     dl4000::RULE,
     dl4001::RULE,
     dl4003::RULE,
@@ -182,6 +213,10 @@ pub struct Settings {
     pub levels: BTreeMap<String, Level>,
     /// Registries that images may come from; empty: all.
     pub trusted_registries: Vec<String>,
+    /// Labels that an image must have, and what their values are.
+    pub label_schema: BTreeMap<String, LabelKind>,
+    /// Whether other labels are findings.
+    pub strict_labels: bool,
 }
 
 /// Something that a rule found.
@@ -282,7 +317,12 @@ struct Findings<'a> {
 impl Findings<'_> {
     /// A finding at `span`, within `statement`.
     fn add(&mut self, span: Span, statement: &Statement) {
-        let Rule { code, message, same_as, .. } = *self.rule;
+        self.say(self.rule.message.to_owned(), span, statement);
+    }
+
+    /// A finding that says more than the rule does.
+    fn say(&mut self, message: String, span: Span, statement: &Statement) {
+        let Rule { code, same_as, .. } = *self.rule;
         let mut diagnostic = Diagnostic::warning(code, message, span).within(statement.span);
         diagnostic.severity = match self.level {
             Level::Error => Severity::Error,

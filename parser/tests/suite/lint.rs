@@ -36,9 +36,29 @@ fn settings(case: &str) -> hadolint::Settings {
         trusted_registries: vec!["docker.io".into(), "*.trusted.example".into()],
         ..hadolint::Settings::default()
     };
-    // It is off by default, and would be found everywhere.
-    if case == "dl3057" {
-        settings.levels.insert("DL3057".into(), hadolint::Level::Info);
+    // These are off by default, and would be found everywhere.
+    if matches!(case, "dl3057" | "dl3063") {
+        settings.levels.insert(case.to_uppercase(), hadolint::Level::Info);
+    }
+    // The rules about labels ask for them.
+    let schema = [
+        ("title", ""),
+        ("url", "url"),
+        ("created", "rfc3339"),
+        ("licenses", "spdx"),
+        ("revision", "hash"),
+        ("version", "semver"),
+        ("mail", "email"),
+    ];
+    if ("dl3049".."dl3057").contains(&case) || case == "dl3058" {
+        let wanted = schema.iter().filter(|(key, _)| case != "dl3049" || *key == "title");
+        let kind = |kind| hadolint::LabelKind::named(kind).unwrap();
+        settings.label_schema = wanted.map(|(key, name)| ((*key).into(), kind(name))).collect();
+        // What is missing is for DL3049 to say.
+        if case != "dl3049" {
+            settings.ignored.push("DL3049".into());
+        }
+        settings.strict_labels = case == "dl3050";
     }
     settings
 }
@@ -49,7 +69,7 @@ fn found(case: &Path) -> String {
     let parsed = parse(&source);
     let ignore = IgnoreFile::parse("ignored\n*.log\n").unwrap();
     // The only image that is known.
-    let base = |name: &str| {
+    let base = |name: &str, _: &str| {
         let env = vec![("FROM_BASE".to_owned(), "1".to_owned())];
         (name == "known").then(|| Base { env, platform: "linux/arm64".into() })
     };

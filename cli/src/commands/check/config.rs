@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gantry_parser::lint::hadolint::{Level, Settings};
+use gantry_parser::lint::hadolint::{LabelKind, Level, Settings};
 use serde::Deserialize;
 
 use crate::ui::Failure;
@@ -31,6 +31,10 @@ struct Written {
     no_fail: bool,
     #[serde(rename = "trustedRegistries")]
     trusted_registries: Vec<String>,
+    #[serde(rename = "label-schema")]
+    label_schema: BTreeMap<String, String>,
+    #[serde(rename = "strict-labels")]
+    strict_labels: bool,
 }
 
 impl Config {
@@ -53,11 +57,16 @@ impl Config {
         let mut settings = Settings {
             ignored: written.ignored,
             trusted_registries: written.trusted_registries,
+            strict_labels: written.strict_labels,
             ..Settings::default()
         };
         for (name, rules) in written.overrides {
             let level = level(&name)?;
             settings.levels.extend(rules.into_iter().map(|rule| (rule, level)));
+        }
+        for (label, name) in written.label_schema {
+            let kind = label_kind(&label, &name)?;
+            settings.label_schema.insert(label, kind);
         }
         let threshold = match written.failure_threshold {
             Some(name) => threshold(&name)?,
@@ -84,5 +93,13 @@ fn level(name: &str) -> Result<Level, Failure> {
     Level::named(name).ok_or_else(|| {
         Failure::text(format_args!("There is no level `{name}`"))
             .with_hint("There are error, warning, info, style and ignore")
+    })
+}
+
+fn label_kind(label: &str, name: &str) -> Result<LabelKind, Failure> {
+    LabelKind::named(name).ok_or_else(|| {
+        let names = LabelKind::ALL.map(|(name, _)| name);
+        Failure::text(format_args!("There is no type `{name}` for the label `{label}`"))
+            .with_hint(format!("Types are {}", names.join(", ")))
     })
 }
