@@ -81,10 +81,7 @@ impl Resolver {
             Some(_) if self.pull && !self.is_id(text) => None,
             _ => self.local(text)?,
         };
-        let mut other = None;
-        if let Some(found) = image.take_if(|image| !platform.matches(&image.platform)) {
-            other = Some(found.platform);
-        }
+        let mut other = image.take_if(|image| !platform.matches(&image.platform));
         if image.is_none()
             && let Some((remote, name)) = remote
         {
@@ -95,15 +92,24 @@ impl Resolver {
                     .map_err(failed("could not be looked up in the store"))?,
             };
             if image.is_none() {
-                let pulled = remote.pull(name, platform.clone()).await;
-                image = Some(pulled.map_err(|error| ResolveError {
-                    hint: self.meant(text).or(error.hint),
-                    ..error
-                })?);
+                image = match remote.pull(name, platform.clone()).await {
+                    Ok(pulled) => Some(pulled),
+                    Err(_)
+                        if !self.needs_user_namespace() && other.as_ref().is_some_and(is_own) =>
+                    {
+                        None
+                    }
+                    Err(error) => {
+                        let hint = self.meant(text).or(error.hint);
+                        return Err(ResolveError { hint, ..error });
+                    }
+                };
             }
         }
+        // The only image of this name may be for another platform; a check warns of that.
+        let image = image.or_else(|| other.take_if(|image| is_own(image)));
         let Some(image) = image else {
-            return Err(match other {
+            return Err(match other.map(|other| other.platform) {
                 Some(there) => ResolveError {
                     message: format!("it is there for {there}, not for {platform}"),
                     source: None,
@@ -187,7 +193,12 @@ impl Resolver {
             .iter()
             .filter_map(|image| Some((platform.rank(&image.platform)?, *image)))
             .min_by_key(|(rank, _)| *rank);
-        let Some((_, image)) = best else {
+        // The only one is built upon, whatever it runs on, as with registries.
+        let best = match named.as_slice() {
+            [only] => Some(*only),
+            _ => best.map(|(_, image)| image),
+        };
+        let Some(image) = best else {
             let message = match named.is_empty() {
                 true => "there is no such image in the OCI layout".to_owned(),
                 false => format!("the OCI layout does not have it for {platform}"),
@@ -207,6 +218,12 @@ impl Resolver {
             layers: layers.iter().map(layer_ref).collect(),
         })
     }
+}
+
+/// Says whether an image was loaded or built here. One of a registry may be but one of several
+/// that its name stands for.
+fn is_own(image: &Image) -> bool {
+    image.names.iter().all(|name| name.digest().is_none())
 }
 
 /// Says whether `text` is a name of the image, or enough of its ID.

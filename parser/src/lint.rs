@@ -102,15 +102,16 @@ pub struct World<'a> {
     pub ignore: Option<&'a IgnoreFile>,
     /// The platform that is built for, such as `linux/amd64`; empty if that is not known.
     pub platform: &'a str,
-    /// What is known of an image, without fetching it.
-    pub base: &'a dyn Fn(&str) -> Option<Base>,
+    /// What is known of an image, by its name and the platform that it is wanted for, without
+    /// fetching it.
+    pub base: &'a dyn Fn(&str, &str) -> Option<Base>,
 }
 
 impl World<'static> {
     /// Nothing but the file is known.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { build_args: &(), ignore: None, platform: "", base: &|_| None }
+        Self { build_args: &(), ignore: None, platform: "", base: &|_, _| None }
     }
 }
 
@@ -217,7 +218,15 @@ impl<'a> File<'a> {
         if name.is_empty() || name == "scratch" || self.layout.find(&name, stage.index).is_some() {
             return None;
         }
-        (self.world.base)(&name)
+        (self.world.base)(&name, &self.wanted(stage, globals).unwrap_or_default())
+    }
+
+    /// The platform that `stage` is built for, if that can be told.
+    fn wanted(&self, stage: &Stage<'a>, globals: &BTreeMap<String, String>) -> Option<String> {
+        match &stage.from.platform {
+            None => Some(self.world.platform.to_owned()),
+            Some(word) => Lexer::new(self.dockerfile.directives.escape).text(word, globals).ok(),
+        }
     }
 }
 

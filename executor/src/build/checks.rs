@@ -23,7 +23,7 @@ pub(super) struct Checks<'a> {
     options: Option<CheckOptions>,
     build_args: &'a BTreeMap<String, String>,
     ignore: Option<&'a IgnoreFile>,
-    platform: String,
+    platforms: Vec<String>,
 }
 
 impl<'a> Checks<'a> {
@@ -34,12 +34,13 @@ impl<'a> Checks<'a> {
     pub(super) fn new(
         build_args: &'a BTreeMap<String, String>,
         ignore: Option<&'a IgnoreFile>,
-        platform: &Platform,
+        platforms: &[Platform],
     ) -> Result<Self, Vec<Diagnostic>> {
         let options = build_args.get(OPTIONS).map(|text| parse_check(text)).transpose();
         let options = options
             .map_err(|message| vec![Diagnostic::error_in_file(message).with_hint(OPTIONS_ARE)])?;
-        Ok(Self { options, build_args, ignore, platform: platform.to_string() })
+        let platforms = platforms.iter().map(ToString::to_string).collect();
+        Ok(Self { options, build_args, ignore, platforms })
     }
 
     /// Puts the findings of all rules together: of those that look at the text, the ignore file and
@@ -51,13 +52,21 @@ impl<'a> Checks<'a> {
         seen: &Seen<'_>,
         lowered: Option<Vec<Diagnostic>>,
     ) -> Vec<Diagnostic> {
-        let world = World {
-            build_args: self.build_args,
-            ignore: self.ignore,
-            platform: &self.platform,
-            base: &|name| seen.base(name),
-        };
-        let mut found = lint::check_in(dockerfile, self.options.as_ref(), &world);
+        let place = |other: &Diagnostic| (other.code, other.span(), other.message.clone());
+        let mut found: Vec<Diagnostic> = Vec::new();
+        for platform in &self.platforms {
+            let world = World {
+                build_args: self.build_args,
+                ignore: self.ignore,
+                platform,
+                base: &|name, platform| seen.base(name, platform),
+            };
+            for finding in lint::check_in(dockerfile, self.options.as_ref(), &world) {
+                if !found.iter().any(|other| place(other) == place(&finding)) {
+                    found.push(finding);
+                }
+            }
+        }
         if lowered.is_some() {
             // Who lowered it knew all variables, and these rules' text is the same.
             let variables = [Some("UndefinedVar"), Some("UndefinedArgInFrom")];
@@ -67,7 +76,6 @@ impl<'a> Checks<'a> {
         for finding in lowered.unwrap_or_default() {
             let skipped = skips.zip(finding.code).is_some_and(|(o, code)| o.skip.contains(code))
                 || lint::is_skipped_at(dockerfile, &finding);
-            let place = |other: &Diagnostic| (other.code, other.span(), other.message.clone());
             if !skipped && !found.iter().any(|other| place(other) == place(&finding)) {
                 found.push(finding);
             }
@@ -92,7 +100,8 @@ impl<'a> Checks<'a> {
 /// Resolves images, and remembers what rules may ask about them: nothing is looked up twice.
 pub(super) struct Seen<'a> {
     inner: &'a dyn Resolve,
-    bases: Mutex<HashMap<String, Base>>,
+    /// By the name and the platform that was asked for.
+    bases: Mutex<Vec<(String, Platform, Base)>>,
     times: Mutex<HashMap<Dated, Option<i64>>>,
 }
 
@@ -102,8 +111,13 @@ impl<'a> Seen<'a> {
         Self { inner, bases: Mutex::default(), times: Mutex::default() }
     }
 
-    fn base(&self, name: &str) -> Option<Base> {
-        self.bases.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    fn base(&self, name: &str, platform: &str) -> Option<Base> {
+        let platform = platform.parse::<Platform>().ok().map(|platform| platform.normalized());
+        let bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = bases.iter().find(|(known, wanted, _)| {
+            known == name && platform.as_ref().is_none_or(|platform| *wanted == *platform)
+        });
+        found.map(|(_, _, base)| base.clone())
     }
 }
 
@@ -118,7 +132,7 @@ impl Resolve for Seen<'_> {
             let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             let base = Base { env, platform: image.config.platform().normalized().to_string() };
             let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
-            bases.insert(request.name.text().to_owned(), base);
+            bases.push((request.name.text().to_owned(), request.platform.normalized(), base));
             drop(bases);
             Ok(image)
         })

@@ -303,7 +303,11 @@ impl<'a> Build<'a> {
         let images = self.resolver();
         let executor = Arc::clone(&self.executor);
         let ignore = executor.contexts.get(ContextOp::MAIN).map(LocalContext::rules);
-        let checks = Checks::new(&options.build_args, ignore, options.target_platform())
+        let platforms = match &self.request.platforms[..] {
+            [] => std::slice::from_ref(&options.host),
+            platforms => platforms,
+        };
+        let checks = Checks::new(&options.build_args, ignore, platforms)
             .map_err(|errors| self.wrong(errors))?;
         let dockerfile = &parsed.dockerfile;
         let resolver = Seen::new(&images);

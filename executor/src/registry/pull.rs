@@ -60,6 +60,25 @@ pub(crate) struct Found {
     pub(crate) config: Raw<ImageConfig>,
 }
 
+impl Found {
+    /// Returns what the image runs on; nothing if it doesn't say.
+    pub(crate) fn platform(&self) -> Option<Platform> {
+        Some(self.config.platform()).filter(|platform| !platform.os.is_empty())
+    }
+
+    /// Refuses an image that is for another platform.
+    fn check(&self, reference: &Reference, wanted: &Platform) -> Result<(), TransferError> {
+        match self.platform() {
+            Some(actual) if !wanted.matches(&actual) => Err(TransferError::OtherPlatform {
+                reference: reference.familiar(),
+                wanted: Box::new(wanted.clone()),
+                actual: Box::new(actual),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Registry {
     /// Pulls an image: for one platform, each layer that the store doesn't have, several at once.
     ///
@@ -76,10 +95,15 @@ impl Registry {
         cancel: &CancelToken,
     ) -> Result<Pulled, TransferError> {
         let found = self.find(request.reference, request.platform, cancel)?;
+        if let Some(wanted) = request.platform {
+            found.check(request.reference, wanted)?;
+        }
         self.take(&found, request, store, &unpack_options(host), watch, cancel)
     }
 
     /// Finds out what a reference stands for, without fetching a layer.
+    ///
+    /// A single image is what it is, whatever platform was asked for: [`Found::check`].
     pub(crate) fn find(
         &self,
         reference: &Reference,
@@ -112,12 +136,6 @@ impl Registry {
         if layers != diff_ids {
             let reference = reference.familiar();
             return Err(TransferError::Inconsistent { reference, layers, diff_ids });
-        }
-        let actual = config.platform();
-        if platform.is_some() && !config.os.is_empty() && !wanted.matches(&actual) {
-            let reference = reference.familiar();
-            let (wanted, actual) = (Box::new(wanted), Box::new(actual));
-            return Err(TransferError::OtherPlatform { reference, wanted, actual });
         }
         Ok(Found { digest, manifest, config })
     }

@@ -74,7 +74,9 @@ impl Remote {
         let found = self.tell(format!("[internal] load metadata for {name}"), |_| {
             self.registry.find(name, Some(platform), &self.cancel)
         })?;
-        let tag = Platform::host().matches(platform);
+        // A single image is built upon whatever it runs on; a check warns of that, as BuildKit's does.
+        let actual = found.platform().unwrap_or_else(|| platform.clone());
+        let tag = Platform::host().matches(&actual);
         let request = PullRequest { reference: name, platform: Some(platform), tag };
         let there = store.images().get(&found.config.digest())?.is_some();
         let take = |watch: &dyn Watch| {
@@ -88,7 +90,7 @@ impl Remote {
                 self.tell(title, |vertex| take(&Statuses { observer: &self.observer, vertex }))?
             }
         };
-        if !tag {
+        if !tag || !platform.matches(&actual) {
             remember(store, name, platform, &pulled.id)?;
         }
         Ok(store.images().resolve(&pulled.id.to_string())?)

@@ -1,7 +1,6 @@
 //! InvalidBaseImagePlatform: the base image is for the platform that is built for.
 
 use super::{File, Findings, Rule};
-use crate::expand::Lexer;
 use crate::go::quote;
 
 pub(super) const RULE: Rule = Rule {
@@ -14,17 +13,10 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(file: &File<'_>, findings: &mut Findings) {
     let globals = file.globals(file.world.build_args);
-    let lexer = Lexer::new(file.dockerfile.directives.escape);
     for stage in &file.layout.stages {
         let image = &stage.from.image;
         let Some(base) = file.base(stage, &globals) else { continue };
-        let wanted = match &stage.from.platform {
-            None => file.world.platform.to_owned(),
-            Some(word) => match lexer.value(&word.text, &globals) {
-                Ok(expanded) => expanded.text,
-                Err(_) => continue,
-            },
-        };
+        let Some(wanted) = file.wanted(stage, &globals) else { continue };
         if !wanted.is_empty() && !fits(&base.platform, &wanted) {
             let message = format!(
                 "Base image {image} was pulled with platform {}, expected {} for current build",

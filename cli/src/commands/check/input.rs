@@ -101,7 +101,7 @@ impl Input {
         let options = check_options(&values)?;
         // A store that can't be read has nothing to say; that is for `build` to complain about.
         let store = context.existing_store().ok().flatten();
-        let base = |name: &str| {
+        let base = |name: &str, _: &str| {
             let store = store.as_ref()?;
             let image = store.images().resolve(name).ok()?;
             let config = read_config(&image, store).ok()?;

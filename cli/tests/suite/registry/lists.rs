@@ -94,6 +94,52 @@ fn builds_for_another_platform_leave_the_name_alone() {
 }
 
 #[test]
+fn d1_14_a_single_image_of_another_platform_is_built_upon_with_a_warning() {
+    let Some(server) = Server::start() else { return };
+    let here = multi(&server);
+    let single = server.name("multi:arm64");
+    let text = format!("FROM {single}\nENV A=b\n");
+    let there = Sandbox::with([("Dockerfile", &text)]);
+    let build = ["build", "--progress=plain", "--platform", "linux/s390x", "-t", "x", "."];
+    let warning = format!(
+        "InvalidBaseImagePlatform: Base image {single} was pulled with platform \"linux/arm64\", \
+         expected \"linux/s390x\" for current build (line 1)"
+    );
+    let told = there.gantry(build).success().stderr;
+    assert!(told.contains(&warning), "{told}");
+    assert_eq!(inspect(&there, "x")["Architecture"], "s390x");
+    // It is known from then on, and is what it is for `pull`.
+    drop(server);
+    let told = there.gantry(build).success().stderr;
+    assert!(told.contains(&warning), "{told}");
+    check_store(&there);
+    // One that was loaded is in no registry.
+    here.gantry(["save", "-o", "other.tar", &single]).success();
+    let loading = Sandbox::with([("Dockerfile", &text)]);
+    let archive = here.project().join("other.tar");
+    loading.gantry(["load", "-q", "-i", archive.to_str().unwrap()]).success();
+    let told = loading.gantry(build).success().stderr;
+    assert!(told.contains(&warning), "{told}");
+    let strict = ["build", "--build-arg", "BUILDKIT_DOCKERFILE_CHECK=error=true"];
+    let strict = loading.gantry_words(&[&strict[..], &build[2..]].concat()).code(1).stderr;
+    assert!(
+        strict.contains("lint violation found for rules: InvalidBaseImagePlatform"),
+        "{strict}"
+    );
+}
+
+#[test]
+fn d1_14_a_list_without_the_platform_is_an_error() {
+    let Some(server) = Server::start() else { return };
+    multi(&server);
+    let name = server.name("multi:1");
+    let there = Sandbox::with([("Dockerfile", &format!("FROM {name}\n"))]);
+    let build = ["build", "--platform", "linux/riscv64", "."];
+    let error = there.gantry(build).code(1).stderr;
+    assert!(error.contains("no match for platform in manifest"), "{error}");
+}
+
+#[test]
 fn imagetools_inspect_and_create() {
     let Some(server) = Server::start() else { return };
     let sandbox = multi(&server);
