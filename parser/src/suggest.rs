@@ -5,7 +5,8 @@ const TOO_FAR: usize = 3;
 
 /// The option nearest to `word` by Levenshtein distance, if fewer than three edits lie between.
 ///
-/// The first of several equally near ones wins. `None` also if `word` itself is an option: then
+/// Of several equally near ones the first wins, and before it one that has two letters exchanged:
+/// `RNU` is `RUN` and not `ENV`. `None` also if `word` itself is an option: then
 /// the word is not what was wrong. With `case_sensitive` false, case does not count, and the
 /// suggestion is given in the case in which `word` is written.
 #[must_use]
@@ -16,7 +17,7 @@ pub fn did_you_mean<S: AsRef<str>>(
 ) -> Option<String> {
     let fold = |text: &str| if case_sensitive { text.to_owned() } else { text.to_lowercase() };
     let wanted = fold(word);
-    let mut best: Option<(usize, String)> = None;
+    let mut best: Option<((usize, usize), String)> = None;
     for option in options {
         let option = fold(option.as_ref());
         if option == wanted {
@@ -27,7 +28,11 @@ pub fn did_you_mean<S: AsRef<str>>(
             continue;
         }
         let distance = strsim::levenshtein(&wanted, &option);
-        if distance < best.as_ref().map_or(TOO_FAR, |(distance, _)| *distance) {
+        if distance > best.as_ref().map_or(TOO_FAR - 1, |((distance, _), _)| *distance) {
+            continue;
+        }
+        let distance = (distance, strsim::osa_distance(&wanted, &option));
+        if best.as_ref().is_none_or(|(least, _)| distance < *least) {
             best = Some((distance, option));
         }
     }
@@ -71,6 +76,7 @@ mod tests {
     fn the_nearest_wins_unless_it_is_far() {
         let stages = ["build", "bundle", "test"];
         assert_eq!(did_you_mean("bulid", stages, true).as_deref(), Some("build"));
+        assert_eq!(did_you_mean("RNU", ["ENV", "RUN"], false).as_deref(), Some("RUN"));
         assert_eq!(did_you_mean("xyz", stages, true), None);
         assert_eq!(did_you_mean("test", stages, true), None);
     }
