@@ -125,6 +125,8 @@ pub struct StepFailures {
     pub source: SourceFile,
     /// At least one.
     pub steps: Vec<StepFailure>,
+    /// What of the Dockerfile was warned of.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// One step that failed.

@@ -4,11 +4,12 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gantry_image::Platform;
+use gantry_image::{Digest, Platform};
 
 use super::Context;
 use crate::transfer::{self, Source};
 use crate::ui::Failure;
+use crate::ui::bars::Bars;
 
 /// Load an image from a tar archive or STDIN
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ pub(crate) struct LoadArgs {
     /// Load only the given platform variant. Formatted as "os[/arch[/variant]]"
     #[arg(long, value_name = "string")]
     platform: Option<Platform>,
-    /// Suppress the load output (there is none but the result)
+    /// Suppress the load output: no bars on a terminal
     #[arg(short, long)]
     quiet: bool,
 }
@@ -35,7 +36,15 @@ pub(crate) fn run(args: &LoadArgs, context: &Context) -> Result<ExitCode, Failur
         None => (Source::Stream(Box::new(io::stdin())), "-".to_owned()),
     };
     let store = context.store()?;
-    for loaded in transfer::load(source, &name, args.platform.as_ref(), &store)? {
+    let bars = if args.quiet { None } else { Bars::on_stdout() };
+    let tell = |layer: &Digest, current, total| {
+        if let Some(bars) = &bars {
+            bars.moved(layer, "Loading layer", current, total);
+        }
+    };
+    let loaded = transfer::load(source, &name, args.platform.as_ref(), &store, &tell)?;
+    drop(bars);
+    for loaded in loaded {
         if loaded.names.is_empty() {
             context.ui.line(format_args!("Loaded image ID: {}", loaded.id))?;
         }

@@ -16,6 +16,8 @@ pub(crate) enum Plugin {
 /// Make gantry the docker client's `buildx` plugin
 ///
 /// Puts it into `cli-plugins` of docker's configuration directory (`DOCKER_CONFIG`, or `~/.docker`).
+/// Where an engine runs (the client's context, `DOCKER_HOST`, or the usual socket), it gets the images
+/// that `docker build` would give it. Called by its own name, gantry asks no engine, also for `--load`.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "gantry plugin install [OPTIONS]")]
 pub(crate) struct InstallArgs {

@@ -1,6 +1,7 @@
 //! `gantry pull`, in docker's words.
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use gantry_cache::Store;
 use gantry_executor::registry::{Moment, PullRequest, Pulled, Registry, TransferError, Watch};
@@ -10,6 +11,7 @@ use gantry_solver::CancelToken;
 
 use super::Context;
 use crate::args::Transfer;
+use crate::ui::bars::Bars;
 use crate::ui::{Failure, Ui};
 use crate::{privilege, settings};
 
@@ -55,6 +57,7 @@ pub(crate) fn run(args: &PullArgs, context: &Context) -> Result<ExitCode, Failur
         store: &store,
         host: &host,
         platform: args.platform.as_ref(),
+        bars: if args.quiet { || None } else { Bars::on_stdout },
         say: &|line| {
             // A reader that went away does not stop what goes into the store.
             if !args.quiet {
@@ -89,6 +92,8 @@ struct Pull<'a> {
     store: &'a Store,
     host: &'a Host,
     platform: Option<&'a Platform>,
+    /// Makes the bars of an image, where there is a terminal for them.
+    bars: fn() -> Option<Bars>,
     say: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -100,7 +105,7 @@ impl Pull<'_> {
         };
         let head = format!("{what}: Pulling from {}", name.path());
         let request = PullRequest { reference: name, platform: self.platform, tag: true };
-        let watch = Lines { head, say: self.say };
+        let watch = Lines { head, bars: OnceLock::new(), on: self.bars, say: self.say };
         let cancel = CancelToken::new();
         let pulled = self.registry.pull(&request, self.store, self.host, &watch, &cancel)?;
         (self.say)(&format!("Digest: {}", pulled.digest));
@@ -123,42 +128,96 @@ pub(super) fn pull_for_run(
 ) -> Result<Digest, Failure> {
     let registry = context.registry();
     let say = |line: &str| context.ui.note(line);
-    let pull = Pull { registry: &registry, store, host, platform, say: &say };
+    let pull =
+        Pull { registry: &registry, store, host, platform, bars: Bars::on_stderr, say: &say };
     let pulled = pull.one(name)?;
     pull.status(pulled.newer, &name.familiar());
     Ok(pulled.id)
 }
 
 /// Says from where the image comes, once it is there, and of each layer what became of it.
+///
+/// On a terminal each layer has a line from the start, which tells how far it has come.
 struct Lines<'a> {
     head: String,
+    /// There once the layers are known.
+    bars: OnceLock<Option<Bars>>,
+    on: fn() -> Option<Bars>,
     say: &'a (dyn Fn(&str) + Sync),
+}
+
+impl Lines<'_> {
+    fn ended(&self, layer: &Digest, word: &str) {
+        match self.bars.get() {
+            Some(Some(bars)) => bars.end(layer, word),
+            _ => (self.say)(&format!("{}: {word}", layer.short())),
+        }
+    }
 }
 
 impl Watch for Lines<'_> {
     fn moment(&self, moment: Moment) {
         match moment {
-            Moment::Layers(_) => (self.say)(&self.head),
-            Moment::Exists(layer) => (self.say)(&format!("{}: Already exists", layer.short())),
-            Moment::Pulled(layer) => (self.say)(&format!("{}: Pull complete", layer.short())),
+            Moment::Layers(layers) => {
+                (self.say)(&self.head);
+                if let Some(bars) = self.bars.get_or_init(self.on) {
+                    layers.iter().for_each(|layer| bars.say(layer, "Pulling fs layer"));
+                }
+            }
+            Moment::Progress { layer, current, total } => {
+                if let Some(Some(bars)) = self.bars.get() {
+                    match current < total {
+                        true => bars.moved(&layer, "Downloading", current, total),
+                        // It was unpacked meanwhile, all but the last of it.
+                        false => bars.say(&layer, "Extracting"),
+                    }
+                }
+            }
+            Moment::Exists(layer) => self.ended(&layer, "Already exists"),
+            Moment::Pulled(layer) => self.ended(&layer, "Pull complete"),
             _ => {}
         }
     }
 }
 
-/// Says of each layer what became of it on its way out.
-pub(super) struct PushLines<'a>(pub(super) &'a Ui);
+/// Says of each layer what became of it on its way out, and on a terminal how far it has come.
+pub(super) struct PushLines<'a> {
+    ui: &'a Ui,
+    bars: Option<Bars>,
+}
+
+impl<'a> PushLines<'a> {
+    pub(super) fn new(ui: &'a Ui) -> Self {
+        Self { ui, bars: Bars::on_stdout() }
+    }
+}
 
 impl Watch for PushLines<'_> {
     fn moment(&self, moment: Moment) {
         let (layer, what) = match moment {
+            Moment::Layers(layers) => {
+                if let Some(bars) = &self.bars {
+                    // The uppermost is the first to go.
+                    layers.iter().rev().for_each(|layer| bars.say(layer, "Preparing"));
+                }
+                return;
+            }
+            Moment::Progress { layer, current, total } => {
+                if let Some(bars) = &self.bars {
+                    bars.moved(&layer, "Pushing", current, total);
+                }
+                return;
+            }
             Moment::Exists(layer) => (layer, "Layer already exists".to_owned()),
             Moment::Pushed(layer) => (layer, "Pushed".to_owned()),
             Moment::Mounted { layer, from } => (layer, format!("Mounted from {from}")),
             Moment::Foreign(layer) => (layer, "Skipped foreign layer".to_owned()),
             _ => return,
         };
-        // A reader that went away does not stop what goes to the registry.
-        let _ = self.0.line(format_args!("{}: {what}", layer.short()));
+        match &self.bars {
+            Some(bars) => bars.end(&layer, &what),
+            // A reader that went away does not stop what goes to the registry.
+            None => drop(self.ui.line(format_args!("{}: {what}", layer.short()))),
+        }
     }
 }

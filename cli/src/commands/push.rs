@@ -108,7 +108,7 @@ fn push(
             image.platform
         )));
     }
-    let lines = PushLines(&context.ui);
+    let lines = PushLines::new(&context.ui);
     let watch: &dyn Watch = if args.quiet { &Unwatched } else { &lines };
     let request = PushRequest { image: image.id, reference: name };
     let pushed = registry.push(&request, store, watch, &CancelToken::new())?;

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gantry_cache::Store;
-use gantry_image::{Platform, Reference};
+use gantry_image::{Digest, Platform, Reference};
 
 use super::Context;
 use crate::privilege;
-use crate::transfer::{self, Form, Saved};
+use crate::transfer::{self, Form, Saved, Tell};
 use crate::ui::Failure;
+use crate::ui::bars::Bars;
 
 /// Save one or more images to a tar archive (streamed to STDOUT by default)
 #[derive(Debug, clap::Args)]
@@ -55,15 +56,25 @@ pub(crate) fn run(args: &SaveArgs, context: &Context) -> Result<ExitCode, Failur
             "image {id} does not provide the platform {platform}, but {there}"
         )));
     }
+    // Where the archive goes to stdout, stderr is what there is to look at.
+    let bars = Bars::on_stderr();
+    let tell = |layer: &Digest, current, total| {
+        if let Some(bars) = &bars {
+            bars.moved(layer, "Saving layer", current, total);
+        }
+    };
+    let tell: Tell<'_> = &tell;
     let form = if args.format == "docker-archive" { Form::Docker } else { Form::Oci };
     match &args.output {
         None => {
             let mut out = io::BufWriter::with_capacity(256 << 10, io::stdout().lock());
-            transfer::save(images, form, &store, &mut out)?;
+            transfer::save(images, form, &store, &mut out, tell)?;
             out.flush()?;
         }
-        Some(path) if args.format == "oci-dir" => transfer::save_layout(images, &store, path)?,
-        Some(path) => save_to(path, images, form, &store)?,
+        Some(path) if args.format == "oci-dir" => {
+            transfer::save_layout(images, &store, path, tell)?
+        }
+        Some(path) => save_to(path, images, form, &store, tell)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -109,11 +120,17 @@ fn named(text: &str, store: &Store) -> Result<Named, Failure> {
 }
 
 /// Writes to a file, which appears when it is whole.
-fn save_to(path: &Path, images: Vec<Saved>, form: Form, store: &Store) -> Result<(), Failure> {
+fn save_to(
+    path: &Path,
+    images: Vec<Saved>,
+    form: Form,
+    store: &Store,
+    tell: Tell<'_>,
+) -> Result<(), Failure> {
     // Devices and pipes can't be renamed onto.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         let mut out = fs_err::OpenOptions::new().write(true).open(path)?;
-        return Ok(transfer::save(images, form, store, &mut out)?);
+        return Ok(transfer::save(images, form, store, &mut out, tell)?);
     }
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(format!(".{}.unfinished", std::process::id()));
@@ -121,7 +138,7 @@ fn save_to(path: &Path, images: Vec<Saved>, form: Form, store: &Store) -> Result
     let written = || -> Result<(), Failure> {
         let file = fs_err::File::create(&unfinished)?;
         let mut out = io::BufWriter::with_capacity(256 << 10, file);
-        transfer::save(images, form, store, &mut out)?;
+        transfer::save(images, form, store, &mut out, tell)?;
         out.flush()?;
         fs_err::rename(&unfinished, path)?;
         Ok(())

@@ -80,6 +80,11 @@ impl Called {
         matches!(self.name, Name::Podman | Name::Buildah)
     }
 
+    /// Whether it was docker that was called.
+    pub(crate) fn as_docker(&self) -> bool {
+        matches!(self.name, Name::Docker | Name::DockerBuildx)
+    }
+
     /// Whether images are meant for an engine, if one runs.
     pub(crate) fn for_engine(&self) -> bool {
         self.name == Name::DockerBuildx

@@ -18,7 +18,9 @@ pub(super) struct Palette {
 impl Palette {
     /// The palette that this terminal and environment ask for.
     pub(super) fn from_environment() -> Self {
-        if !console::colors_enabled_stderr() {
+        // An empty NO_COLOR is none, says no-color.org, and so does BuildKit.
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if refused || !console::Term::stderr().features().is_attended() {
             return Self::colourless();
         }
         let asked = std::env::var("BUILDKIT_COLORS").unwrap_or_default();

@@ -34,7 +34,7 @@ mod tty;
 pub(crate) use lines::harmless;
 pub(crate) use mode::Mode;
 pub(crate) use rawjson::base64;
-pub(crate) use tail::Warnings;
+pub(crate) use tail::{Warned, Warnings};
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -152,9 +152,12 @@ impl Progress {
             // Nothing is lost with it that could still be shown somewhere.
             let _ = out.write_all(tail::failures(build).as_bytes());
         }
-        if matches!(self.0.mode.resolved(), Mode::Plain | Mode::Tty) {
-            let _ = out.write_all(tail::warnings(build, warnings).as_bytes());
-        }
+        let said = match self.0.mode.resolved() {
+            Mode::Plain | Mode::Tty => tail::warnings(build, warnings),
+            Mode::Rawjson => rawjson::warnings(build, &warnings),
+            _ => String::new(),
+        };
+        let _ = out.write_all(said.as_bytes());
         let _ = out.flush();
         drop(screen);
         if let Some(ticker) = ticker {

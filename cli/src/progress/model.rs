@@ -156,7 +156,8 @@ impl Build {
     }
 
     fn add(&mut self, vertex: VertexId, kind: &str, title: &str) {
-        if self.index.contains_key(&vertex) {
+        // As in BuildKit, FROM scratch is no step.
+        if self.index.contains_key(&vertex) || kind == "scratch" {
             return;
         }
         self.index.insert(vertex, self.steps.len());

@@ -17,8 +17,9 @@ use crate::ui::github;
 /// How long a step waits for the floor.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How far apart the reports of one unfinished status are.
+/// How far apart the reports of one unfinished status are, in time or in hundredths of the whole.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
+const STATUS_PERCENT: u64 = 5;
 
 /// See the module.
 #[derive(Default)]
@@ -42,6 +43,7 @@ struct Waiting {
 
 struct Reported {
     at: Duration,
+    current: u64,
     done: bool,
 }
 
@@ -193,13 +195,17 @@ impl Plain {
         let due = match self.statuses.get(&key) {
             None => true,
             Some(reported) => {
-                !reported.done && (done || at.saturating_sub(reported.at) >= STATUS_EVERY)
+                let more = status.current.saturating_sub(reported.current);
+                let part = status.total.filter(|total| *total > 0);
+                let much = part.is_some_and(|total| more >= total.div_ceil(100 / STATUS_PERCENT));
+                let long = at.saturating_sub(reported.at) >= STATUS_EVERY;
+                !reported.done && (done || much || long)
             }
         };
         if !due {
             return None;
         }
-        self.statuses.insert(key, Reported { at, done });
+        self.statuses.insert(key, Reported { at, current: status.current, done });
         Some(status.to_string())
     }
 }

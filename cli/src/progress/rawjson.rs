@@ -8,6 +8,7 @@ use gantry_solver::{Event, Stream, VertexId};
 use serde::Serialize;
 
 use super::model::{Build, Step};
+use super::tail::{Warned, Warnings};
 use super::{Display, Heard};
 
 /// See the module.
@@ -47,7 +48,6 @@ struct Vertex<'a> {
 struct Status<'a> {
     id: &'a str,
     vertex: String,
-    name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
     current: u64,
@@ -67,9 +67,32 @@ struct Log {
 
 #[derive(Serialize)]
 struct Warning {
-    vertex: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vertex: Option<String>,
     level: u8,
     short: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    detail: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+}
+
+/// What the Dockerfile is warned of, told as BuildKit tells it: of the vertex that read it.
+pub(super) fn warnings(build: &Build, warnings: &Warnings) -> String {
+    let reader = |step: &&Step| step.title.starts_with("[internal] load build definition");
+    let vertex = build.steps().iter().find(reader).map(|step| digest(step.vertex));
+    let warning = |warned: &Warned| Warning {
+        vertex: vertex.clone(),
+        level: 1,
+        short: base64(warned.short.as_bytes()),
+        detail: warned.detail.iter().map(|detail| base64(detail.as_bytes())).collect(),
+        url: warned.url.clone(),
+    };
+    let line = |warned| {
+        let status = SolveStatus { warnings: vec![warning(warned)], ..SolveStatus::default() };
+        serde_json::to_string(&status).map(|line| line + "\n").unwrap_or_default()
+    };
+    warnings.list.iter().map(line).collect()
 }
 
 impl RawJson {
@@ -127,7 +150,6 @@ impl RawJson {
                 status.statuses.push(Status {
                     id: &part.name,
                     vertex: digest(*vertex),
-                    name: "",
                     total: part.total,
                     current: part.current,
                     started: self.time(part.started),
@@ -136,9 +158,11 @@ impl RawJson {
                 });
             }
             Event::Warning { vertex, message } => status.warnings.push(Warning {
-                vertex: vertex.map(digest).unwrap_or_default(),
+                vertex: vertex.map(digest),
                 level: 1,
                 short: base64(message.as_bytes()),
+                detail: Vec::new(),
+                url: None,
             }),
             Event::Instructions { .. }
             | Event::Named { .. }
@@ -242,8 +266,8 @@ mod tests {
         {"vertexes":[{"digest":"sha256:4392…","name":"[2/2] RUN y"}]}
         {"vertexes":[{"digest":"sha256:4392…","name":"[2/2] RUN y","started":"1970-01-01T00:00:00Z"}]}
         {"logs":[{"vertex":"sha256:4392…","stream":1,"data":"aGkK","timestamp":"1970-01-01T00:00:01.5Z"}]}
-        {"statuses":[{"id":"layer","vertex":"sha256:4392…","name":"","total":5,"current":5,"timestamp":"1970-01-01T00:00:01.5Z","started":"1970-01-01T00:00:01.5Z","completed":"1970-01-01T00:00:01.5Z"}]}
-        {"warnings":[{"vertex":"","level":1,"short":"Y2FyZWZ1bA=="}]}
+        {"statuses":[{"id":"layer","vertex":"sha256:4392…","total":5,"current":5,"timestamp":"1970-01-01T00:00:01.5Z","started":"1970-01-01T00:00:01.5Z","completed":"1970-01-01T00:00:01.5Z"}]}
+        {"warnings":[{"level":1,"short":"Y2FyZWZ1bA=="}]}
         {"vertexes":[{"digest":"sha256:4392…","name":"[2/2] RUN y","started":"1970-01-01T00:00:00Z","completed":"1970-01-01T00:00:01.5Z","error":"a: b"}]}
         "#);
     }

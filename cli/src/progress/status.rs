@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::ui::bars;
+
 /// Something of a step that takes its time.
 #[derive(Debug)]
 pub(super) struct Status {
@@ -18,21 +20,38 @@ impl Status {
     pub(super) fn is_done(&self) -> bool {
         self.total.is_some_and(|total| self.current >= total)
     }
+
+    /// How much of how much, as in `1.23MB / 4.56MB`; nothing where nothing is counted.
+    pub(super) fn amounts(&self) -> String {
+        match self.total {
+            // A name that ends so asks for one number, as in `transferring context: 2.1kB`.
+            Some(total) if total > 0 && !self.name.ends_with(':') => {
+                format!("{} / {}", bytes(self.current), bytes(total))
+            }
+            _ if self.current > 0 || self.name.ends_with(':') => bytes(self.current),
+            _ => String::new(),
+        }
+    }
+
+    /// How fast it goes and how long it will take, while it does.
+    pub(super) fn pace(&self, at: Duration) -> String {
+        bars::pace(self.current, self.total.unwrap_or(0), at.saturating_sub(self.started))
+    }
+
+    /// How long it took, or takes already.
+    pub(super) fn took(&self, at: Duration) -> Duration {
+        let until = if self.is_done() { self.updated } else { at };
+        until.saturating_sub(self.started)
+    }
 }
 
 impl std::fmt::Display for Status {
     /// As in `sha256:… 1.23MB / 4.56MB 0.3s done`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name)?;
-        match self.total {
-            // A name that ends so asks for one number, as in `transferring context: 2.1kB`.
-            Some(total) if total > 0 && !self.name.ends_with(':') => {
-                write!(f, " {} / {}", bytes(self.current), bytes(total))?;
-            }
-            _ if self.current > 0 || self.name.ends_with(':') => {
-                write!(f, " {}", bytes(self.current))?;
-            }
-            _ => {}
+        let amounts = self.amounts();
+        if !amounts.is_empty() {
+            write!(f, " {amounts}")?;
         }
         let took = self.updated.saturating_sub(self.started).as_secs_f64();
         if took > 0.01 {
@@ -80,5 +99,19 @@ mod tests {
             "transferring context: 65B done"
         );
         assert_eq!(status("a", 0, None, 0), "a");
+    }
+
+    #[test]
+    fn the_pace_is_that_from_the_start() {
+        let status = |current, total| {
+            let (started, updated) = (Duration::from_secs(1), Duration::from_secs(3));
+            Status { name: "a".to_owned(), current, total, started, updated }
+        };
+        let at = Duration::from_secs(3);
+        assert_eq!(status(10_000_000, Some(40_000_000)).pace(at), " 5MB/s 6s");
+        for unknown in [status(5, None), status(5, Some(5)), status(0, Some(5))] {
+            assert_eq!(unknown.pace(at), "");
+        }
+        assert_eq!(status(5, Some(9)).pace(Duration::from_secs(1)), "", "too early to say");
     }
 }

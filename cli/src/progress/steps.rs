@@ -99,7 +99,7 @@ impl Steps {
     /// Shows how far a step has come; returns whether it is over.
     fn show(&mut self, step: &Step, instruction: &Instruction, text: &mut String) -> bool {
         let is_run = step.kind == "run";
-        let is_base = step.kind == "image" || step.kind == "scratch";
+        let is_base = step.kind == "image";
         if step.state == State::Waiting {
             return false;
         }

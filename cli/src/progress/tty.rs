@@ -13,13 +13,17 @@ use super::colors::Palette;
 use super::model::{Build, State, Step};
 use super::{Display, Heard};
 
-/// How many log lines of a running step are shown.
+/// How many log lines of a running step are shown, if `BUILDKIT_TTY_LOG_LINES` doesn't say.
 const LOG_LINES: usize = 6;
+
+/// What a name keeps of a line at least that has numbers, too.
+const LEAST: usize = 22;
 
 /// See the module.
 pub(super) struct Tty {
     size: Box<dyn Fn() -> Size + Send>,
     palette: Palette,
+    log_lines: usize,
     /// How many lines of the last picture stand above the cursor.
     drawn: usize,
     heard: bool,
@@ -39,18 +43,22 @@ impl Tty {
             let (height, width) = Term::stderr().size();
             Size { width: width.into(), height: height.into() }
         };
-        Self { size: Box::new(size), palette: Palette::from_environment(), drawn: 0, heard: false }
+        let asked = std::env::var("BUILDKIT_TTY_LOG_LINES").ok().and_then(|text| text.parse().ok());
+        let log_lines = asked.filter(|lines| *lines > 0).unwrap_or(LOG_LINES);
+        let (size, palette) = (Box::new(size), Palette::from_environment());
+        Self { size, palette, log_lines, drawn: 0, heard: false }
     }
 
     #[cfg(test)]
     fn of_size(width: usize, height: usize) -> Self {
         let size = Box::new(move || Size { width, height });
-        Self { size, palette: Palette::colourless(), drawn: 0, heard: false }
+        let palette = Palette::colourless();
+        Self { size, palette, log_lines: LOG_LINES, drawn: 0, heard: false }
     }
 
     fn draw(&mut self, build: &Build, at: Duration, over: bool, out: &mut dyn Write) {
         let size = (self.size)();
-        let mut lines = self.picture(build, at, over, size.width);
+        let mut lines = self.picture(build, at, size.width);
         if !over {
             // The heading, and one line for the cursor below.
             lines = fit(lines, size.height.saturating_sub(2));
@@ -85,7 +93,7 @@ impl Tty {
     }
 
     /// The lines below the heading.
-    fn picture(&self, build: &Build, at: Duration, over: bool, width: usize) -> Vec<PictureLine> {
+    fn picture(&self, build: &Build, at: Duration, width: usize) -> Vec<PictureLine> {
         let mut lines = Vec::new();
         for step in build.steps() {
             let (prefix, style) = match &step.state {
@@ -99,17 +107,19 @@ impl Tty {
             };
             let running = step.state == State::Running;
             let took = took(step, at);
-            lines.extend(row(&format!("{prefix}{}", step.title), took, width, style, running));
-            if over && !matches!(step.state, State::Failed { .. }) {
-                continue;
+            let title = format!("{prefix}{}", step.title);
+            lines.extend(row(&title, ["", ""], took, width, style, running));
+            for status in &step.statuses {
+                let moves = running && !status.is_done();
+                // Of a step that is over nothing goes on.
+                let took = status.took(if running { at } else { status.updated });
+                let pace = if moves { status.pace(at) } else { String::new() };
+                let style = if moves { Style::new() } else { self.palette.run.clone() };
+                let name = format!("=> {}", status.name);
+                let numbers = [&*status.amounts(), &*pace];
+                lines.extend(row(&name, numbers, took, width, style, moves));
             }
-            for status in step.statuses.iter().filter(|_| running) {
-                let took = status.updated.saturating_sub(status.started);
-                let took = if status.is_done() { took } else { at.saturating_sub(status.started) };
-                let name = format!("=> {}", without_time(&status.to_string()));
-                lines.extend(row(&name, took, width, Style::new(), running));
-            }
-            let hidden = step.lines.len().saturating_sub(LOG_LINES);
+            let hidden = step.lines.len().saturating_sub(self.log_lines);
             for line in step.lines.iter().skip(hidden).filter(|_| running) {
                 let text = format!(" => => # {}", line.text.replace('\t', "    "));
                 let text = truncate_str(&text, width.saturating_sub(1), "").into_owned();
@@ -134,18 +144,12 @@ fn took(step: &Step, at: Duration) -> Duration {
     }
 }
 
-/// A status as text, but for its time, which stands at the end of the line.
-fn without_time(status: &str) -> &str {
-    let status = status.strip_suffix(" done").unwrap_or(status);
-    match status.rsplit_once(' ') {
-        Some((head, time)) if time.ends_with('s') && time.as_bytes()[0].is_ascii_digit() => head,
-        _ => status,
-    }
-}
-
-/// ` => name`, and the time at the right edge; nothing if the terminal is too narrow for it.
+/// ` => name numbers`, and the time at the right edge; nothing if the terminal is too narrow for it.
+///
+/// Numbers are left out where there is no room for a name beside them, the last ones first.
 fn row(
     name: &str,
+    numbers: [&str; 2],
     took: Duration,
     width: usize,
     style: Style,
@@ -153,9 +157,16 @@ fn row(
 ) -> Option<PictureLine> {
     let timer = format!(" {:3.1}s", took.as_secs_f64());
     let room = width.checked_sub(" => ".len() + timer.len() + 1).filter(|room| *room >= 12)?;
-    let name = truncate_str(name, room, "");
-    let padding = " ".repeat(room.saturating_sub(measure_text_width(&name)));
-    Some(PictureLine { text: format!(" => {name}{padding}{timer}"), style, running })
+    let all = numbers.concat();
+    let fitting = [all.as_str(), numbers[0], ""].into_iter().find(|numbers| {
+        // A digest that can be told from others, and the word before it.
+        room.checked_sub(numbers.len() + 1).is_some_and(|room| room >= LEAST) || numbers.is_empty()
+    });
+    let numbers = fitting.map(|text| format!(" {text}")).filter(|text| text.len() > 1);
+    let numbers = numbers.unwrap_or_default();
+    let text = format!("{}{numbers}", truncate_str(name, room - numbers.len(), ""));
+    let padding = " ".repeat(room.saturating_sub(measure_text_width(&text)));
+    Some(PictureLine { text: format!(" => {text}{padding}{timer}"), style, running })
 }
 
 /// Takes as many lines as fit: the last ones, but none that runs goes before one that is over.
@@ -247,6 +258,39 @@ mod tests {
         ");
         let text = play(Tty::of_size(60, 20), script().done(2, 2130).cached(3));
         assert!(text.starts_with("[+] Building 2.1s (4/4) FINISHED\n"), "{text}");
+    }
+
+    #[test]
+    fn what_moves_has_its_numbers() {
+        let layer = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        let script = |width| {
+            let script = Script::default()
+                .add(1, "[internal] pull x")
+                .start(1)
+                .status(1, layer, 0, Some(45_600_000))
+                .wait(2000)
+                .status(1, layer, 12_340_000, Some(45_600_000))
+                .status(1, "done", 5, Some(5))
+                .tick();
+            let text = play(Tty::of_size(width, 20), script);
+            let picture = text.split("\x1b[").next().unwrap();
+            assert!(picture.lines().skip(1).all(|line| line.len() == width - 1), "{picture}");
+            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            picture.lines().skip(1).map(words).collect::<Vec<_>>()
+        };
+        let wide = format!("=> => {layer} 12.34MB / 45.60MB 6.17MB/s 5s 2.0s");
+        assert_eq!(script(120), ["=> [internal] pull x 2.0s", &wide, "=> => done 5B / 5B 0.0s"]);
+        assert_eq!(script(60)[1], format!("=> => {} 12.34MB / 45.60MB 2.0s", &layer[..29]));
+        assert_eq!(script(45)[1], format!("=> => {} 2.0s", &layer[..32]), "no room for numbers");
+        // And they stay, as what came of it.
+        let text = play(
+            Tty::of_size(60, 20),
+            Script::default().add(1, "x").start(1).status(1, "layer", 5, Some(5)).done(1, 100),
+        );
+        assert!(
+            text.ends_with(" => => layer 5B / 5B                                   0.0s\n"),
+            "{text}"
+        );
     }
 
     #[test]

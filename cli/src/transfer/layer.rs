@@ -10,6 +10,7 @@ use gantry_image::layer::{self, Limits, Unpacked};
 use gantry_image::{DiffId, MediaType};
 
 use super::TransferError;
+use super::told::{Tell, Told};
 
 /// A layer that is in the store now.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,7 @@ pub(super) fn bring(
     layer: &ArchivedLayer,
     store: &Store,
     (work, lease): (&WorkDir, &Lease),
+    tell: Tell<'_>,
 ) -> Result<Brought, TransferError> {
     let id = LayerId::from_diff_id(&layer.diff_id);
     // Kept first and looked for then: in the other order it might be pruned in between.
@@ -43,7 +45,8 @@ pub(super) fn bring(
         return Ok(Brought { id: known.id, size });
     }
     let broken = |source| TransferError::Archive { name: name.to_owned(), source };
-    let mut raw = archive.open_blob(layer).map_err(broken)?;
+    let raw = archive.open_blob(layer).map_err(broken)?;
+    let mut raw = Told::new(raw, layer.diff_id.0, layer.size, tell);
     let mut first = Vec::new();
     let what = || format!("read the layer `{}`", layer.diff_id.0);
     (&mut raw)

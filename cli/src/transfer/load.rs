@@ -10,6 +10,7 @@ use gantry_image::{DateTime, Digest, Platform, Reference};
 
 use super::TransferError;
 use super::layer::bring;
+use super::told::Tell;
 
 /// Where an archive comes from.
 pub(crate) enum Source<'a> {
@@ -29,7 +30,8 @@ pub(crate) struct Loaded {
 }
 
 /// Loads all images of an archive, each for one platform only: `platform`, or the host's, or,
-/// where there is a single one and none was asked for, that.
+/// where there is a single one and none was asked for, that. `tell` hears how far each new layer has
+/// come.
 ///
 /// # Errors
 /// [`TransferError`]. Images before the broken one have been loaded then.
@@ -38,6 +40,7 @@ pub(crate) fn load(
     name: &str,
     platform: Option<&Platform>,
     store: &Store,
+    tell: Tell<'_>,
 ) -> Result<Vec<Loaded>, TransferError> {
     let work = store.work_dir()?;
     let lease = store.lease()?;
@@ -60,7 +63,7 @@ pub(crate) fn load(
         let mut layers = Vec::with_capacity(image.layers.len());
         let mut size = 0;
         for layer in &image.layers {
-            let brought = bring(&archive, name, layer, store, (&work, &lease))?;
+            let brought = bring(&archive, name, layer, store, (&work, &lease), tell)?;
             layers.push(brought.id);
             size += brought.size;
         }

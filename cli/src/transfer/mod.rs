@@ -9,12 +9,14 @@ mod import;
 mod layer;
 mod load;
 mod save;
+mod told;
 
 pub(crate) use change::changes;
 pub(crate) use commit::{Commit, commit};
 pub(crate) use import::{Import, import};
 pub(crate) use load::{Source, load};
 pub(crate) use save::{Form, Saved, save, save_layout};
+pub(crate) use told::Tell;
 
 use std::io;
 

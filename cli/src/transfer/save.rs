@@ -15,6 +15,7 @@ use gantry_image::{
 };
 
 use super::TransferError;
+use super::told::{Tell, Told};
 
 /// An image and the names that it has in the archive.
 pub(crate) struct Saved {
@@ -36,7 +37,7 @@ pub(crate) enum Form {
     Oci,
 }
 
-/// Writes images; what they share is written once.
+/// Writes images; what they share is written once. `tell` hears how far each layer has come.
 ///
 /// # Errors
 /// [`TransferError`]; what was written by then is no archive.
@@ -45,8 +46,9 @@ pub(crate) fn save(
     form: Form,
     store: &Store,
     out: &mut dyn Write,
+    tell: Tell<'_>,
 ) -> Result<(), TransferError> {
-    write(images, form, store, |prepared| match form {
+    write(images, form, store, tell, |prepared| match form {
         Form::Docker => write_docker(prepared, out),
         Form::Oci => write_oci_tar(prepared, out),
     })
@@ -60,24 +62,38 @@ pub(crate) fn save_layout(
     images: Vec<Saved>,
     store: &Store,
     directory: &Path,
+    tell: Tell<'_>,
 ) -> Result<(), TransferError> {
-    write(images, Form::Oci, store, |prepared| write_oci_directory(prepared, directory))
+    write(images, Form::Oci, store, tell, |prepared| write_oci_directory(prepared, directory))
 }
 
 fn write(
     images: Vec<Saved>,
     form: Form,
     store: &Store,
+    tell: Tell<'_>,
     write: impl FnOnce(&mut [SaveImage<'_>]) -> Result<(), ArchiveError>,
 ) -> Result<(), TransferError> {
     let lease = store.lease()?;
     let mut prepared = Vec::new();
     for saved in images {
         lease.keep_layers(&saved.image.layers)?;
-        prepared.push(prepare(saved, form, store, &lease)?);
+        let mut image = prepare(saved, form, store, &lease)?;
+        image.layers = image.layers.into_iter().map(|layer| told(layer, tell)).collect();
+        prepared.push(image);
     }
     write(&mut prepared)
         .map_err(|source| TransferError::Archive { name: "output".to_owned(), source })
+}
+
+/// The same layer, of which is told how far it has come.
+fn told<'s>(layer: SaveLayer<'s>, tell: Tell<'s>) -> SaveLayer<'s> {
+    let SaveLayer { descriptor, mut open } = layer;
+    let (digest, size) = (descriptor.digest, descriptor.size);
+    let open = move || -> io::Result<Box<dyn Read + 's>> {
+        Ok(Box::new(Told::new(open()?, digest, size, tell)))
+    };
+    SaveLayer { descriptor, open: Box::new(open) }
 }
 
 fn prepare<'s>(

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `failure` | what a command ends with when it fails, and how it is printed |
+//! | `bars` | lines on a terminal for what moves |
 //! | `diff` | what differs between two texts |
 //! | `excerpt` | pieces of a Dockerfile beside what is said about them |
 //! | `listing` | lists: `--format`, `-q`, tables, JSON lines |
@@ -13,6 +14,7 @@
 //! | `human` | sizes and times as people read and write them |
 //! | `prompt` | questions to whoever sits at the terminal |
 
+pub(crate) mod bars;
 pub(crate) mod diff;
 pub(crate) mod excerpt;
 mod failure;

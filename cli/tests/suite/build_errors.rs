@@ -209,14 +209,11 @@ fn a_source_that_a_stage_does_not_have() {
     #2 [internal] load .dockerignore
     #2 DONE [TIME]
 
-    #3 FROM scratch
+    #3 [a 1/1] FROM docker.io/library/busybox:latest
     #3 CACHED
 
-    #4 [a 1/1] FROM docker.io/library/busybox:latest
-    #4 CACHED
-
-    #5 [stage-1 1/1] COPY --from=a /etc/none /x
-    #5 ERROR: failed to compute cache key: "/etc/none": not found
+    #4 [stage-1 1/1] COPY --from=a /etc/none /x
+    #4 ERROR: failed to compute cache key: "/etc/none": not found
     ------
      > [stage-1 1/1] COPY --from=a /etc/none /x:
     ------

@@ -33,6 +33,7 @@ mod peers;
 mod pipes;
 mod plugin;
 mod processes;
+mod progress;
 mod readme;
 mod registry;
 mod reproducible;

@@ -4,13 +4,13 @@ use std::process::{Command, Output, Stdio};
 
 use crate::sandbox::Sandbox;
 
-/// Runs a gantry command line in a terminal of its own; `None` where there is no `script`.
-fn in_terminal(sandbox: &Sandbox, line: &str, input: &str) -> Option<Output> {
+/// Runs a gantry command line in a terminal of its own, 120 characters wide; `None` where there is no `script`.
+pub(crate) fn in_terminal(sandbox: &Sandbox, line: &str, input: &str) -> Option<Output> {
     let gantry = sandbox.command([]);
     let program = gantry.get_program().to_str()?.to_owned();
     let mut command = Command::new("script");
     command
-        .args(["-qec", &format!("{program} {line}"), "/dev/null"])
+        .args(["-qec", &format!("stty cols 120 rows 40; {program} {line}"), "/dev/null"])
         .current_dir(sandbox.project())
         .env_clear()
         .envs(gantry.get_envs().filter_map(|(name, value)| Some((name, value?))))

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use gantry_parser::Span;
 use gantry_parser::ast::{Dockerfile, Layout, Statement};
 use gantry_solver::event::Instruction;
-use gantry_solver::{Graph, VertexId};
+use gantry_solver::{Graph, Op, VertexId};
 
 use super::Target;
 
@@ -34,7 +34,9 @@ pub(super) fn list(
         let platform = (targets.len() > 1).then(|| target.platform.to_string());
         let mut vertices: HashMap<Span, Vec<VertexId>> = HashMap::new();
         for vertex in graph.reachable(&[target.vertex]) {
-            if let Some(span) = graph.vertex(vertex).span {
+            // Nothing is done for FROM scratch, and nobody is told of it.
+            let vertex_of = graph.vertex(vertex);
+            if let Some(span) = vertex_of.span.filter(|_| !matches!(vertex_of.op, Op::Scratch)) {
                 vertices.entry(span).or_default().push(vertex);
             }
         }

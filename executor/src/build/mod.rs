@@ -357,6 +357,7 @@ impl<'a> Build<'a> {
             SolveError::WouldRun(_) => BuildError::NeedsUserNamespace,
             SolveError::Failed(failures) => BuildError::Steps(StepFailures {
                 source: self.dockerfile.clone(),
+                warnings: self.warnings.clone(),
                 steps: failures
                     .into_iter()
                     .map(|Failure { vertex, title, error }| {

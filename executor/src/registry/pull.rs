@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use gantry_cache::{LayerId, Lease, NewImage, Store};
 use gantry_image::layer::UnpackOptions;
@@ -361,7 +361,7 @@ impl Fetch<'_> {
     fn fetch(&self, descriptor: &Descriptor, diff_id: &DiffId) -> Result<LayerId, TransferError> {
         let stream = self.registry.blob(self.reference, descriptor, self.cancel)?;
         let failure = stream.failures();
-        let counted = Counted { inner: stream, fetch: self, descriptor, current: 0, told: 0 };
+        let counted = Counted { inner: stream, fetch: self, descriptor, current: 0, told: None };
         take_in(counted, descriptor, diff_id, self.store, self.unpack)
             .map_err(|error| failure.take().unwrap_or(error))
     }
@@ -373,20 +373,22 @@ struct Counted<'a, 'f, R> {
     fetch: &'a Fetch<'f>,
     descriptor: &'a Descriptor,
     current: u64,
-    told: u64,
+    /// When it was told last.
+    told: Option<Instant>,
 }
 
 impl<R: Read> Read for Counted<'_, '_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        const STEP: u64 = 1 << 20;
+        const EVERY: Duration = Duration::from_millis(100);
         if self.fetch.stopped() {
             return Err(io::Error::other("canceled"));
         }
         let count = self.inner.read(buffer)?;
         self.current += count as u64;
         let total = self.descriptor.size;
-        if self.current >= self.told + STEP || (self.current == total && self.told < total) {
-            self.told = self.current;
+        let due = self.told.is_none_or(|told| told.elapsed() >= EVERY);
+        if count > 0 && (due || self.current == total) {
+            self.told = Some(Instant::now());
             let (layer, current) = (self.descriptor.digest, self.current);
             self.fetch.watch.moment(Moment::Progress { layer, current, total });
         }

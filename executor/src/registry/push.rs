@@ -359,6 +359,9 @@ impl Upload<'_> {
         let path = self.store.blobs().path(&descriptor.digest);
         let sent =
             self.registry.push_file(self.reference, descriptor, &path, from, &told, self.cancel)?;
+        if sent == Sent::Uploaded {
+            told(descriptor.size);
+        }
         self.watch.moment(match (sent, from) {
             (Sent::Mounted, Some(from)) => Moment::Mounted { layer, from: from.path().to_owned() },
             (Sent::Existed, _) => Moment::Exists(layer),

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use super::values::parse_bool;
+use crate::ui::Failure;
 
 /// Whether a variable says yes, in one of the forms that Go reads.
 pub(super) fn is_set(name: &str) -> bool {
@@ -50,7 +51,8 @@ fn of_git(context: &str, dockerfile: Option<&str>) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     let mut add = |name: &str, value: String| labels.push((name.to_owned(), value));
     if let Some(mut revision) = told(&["rev-parse", "HEAD"]) {
-        if told(&["status", "--porcelain", "--ignored=no"]).is_some() {
+        let look = is_set("BUILDX_GIT_CHECK_DIRTY");
+        if look && told(&["status", "--porcelain", "--ignored=no"]).is_some() {
             revision.push_str("-dirty");
         }
         add("org.opencontainers.image.revision", revision);
@@ -68,6 +70,19 @@ fn of_git(context: &str, dockerfile: Option<&str>) -> Vec<(String, String)> {
         }
     }
     labels
+}
+
+/// Refuses to build without the source policy that `EXPERIMENTAL_BUILDKIT_SOURCE_POLICY` names: it
+/// would forbid what is used then.
+pub(super) fn refuse_policy() -> Result<(), Failure> {
+    const NAME: &str = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY";
+    match std::env::var_os(NAME).filter(|path| !path.is_empty()) {
+        Some(_) => {
+            Err(Failure::text(format_args!("{NAME} is set, and there are no source policies"))
+                .with_hint("Unset it to build without one"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The address without what stands before its host.

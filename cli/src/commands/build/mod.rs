@@ -102,10 +102,7 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
     match build(request, context, &host, &progress) {
         Err(Ended::NeedsUserNamespace) => privilege::again(),
         Ok(built) => {
-            progress.finish(match context.debug {
-                true => Warnings::Elsewhere,
-                false => Warnings::Brief(outcome::warnings(&built)),
-            });
+            progress.finish(outcome::warnings(&built.warnings, &built.dockerfile, context));
             if args.explain.timing
                 && let Some((_, record)) = &built.past
             {
@@ -114,7 +111,12 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
             outcome::succeeded(&built, &tags, args, context, &how)
         }
         Err(Ended::Failed(error)) => {
-            progress.finish(Warnings::Brief(Vec::new()));
+            progress.finish(match &*error {
+                BuildError::Steps(failures) => {
+                    outcome::warnings(&failures.warnings, &failures.source, context)
+                }
+                _ => Warnings::default(),
+            });
             Err(outcome::failed(*error, &how, args.propagate_exit_code))
         }
         Err(Ended::Refused(failure)) => Err(failure),

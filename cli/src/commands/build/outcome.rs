@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use gantry_executor::{BuildError, BuildOutcome, Class, DockerfileError, StepFailures};
 use gantry_image::Reference;
-use gantry_parser::Diagnostic;
+use gantry_parser::{Diagnostic, SourceFile, lint};
 
 use super::{BuildArgs, Context, metadata};
-use crate::progress::Mode;
+use crate::progress::{Mode, Warned, Warnings};
 use crate::ui::Failure;
 use crate::ui::excerpt::{self, Place};
 use crate::ui::github::Mark;
@@ -39,12 +39,6 @@ pub(super) fn succeeded(
     context: &Context,
     how: &Shown,
 ) -> Result<ExitCode, Failure> {
-    if context.debug {
-        for warning in &built.warnings {
-            let coloured = console::colors_enabled_stderr();
-            context.ui.note(excerpt::annotated(warning, &built.dockerfile, coloured));
-        }
-    }
     if let (Some(path), Some(image)) = (&args.iidfile, &built.image) {
         fs_err::write(path, image.id.to_string())?;
     }
@@ -67,17 +61,31 @@ pub(super) fn succeeded(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The Dockerfile's warnings, a line each: `StageNameCasing: … (line 3)`.
-pub(super) fn warnings(built: &BuildOutcome) -> Vec<String> {
-    let line = |warning: &Diagnostic| {
-        let place = warning.lines(&built.dockerfile);
+/// What the Dockerfile is warned of: a line each, `StageNameCasing: … (line 3)`, and what is shown
+/// with `--debug`.
+pub(super) fn warnings(list: &[Diagnostic], source: &SourceFile, context: &Context) -> Warnings {
+    let coloured = console::colors_enabled_stderr();
+    let warned = |warning: &Diagnostic| {
+        let place = warning.lines(source);
         let place = place.map(|(first, _)| format!(" (line {first})")).unwrap_or_default();
-        match warning.code {
+        let short = match warning.code {
             Some(code) => format!("{code}: {}{place}", warning.message),
             None => format!("{}{place}", warning.message),
+        };
+        let rule = lint::RULES.iter().find(|rule| Some(rule.name) == warning.code);
+        Warned {
+            short,
+            detail: rule.map(|rule| rule.description),
+            url: rule.map(lint::Rule::url),
+            excerpt: match context.debug {
+                true => excerpt::annotated(warning, source, coloured) + "\n",
+                false => String::new(),
+            },
         }
     };
-    built.warnings.iter().map(line).collect()
+    let program = if context.called.as_docker() { "docker" } else { "gantry" };
+    let more = (!context.debug).then_some(program);
+    Warnings { list: list.iter().map(warned).collect(), more }
 }
 
 /// The marks that GitHub's runner makes of warnings.
@@ -186,5 +194,30 @@ fn steps(failures: StepFailures, propagate_exit_code: bool) -> Failure {
     match step.error.exit_code().and_then(|code| u8::try_from(code).ok()) {
         Some(code) if propagate_exit_code => failure.with_code(code),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_executor::StepFailure;
+    use gantry_solver::StepError;
+
+    use super::*;
+
+    #[test]
+    fn c7_02_and_03_the_code_says_whose_fault_it_is() {
+        let how = Shown { mode: Mode::Plain, free: true, file: None };
+        let code = |error| failed(error, &how, true).code();
+        let step = |text: &str| {
+            let (title, error) = ("[2/2] RUN x".to_owned(), StepError::new(text.to_owned()));
+            let steps = vec![StepFailure { title, span: None, place: None, error }];
+            let source = SourceFile::new("Dockerfile", "");
+            BuildError::Steps(StepFailures { source, steps, warnings: Vec::new() })
+        };
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(code(step("The step hit a bug in gantry: it panicked")), 100);
+        assert_eq!(code(BuildError::Runtime(full())), 100);
+        assert_eq!(code(step("nothing in particular")), 1);
+        assert_eq!(code(BuildError::Canceled), 130);
     }
 }

@@ -74,6 +74,7 @@ pub(super) fn make(
         (false, []) => NoCache::Never,
         (false, stages) => NoCache::Stages(stages.to_vec()),
     };
+    environment::refuse_policy()?;
     let sources = source::find(path, file)?;
     let mut request = BuildRequest::new(sources.dockerfile, sources.context);
     request.ignore = sources.ignore;

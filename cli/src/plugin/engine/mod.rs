@@ -113,9 +113,11 @@ impl Engine {
         }
         let mut archive = |out: &mut dyn io::Write| {
             let saved = vec![Saved { image: image.clone(), names: names.clone() }];
-            transfer::save(saved, Form::Docker, store, out).map_err(|error| match error {
-                TransferError::Io { source, .. } => source,
-                error => io::Error::other(error),
+            transfer::save(saved, Form::Docker, store, out, &|_, _, _| ()).map_err(|error| {
+                match error {
+                    TransferError::Io { source, .. } => source,
+                    error => io::Error::other(error),
+                }
             })
         };
         let body = Body::Stream("application/x-tar", &mut archive);

@@ -1,6 +1,7 @@
 //! Images from a registry and to it: a real one, on loopback.
 
 mod attest;
+mod bars;
 mod build;
 mod cache;
 mod fake;

@@ -472,7 +472,11 @@ fn c8_14_variables() {
     assert_eq!(labels["org.opencontainers.image.source"], "https://example.com/r.git");
     let revision = labels["org.opencontainers.image.revision"].as_str().unwrap();
     assert!(revision.len() == 40, "{revision}");
+    // A look at every file takes its time, so it has to be asked for.
     sandbox.write("new", "");
+    build(&sandbox, []);
+    assert_eq!(config(&sandbox)["Labels"]["org.opencontainers.image.revision"], revision);
+    let sandbox = sandbox.env("BUILDX_GIT_CHECK_DIRTY", "true").env("BUILDX_GIT_LABELS", "full");
     build(&sandbox, []);
     let labels = config(&sandbox)["Labels"].clone();
     let dirty = labels["org.opencontainers.image.revision"].as_str().unwrap();
@@ -481,6 +485,48 @@ fn c8_14_variables() {
     let shown = words(&none, &["-t", "nothing"], 0);
     assert!(shown.starts_with("WARNING: No output specified with gantry driver."), "{shown}");
     let _ = none.gantry(["inspect", "nothing"]).code(1);
+}
+
+#[test]
+fn c8_14_each_variable_does_what_it_does_for_buildx() {
+    let text = "FROM busybox\nARG TARGETARCH\nRUN echo $TARGETARCH $HTTP_PROXY\n";
+    let with = |name: &str, value: &str| project(text).env(name, value);
+    // There is one builder, whatever it is called, and nothing to keep of it.
+    for name in ["BUILDX_BUILDER", "BUILDX_CONFIG", "DOCKER_BUILDKIT", "BUILDX_EXPERIMENTAL"] {
+        let shown = words(&with(name, "1"), &[], 0);
+        assert!(shown.starts_with("#1 [internal]"), "{name}: {shown}");
+    }
+    let shown = words(&with("BUILDKIT_PROGRESS", "quiet"), &[], 0);
+    assert_eq!(shown, "");
+    let shown = words(&with("BUILDKIT_PROGRESS", "quiet"), &["--progress=plain"], 0);
+    assert!(shown.starts_with("#1 [internal]"), "a flag comes first: {shown}");
+    let shown = words(&with("BUILDKIT_PROGRESS", "sideways"), &[], 1);
+    assert!(shown.contains("sideways"), "{shown}");
+    let other = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
+    let sandbox = with("DOCKER_DEFAULT_PLATFORM", &format!("linux/{other}"));
+    sandbox.write("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n");
+    words(&sandbox, &["-t", "x"], 0);
+    let arch = sandbox.gantry(["inspect", "-f", "{{.Architecture}}", "x"]).success().stdout;
+    assert_eq!(arch.trim_end(), other);
+    let sandbox = with("DOCKER_CONFIG", "docker");
+    sandbox.write(
+        "docker/config.json",
+        r#"{"proxies": {"default": {"httpProxy": "http://of-docker:1"}}}"#,
+    );
+    assert!(build(&sandbox, []).ends_with(" http://of-docker:1\n"));
+    // What would have been forbidden must not be built because nobody looked.
+    let error = words(&with("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY", "policy.json"), &[], 1);
+    assert!(
+        error.starts_with("ERROR: EXPERIMENTAL_BUILDKIT_SOURCE_POLICY is set, and there are no"),
+        "{error}"
+    );
+    let warned = |value: &str| {
+        let sandbox = with("BUILDX_METADATA_WARNINGS", value);
+        sandbox.write("Dockerfile", "FROM busybox as x\n");
+        words(&sandbox, &["--metadata-file", "m"], 0);
+        json(&sandbox, "m").get("buildx.build.warnings").is_some()
+    };
+    assert!(warned("true") && !warned("0") && !warned(""));
 }
 
 #[test]
