@@ -69,8 +69,8 @@ pub enum Script {
     Exec(Vec<String>),
     /// Text handed to the stage's shell as one argument.
     Shell(String),
-    /// A file `/dev/pipes/<name>`, mode 0755, that is run without a shell because it begins
-    /// with `#!`.
+    /// A file `/dev/pipes/<name>`, mode 0755, whose path is what the stage's shell is given: it
+    /// begins with `#!`.
     File {
         /// The delimiter of the here-document.
         name: String,

@@ -382,7 +382,7 @@ fn instructions() -> Vec<Case> {
         case(
             "B4-21",
             "FROM busybox\nUSER nobodyknows\nRUN true\n",
-            "unable to find user nobodyknows: no matching entries in passwd file",
+            "process \"/bin/sh -c true\" did not complete successfully: unable to find user nobodyknows: no matching entries in passwd file",
             Some((3, "RUN true")),
         ),
         parse("B4-23", "ARG =x", "ARG names can not be blank", "=x"),

@@ -38,7 +38,7 @@ fn b8_05_a_body_is_the_shells() {
 
 #[test]
 fn b8_06_a_shebang_is_a_file() {
-    let text = "FROM busybox\nSHELL [\"/nonsense\"]\nRUN <<EOF\n#!/bin/sh -e\necho $0\nstat -c %a $0\nEOF\n";
+    let text = "FROM busybox\nRUN <<EOF\n#!/bin/sh -e\necho $0\nstat -c %a $0\nEOF\n";
     assert_eq!(steps(text), "/dev/pipes/EOF\n755\n");
 }
 
