@@ -26,17 +26,33 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Db {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Idle>,
     writing: Mutex<()>,
+}
+
+/// Connections that nobody uses.
+#[derive(Debug, Default)]
+struct Idle {
+    others: Vec<Connection>,
+    /// The one that wrote last: what it has of the database in memory is still true, where each
+    /// of the others has to read it again.
+    writer: Option<Connection>,
+}
+
+/// What a connection is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    Reading,
+    Writing,
 }
 
 impl Db {
     /// Opens the database, making it or lifting it to today's format when `create` is set.
     pub(crate) fn open(root: &Path, path: PathBuf, create: bool) -> Result<Db, StoreError> {
-        let db = Db { path, idle: Mutex::new(Vec::new()), writing: Mutex::new(()) };
+        let db = Db { path, idle: Mutex::default(), writing: Mutex::new(()) };
         let connection = db.connect(create)?;
         schema::prepare(root, &db.path, connection).map(|connection| {
-            locked(&db.idle).push(connection);
+            locked(&db.idle).others.push(connection);
             db
         })
     }
@@ -74,9 +90,9 @@ impl Db {
         &self,
         mut ask: impl FnMut(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let connection = self.connection()?;
+        let (connection, wrote) = self.connection(For::Reading)?;
         let answer = self.patiently(|| ask(&connection));
-        locked(&self.idle).push(connection);
+        self.give_back(connection, wrote);
         answer
     }
 
@@ -89,10 +105,10 @@ impl Db {
         change: impl FnOnce(&Connection) -> Result<T, WriteError>,
     ) -> Result<T, StoreError> {
         let queue = locked(&self.writing);
-        let mut connection = self.connection()?;
+        let (mut connection, _) = self.connection(For::Writing)?;
         let result = self.write_on(&mut connection, change);
+        self.give_back(connection, true);
         drop(queue);
-        locked(&self.idle).push(connection);
         result
     }
 
@@ -116,18 +132,33 @@ impl Db {
 
     /// Writes the log back into the database, if nobody else is in the way.
     pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
-        let connection = self.connection()?;
+        let (connection, wrote) = self.connection(For::Writing)?;
         let done = connection.query_row("pragma wal_checkpoint(truncate)", (), |_| Ok(()));
-        locked(&self.idle).push(connection);
+        self.give_back(connection, wrote);
         match done {
             Err(e) if is_busy(&e) => Ok(()),
             other => other.map_err(|e| StoreError::database(&self.path, e)),
         }
     }
 
-    fn connection(&self) -> Result<Connection, StoreError> {
-        let idle = locked(&self.idle).pop();
-        idle.map_or_else(|| self.connect(false), Ok)
+    /// Returns a connection, and whether it is the one that wrote last.
+    fn connection(&self, purpose: For) -> Result<(Connection, bool), StoreError> {
+        let mut idle = locked(&self.idle);
+        let writer_first = purpose == For::Writing || idle.others.is_empty();
+        if writer_first && let Some(writer) = idle.writer.take() {
+            return Ok((writer, true));
+        }
+        if let Some(other) = idle.others.pop() {
+            return Ok((other, false));
+        }
+        drop(idle);
+        Ok((self.connect(false)?, false))
+    }
+
+    fn give_back(&self, connection: Connection, wrote: bool) {
+        let mut idle = locked(&self.idle);
+        let other = if wrote { idle.writer.replace(connection) } else { Some(connection) };
+        idle.others.extend(other);
     }
 
     fn patiently<T>(&self, act: impl FnMut() -> rusqlite::Result<T>) -> Result<T, StoreError> {
