@@ -10,9 +10,12 @@ fn project(dockerfile: &str) -> Sandbox {
     Sandbox::with([("Dockerfile", dockerfile)]).with_busybox()
 }
 
+/// For all builds: where no private network can be made, that is one warning more.
+const NETWORK: &str = "--network=none";
+
 /// What a build says on stderr, which is all that it says.
-fn told<const N: usize>(sandbox: &Sandbox, args: [&str; N], code: i32) -> String {
-    let printed = sandbox.gantry(args).code(code);
+fn told(sandbox: &Sandbox, args: &[&str], code: i32) -> String {
+    let printed = sandbox.gantry_words(&[args, &[NETWORK]].concat()).code(code);
     assert_eq!(printed.stdout, "");
     printed.stderr
 }
@@ -21,7 +24,7 @@ fn told<const N: usize>(sandbox: &Sandbox, args: [&str; N], code: i32) -> String
 fn c6_01_plain() {
     let sandbox = project("FROM busybox\nRUN echo hi; printf half\nRUN exit 3\n");
     sandbox.write(".dockerignore", "x\n");
-    snapshot!(sandbox.gantry(["build", "--progress=plain", "."]), @r#"
+    snapshot!(sandbox.gantry(["build", "--progress=plain", NETWORK, "."]), @r#"
     exit: 1
     ----- stdout -----
     ----- stderr -----
@@ -60,7 +63,7 @@ fn c6_01_plain() {
         "FROM busybox AS a\nRUN echo a; sleep 1000\nFROM busybox AS b\nRUN sleep 0.5; exit 3\n\
          FROM scratch\nCOPY --from=a / /\nCOPY --from=b / /\n",
     );
-    let told = told(&sandbox, ["build", "--jobs=2", "."], 1);
+    let told = told(&sandbox, &["build", "--jobs=2", "."], 1);
     let number = told.lines().find(|line| line.ends_with("[a 2/2] RUN echo a; sleep 1000"));
     let number = number.and_then(|line| line.split(' ').next()).unwrap();
     assert!(told.contains(&format!("\n{number} CANCELED\n")), "{told}");
@@ -124,7 +127,7 @@ fn c6_02_titles_of_steps() {
 
 /// All that a terminal of 120 columns was sent.
 fn on_terminal(sandbox: &Sandbox, line: &str, code: i32) -> Option<String> {
-    let output = in_terminal(sandbox, line, "")?;
+    let output = in_terminal(sandbox, &format!("{line} {NETWORK}"), "")?;
     let text = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
     assert_eq!(output.status.code(), Some(code), "{text}");
     Some(text)
@@ -177,7 +180,7 @@ fn c6_03_tty() {
 fn c6_04_the_tail_of_a_failure() {
     let text =
         "FROM busybox\nRUN i=0; while test $i -lt 30; do i=$((i + 1)); echo $i; done; exit 4\n";
-    let told = told(&project(text), ["build", "."], 1);
+    let told = told(&project(text), &["build", "."], 1);
     let (_, tail) = told.split_once("\n------\n > [2/2] RUN i=0; while").unwrap();
     let (lines, place) = tail.split_once("\n------\n").unwrap();
     let lines: Vec<&str> =
@@ -200,7 +203,7 @@ fn c6_04_the_tail_of_a_failure() {
 #[test]
 fn c6_05_rawjson() {
     let sandbox = project("FROM busybox as x\nRUN echo hi; exit 3\n");
-    let printed = sandbox.gantry(["build", "--progress=rawjson", "."]).code(1).stderr;
+    let printed = sandbox.gantry(["build", "--progress=rawjson", NETWORK, "."]).code(1).stderr;
     let json = |line: &str| serde_json::from_str::<Value>(line).ok();
     let all: Vec<Value> = printed.lines().filter_map(json).collect();
     let of = |kind: &str| -> Vec<&Value> {
@@ -240,7 +243,7 @@ fn c6_05_rawjson() {
 #[test]
 fn c6_06_logs_are_not_clipped() {
     let sandbox = project("FROM busybox\nRUN seq 1000000 1400000\n");
-    let told = told(&sandbox, ["build", "."], 0);
+    let told = told(&sandbox, &["build", "."], 0);
     assert!(!told.contains("clipped"));
     assert_eq!(told.lines().filter(|line| line.starts_with("#4 ")).count(), 400_001 + 2);
     let stored = sandbox.gantry(["builds", "logs", "^0", "2/2"]).success().stdout;
@@ -271,14 +274,14 @@ fn c6_07_colours() {
     let text = coloured(sandbox().env("BUILDKIT_COLORS", chosen), "build .", 0).unwrap();
     assert!(!text.contains("\x1b["), "NO_COLOR comes first: {text}");
     // Without a terminal it is the plain form, without colours.
-    let plain = told(&colours(), ["build", "."], 0);
+    let plain = told(&colours(), &["build", "."], 0);
     assert!(plain.starts_with("#1 [internal]") && !plain.contains('\x1b'), "{plain}");
 }
 
 #[test]
 fn c6_08_warnings() {
     let sandbox = project("FROM busybox as x\nMAINTAINER me\n");
-    let brief = told(&sandbox, ["build", "."], 0);
+    let brief = told(&sandbox, &["build", "."], 0);
     let (_, summary) = brief.split_once("\n\n 2 warnings found").unwrap();
     assert_eq!(
         summary,
@@ -286,7 +289,7 @@ fn c6_08_warnings() {
          match (line 1)\n - MaintainerDeprecated: Maintainer instruction is deprecated in favor of \
          using label (line 2)\n"
     );
-    let long = told(&sandbox, ["-D", "build", "."], 0);
+    let long = told(&sandbox, &["-D", "build", "."], 0);
     let (_, summary) = long.split_once("\n\n 2 warnings found:\n - FromAsCasing: ").unwrap();
     for part in [
         "(line 1)\nThe 'as' keyword should match the case of the 'from' keyword\nMore info: \
@@ -298,10 +301,10 @@ fn c6_08_warnings() {
     }
     // After a failure they are told as well, between its last lines and its place.
     sandbox.write("Dockerfile", "FROM busybox as x\nRUN false\n");
-    let failed = told(&sandbox, ["build", "."], 1);
+    let failed = told(&sandbox, &["build", "."], 1);
     let (_, rest) = failed.split_once("\n------\n\n 1 warning found (use ").unwrap();
     assert!(rest.contains("(line 1)\nDockerfile:2\n----"), "{rest}");
-    assert!(!told(&sandbox, ["build", "--progress=quiet", "."], 1).contains("warning"));
+    assert!(!told(&sandbox, &["build", "--progress=quiet", "."], 1).contains("warning"));
 }
 
 #[test]
@@ -311,7 +314,7 @@ fn c7_06_findings_fail_a_check_and_not_a_build() {
     assert!(checked.contains("FromAsCasing"), "{checked}");
     sandbox.gantry(["build", "."]).success();
     sandbox.write("Dockerfile", "# check=error=true\nFROM busybox as x\nRUN touch /ran\n");
-    let error = told(&sandbox, ["build", "."], 1);
+    let error = told(&sandbox, &["build", "."], 1);
     assert!(error.contains("lint violation found for rules: FromAsCasing"), "{error}");
     assert!(!error.contains("RUN touch"), "nothing runs: {error}");
     sandbox.write("Dockerfile", "FROM busybox AS x\n");
