@@ -69,7 +69,7 @@ fn pass(
                 Some((span, cased(source.slice(span), upper)))
             }
             "MaintainerDeprecated" => maintainer(statement, source, escape),
-            "LegacyKeyValueFormat" => legacy(statement, source),
+            "LegacyKeyValueFormat" => legacy(statement, source, escape),
             "JSONArgsRecommended" => stage.and_then(|stage| json(statement, stage, source)),
             _ => None,
         };
@@ -123,8 +123,9 @@ fn maintainer(statement: &Statement, source: &SourceFile, escape: char) -> Optio
     Some((span, format!("{label} org.opencontainers.image.authors=\"{value}\"")))
 }
 
-/// `ENV k v w` → `ENV k="v w"`. Values that mix quotes and blanks are left to a person.
-fn legacy(statement: &Statement, source: &SourceFile) -> Option<(Span, String)> {
+/// `ENV k v w` → `ENV k="v w"`; in a value that has quotes already, `ENV k "v" w` → `ENV k="v"\ w`.
+/// Values of several lines are left to a person.
+fn legacy(statement: &Statement, source: &SourceFile, escape: char) -> Option<(Span, String)> {
     let [KeyValue { key, value, form: KeyValueForm::Legacy }] = (match &statement.instruction {
         Instruction::Env(env) => env.pairs.as_slice(),
         Instruction::Label(label) => label.pairs.as_slice(),
@@ -147,9 +148,32 @@ fn legacy(statement: &Statement, source: &SourceFile) -> Option<(Span, String)> 
         (false, _) => text.to_owned(),
         (true, false) => format!("\"{text}\""),
         (true, true) if is_quoted('"') || is_quoted('\'') => text.to_owned(),
-        (true, true) => return None,
+        (true, true) => escaped(text, escape)?,
     };
     Some((span, format!("{key}={value}")))
+}
+
+/// The text with an escape character before each blank that is neither quoted nor escaped; nothing
+/// if a quote is left open.
+fn escaped(text: &str, escape: char) -> Option<String> {
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut quote = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c == escape && quote != Some('\'') {
+            out.push(c);
+            out.push(chars.next()?);
+            continue;
+        }
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            None if c.is_whitespace() => out.push(escape),
+            _ => {}
+        }
+        out.push(c);
+    }
+    quote.is_none().then_some(out)
 }
 
 /// `CMD server -v` → `CMD ["server", "-v"]`, if the shell would do nothing but start it.

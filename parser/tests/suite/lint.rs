@@ -3,10 +3,12 @@
 //!
 //! `BLESS=1 cargo test -p gantry-parser lint` rewrites what is expected; read the diff.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use gantry_parser::ast::{Env, Instruction};
+use gantry_parser::expand::Lexer;
 use gantry_parser::ignore::IgnoreFile;
 use gantry_parser::lint::{self, Base, World, fix, hadolint};
 use gantry_parser::{Diagnostic, SourceFile, parse};
@@ -158,6 +160,30 @@ proptest! {
             prop_assert!(!parsed.has_errors(), "{} became {}", source.text(), once.text);
             prop_assert_eq!(fix::fix(&again).unwrap().text, once.text);
         }
+    }
+}
+
+proptest! {
+    /// A legacy pair means what it meant.
+    #[test]
+    fn a_mended_pair_has_the_same_value(
+        escape in prop::sample::select(vec!['\\', '`']),
+        value in "[ab \\\\'\"`$={}<\\tä-]{1,12}",
+    ) {
+        let text = format!("# escape={escape}\nFROM scratch\nENV k {value}\n");
+        let source = SourceFile::new("Dockerfile", text);
+        let Ok(fixed) = fix::fix(&source) else { return Ok(()) };
+        let value = |source: &SourceFile| {
+            let parsed = parse(source).dockerfile;
+            let [.., statement] = parsed.statements.as_slice() else { return None };
+            let Instruction::Env(Env { pairs }) = &statement.instruction else { return None };
+            let [pair] = pairs.as_slice() else { return None };
+            let env = BTreeMap::from([("a".to_owned(), "x  y".to_owned())]);
+            let value = Lexer::new(escape).text(&pair.value, &env).ok();
+            Some((pair.key.text.clone(), value))
+        };
+        prop_assert!(value(&source).is_some());
+        prop_assert_eq!(value(&source), value(&SourceFile::new("Dockerfile", fixed.text)));
     }
 }
 
