@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use gantry_executor::Secret;
+
 use crate::common::{Sandbox, explain};
 
 /// A server of one file that remembers what it was asked.
@@ -49,6 +51,9 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>, body: &str) {
     let fresh = lines.iter().any(|line| *line == format!("if-none-match: {etag}"));
     let (status, content) = match (path, fresh) {
         ("/missing", _) => ("404 Not Found", ""),
+        ("/private", _) if !lines.iter().any(|line| line == "authorization: bearer s3cret") => {
+            ("401 Unauthorized", "")
+        }
         (_, true) => ("304 Not Modified", ""),
         _ => ("200 OK", body),
     };
@@ -110,5 +115,34 @@ fn checksums_and_failures_are_told() {
     assert!(text.contains("link-local"), "{text}");
     let text = explain(&sandbox.fail("FROM busybox\nADD http://user:pass@127.0.0.1:1/x /f\n"));
     assert!(!text.contains("pass"), "{text}");
+    sandbox.assert_clean();
+}
+
+#[test]
+fn credentials_are_secrets_of_their_host() {
+    needs_root!();
+    let server = Server::start("hello");
+    let sandbox = Sandbox::new();
+    let text = format!("FROM busybox\nADD {}/private /f\n", server.address);
+    let request = |secrets: &[(&str, &str)]| {
+        let mut request = sandbox.request(&text);
+        for (id, value) in secrets {
+            request.secrets.insert((*id).to_owned(), Secret::from_bytes(*value));
+        }
+        request
+    };
+    let refused = explain(&sandbox.fail_request(request(&[])));
+    assert!(refused.contains("401") && refused.contains("HTTP_AUTH_TOKEN_"), "{refused}");
+    let other =
+        explain(&sandbox.fail_request(request(&[("HTTP_AUTH_TOKEN_example.com", "s3cret")])));
+    assert!(other.contains("401"), "{other}");
+    let wrong = request(&[("HTTP_AUTH_TOKEN_127.0.0.1", "s3cret\nx: y")]);
+    let wrong = explain(&sandbox.fail_request(wrong));
+    assert!(wrong.contains("no header value") && !wrong.contains("s3cret"), "{wrong}");
+    let header = request(&[("HTTP_AUTH_HEADER_127.0.0.1", "Bearer s3cret\n")]);
+    assert_eq!(sandbox.run(header).text("f"), "hello");
+    let built = sandbox.run(request(&[("HTTP_AUTH_TOKEN_127.0.0.1", "s3cret\n")]));
+    assert_eq!(built.text("f"), "hello");
+    assert!(!format!("{:?}", built.events).contains("s3cret"));
     sandbox.assert_clean();
 }
