@@ -94,6 +94,8 @@ pub struct Selection {
     pub paths: Vec<SourcePath>,
     /// Patterns (ignore-file syntax, relative to each source) of what is left out.
     pub exclude: Vec<String>,
+    /// Whether modes don't count, because whoever takes the files gives them other ones (F9).
+    pub any_mode: bool,
 }
 
 impl Selection {
@@ -101,7 +103,7 @@ impl Selection {
     #[must_use]
     pub fn of(path: impl Into<String>) -> Self {
         let path = SourcePath { base: None, pattern: path.into(), literal: true };
-        Selection { paths: vec![path], exclude: Vec::new() }
+        Selection { paths: vec![path], exclude: Vec::new(), any_mode: false }
     }
 }
 
@@ -319,10 +321,11 @@ pub enum Mount {
         read_only: bool,
         /// Mode of a fresh directory.
         mode: u32,
-        /// Owner of a fresh directory.
-        uid: u32,
+        /// Owner of a fresh directory. If neither this nor the group is said, it belongs to the
+        /// user of the step, so that the step can write to it (G-07).
+        uid: Option<u32>,
         /// Group of a fresh directory.
-        gid: u32,
+        gid: Option<u32>,
         /// What a fresh directory starts with: input and path below it.
         seed: Option<(u32, String)>,
     },
@@ -395,6 +398,16 @@ pub struct CopyOp {
     /// Whether the layer must not depend on the base (`--link`): then the base is not part of
     /// the key, and the step may run before the base is there.
     pub link: bool,
+}
+
+impl CopyOp {
+    /// Returns whether all that is copied gets one mode, so that those of the sources don't count:
+    /// an octal `--chmod` is for directories too. A symbolic one may keep bits.
+    #[must_use]
+    pub fn sets_all_modes(&self) -> bool {
+        let octal = |mode: &str| !mode.is_empty() && mode.bytes().all(|b| matches!(b, b'0'..=b'7'));
+        self.chmod.as_deref().is_some_and(octal)
+    }
 }
 
 /// One source of a copy.

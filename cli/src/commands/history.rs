@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gantry_cache::{Image, Store};
+use gantry_cache::{Image, LayerId, Store};
 use gantry_image::History;
 use serde_json::Value;
 
@@ -38,6 +38,9 @@ pub(crate) struct HistoryArgs {
     /// Only show image IDs
     #[arg(short, long)]
     quiet: bool,
+    /// Show the IDs of the layers in the store, and not `<missing>`
+    #[arg(long)]
+    steps: bool,
 }
 
 const LISTING: Listing = Listing {
@@ -52,6 +55,9 @@ const LISTING: Listing = Listing {
     default: "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
     key: "ID",
 };
+
+/// How much of an ID fits into the table.
+const SHORT_ID: usize = 12;
 
 /// How much of a command fits into the table.
 const COMMAND_WIDTH: usize = 45;
@@ -76,21 +82,27 @@ fn rows(image: &Image, store: &Store, args: &HistoryArgs) -> Result<Vec<Row>, Fa
     for entry in &config.value().history {
         let layer = if entry.empty_layer { None } else { layers.next() };
         let size = layer.map_or(Ok(0), |layer| layer_size(layer, store))?;
-        rows.push(row_of(entry, size, args));
+        rows.push(row_of(entry, layer, size, args));
     }
     // Layers that the history doesn't account for are there all the same.
     for layer in layers {
-        rows.push(row_of(&History::default(), layer_size(layer, store)?, args));
+        rows.push(row_of(&History::default(), Some(layer), layer_size(layer, store)?, args));
     }
     rows.reverse();
-    if let Some(newest) = rows.first_mut() {
+    if let Some(newest) = rows.first_mut().filter(|_| !args.steps) {
         let id = if args.no_trunc { image.id.to_string() } else { image.id.short() };
         newest.insert("ID".to_owned(), id.into());
     }
     Ok(rows)
 }
 
-fn row_of(entry: &History, size: u64, args: &HistoryArgs) -> Row {
+fn row_of(entry: &History, layer: Option<&LayerId>, size: u64, args: &HistoryArgs) -> Row {
+    // What only changes the config has no layer.
+    let id = match layer.filter(|_| args.steps) {
+        Some(layer) if args.no_trunc => layer.to_string(),
+        Some(layer) => layer.to_string().chars().take(SHORT_ID).collect(),
+        None => "<missing>".to_owned(),
+    };
     let created = entry.created.as_ref().and_then(|time| time.unix()).map(|(seconds, _)| seconds);
     let since = created.map_or_else(|| "N/A".to_owned(), |then| human::ago(then, now()));
     let at = created.map_or_else(String::new, human::rfc3339);
@@ -104,7 +116,7 @@ fn row_of(entry: &History, size: u64, args: &HistoryArgs) -> Row {
         false => size.to_string().into(),
     };
     row([
-        ("ID", "<missing>".into()),
+        ("ID", id.into()),
         ("CreatedSince", since.into()),
         ("CreatedAt", at.into()),
         ("CreatedBy", command.into()),
@@ -114,7 +126,7 @@ fn row_of(entry: &History, size: u64, args: &HistoryArgs) -> Row {
 }
 
 /// The sum of a layer's files, which may take reading its blob once.
-fn layer_size(id: &gantry_cache::LayerId, store: &Store) -> Result<u64, Failure> {
+fn layer_size(id: &LayerId, store: &Store) -> Result<u64, Failure> {
     match store.layers().require(id)?.size {
         Some(size) => Ok(size),
         None => Ok(store.layers().ensure_manifest(id)?.total_size()),

@@ -112,3 +112,42 @@ fn with_stable_modes_a_umask_counts_for_nothing_and_the_x_bit_does() {
         sandbox.gantry(["run", "--rm", "--network", "none", "show", "stat", "-c", "%a", "/tool"]);
     assert_eq!(mode.success().stdout, "755\n", "and it is what the files get");
 }
+
+/// F9: what gets its mode from the instruction may have any before, directories too.
+#[test]
+fn f9_with_a_chmod_the_modes_of_the_source_count_for_nothing() {
+    let text = |flags: &str| {
+        format!(
+            "FROM busybox AS base\nARG MODE=600\n\
+             RUN mkdir /s && echo x > /s/f && chmod $MODE /s/f && touch -d @0 /s/f /s\n\
+             FROM busybox\nCOPY --chmod={flags} d /d\nADD --chmod={flags} list /d/\n\
+             COPY --chmod={flags} --from=base /s /s\n"
+        )
+    };
+    let octal = text("0751");
+    let sandbox = Sandbox::with([("Dockerfile", &*octal), ("d/f", "f"), ("list", "a\n")]);
+    let sandbox = sandbox.with_busybox();
+    let chmod = |path: &str, mode: u32| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        fs_err::set_permissions(sandbox.project().join(path), permissions).unwrap();
+    };
+    assert_eq!(ran(&sandbox, &[]).len(), 4);
+    chmod("d", 0o700);
+    chmod("d/f", 0o600);
+    chmod("list", 0o444);
+    assert_eq!(ran(&sandbox, &[]), [""; 0]);
+    let again = ran(&sandbox, &["--build-arg", "MODE=640"]);
+    assert_eq!(again.len(), 1, "the stage runs, and nothing that takes from it: {again:?}");
+    sandbox.write("d/f", "other");
+    let changed = ran(&sandbox, &[]);
+    assert!(changed[0].ends_with(" COPY --chmod=0751 d /d"), "contents count: {changed:?}");
+    let shown = ["run", "--rm", "--network", "none", "app", "stat", "-c", "%a", "/d", "/d/f"];
+    // The destination is a new directory and no copy.
+    assert_eq!(sandbox.gantry(shown).success().stdout, "755\n751\n");
+    // Bits that are left as they are do count.
+    sandbox.write("Dockerfile", text("u+w"));
+    assert_eq!(ran(&sandbox, &[]).len(), 3);
+    chmod("d/f", 0o644);
+    let changed = ran(&sandbox, &[]);
+    assert!(changed[0].ends_with(" COPY --chmod=u+w d /d"), "{changed:?}");
+}

@@ -118,6 +118,20 @@ fn files_that_come_go_and_change_their_mode() {
 }
 
 #[test]
+fn another_owner_of_a_stages_file_is_told() {
+    let text = "FROM busybox AS made\nARG WHO=0:0\nRUN echo x > /f && chown $WHO /f\n\
+        FROM busybox\nCOPY --from=made /f /f\n";
+    let sandbox = Sandbox::with([("Dockerfile", text)]).with_busybox();
+    for who in ["WHO=0:0", "WHO=3:4"] {
+        sandbox.gantry(["build", "--build-arg", who, "."]).success();
+    }
+    let found = differences(&sandbox, "COPY");
+    assert_eq!(found, ["file f gid changed", "file f uid changed"]);
+    let text = sandbox.gantry(["why", "COPY"]).success().stdout;
+    assert!(text.contains("f: owner (uid)"), "{text}");
+}
+
+#[test]
 fn variables_arguments_commands_and_mounts_are_named() {
     let sandbox = project();
     sandbox.gantry(["build", "--build-arg", "VERSION=2", "."]).success();

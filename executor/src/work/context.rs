@@ -139,7 +139,8 @@ impl LocalContext {
             let mut hasher = blake3::Hasher::new();
             hasher.update(b"gantry look 1");
             hasher.update(&self.ignore.digest);
-            let rest = format!("{:?}", (self.stable_modes, &chosen, &selection.exclude));
+            let modes = (self.stable_modes, selection.any_mode);
+            let rest = format!("{:?}", (modes, &chosen, &selection.exclude));
             let key = *hasher.update(rest.as_bytes()).finalize().as_bytes();
             if !wanted(&key) {
                 return Ok(None);
@@ -186,14 +187,17 @@ impl LocalContext {
 
     fn look(&self, selection: &Selection, contents: Contents) -> Result<Selected, Fault> {
         self.filtered(selection, |chosen, exclude, filter| {
-            self.look_at(chosen, &exclude, filter, contents)
+            let mut selected = self.look_at(chosen, filter, contents)?;
+            let view = View::new(&[selected.manifest()]);
+            let picked = picked::pick(&view, &selected.chosen, &exclude);
+            selected.digest = picked::digest(&view, &picked, selection.any_mode);
+            Ok(selected)
         })
     }
 
     fn look_at(
         &self,
         chosen: Vec<Chosen>,
-        exclude: &IgnoreFile,
         filter: FilterFn<'_>,
         contents: Contents,
     ) -> Result<Selected, Fault> {
@@ -212,10 +216,7 @@ impl LocalContext {
             let manifest = std::mem::take(&mut scan.manifest);
             scan.manifest = roots_own(manifest, self.stable_modes)?;
         }
-        let mut selected = Selected { scan, nothing: Manifest::default(), chosen, digest: [0; 32] };
-        let view = View::new(&[selected.manifest()]);
-        selected.digest = picked::digest(&view, &picked::pick(&view, &selected.chosen, exclude));
-        Ok(selected)
+        Ok(Selected { scan, nothing: Manifest::default(), chosen, digest: [0; 32] })
     }
 
     /// Lists what a selection takes, without reading any file.
@@ -232,7 +233,8 @@ impl LocalContext {
         let selected = self.select(selection)?;
         let exclude = excludes(&selection.exclude)?;
         let view = View::new(&[selected.manifest()]);
-        Ok(picked::describe(&view, &picked::pick(&view, &selected.chosen, &exclude)))
+        let picked = picked::pick(&view, &selected.chosen, &exclude);
+        Ok(picked::describe(&view, &picked, selection.any_mode))
     }
 
     /// Writes down what was learnt of the files; a failure costs the next build some time only.

@@ -335,7 +335,7 @@ impl Executor {
         let view = stack.view();
         let chosen = select::select(&view, &selection.paths)?;
         let picked = picked::pick(&view, &chosen, &picked::excludes(&selection.exclude)?);
-        Ok(picked::digest(&view, &picked))
+        Ok(picked::digest(&view, &picked, selection.any_mode))
     }
 
     /// Finds the layer that this step made last time, whose files may be linked from.
@@ -466,7 +466,8 @@ impl Work for Executor {
         let view = stack.view();
         let chosen = select::select(&view, &selection.paths).ok()?;
         let exclude = picked::excludes(&selection.exclude).ok()?;
-        Some(picked::describe(&view, &picked::pick(&view, &chosen, &exclude)))
+        let picked = picked::pick(&view, &chosen, &exclude);
+        Some(picked::describe(&view, &picked, selection.any_mode))
     }
 
     fn content(&self, snapshot: &Snapshot, selection: &Selection) -> Result<[u8; 32], StepError> {

@@ -100,8 +100,9 @@ fn parents<'a>(view: &View<'a>, chosen: &Chosen) -> Vec<Item<'a>> {
     parents
 }
 
-/// Digests what was picked: names, types, modes, owners, attributes, links, contents; no times.
-pub(crate) fn digest<'a>(view: &View<'a>, picked: &[Picked<'a>]) -> [u8; 32] {
+/// Digests what was picked: names, types, modes unless any will do, owners, attributes, links,
+/// contents; no times.
+pub(crate) fn digest<'a>(view: &View<'a>, picked: &[Picked<'a>], any_mode: bool) -> [u8; 32] {
     let items = || picked.iter().flat_map(|one| one.parents.iter().chain(&one.items));
     // Inodes that have several names here; which they are counts, as a copy keeps them linked.
     let linked: HashSet<(usize, &TreePath)> = items()
@@ -114,7 +115,11 @@ pub(crate) fn digest<'a>(view: &View<'a>, picked: &[Picked<'a>]) -> [u8; 32] {
     let mut add = |at: &TreePath, item: &Item<'a>| {
         let real = view.real((item.layer, item.entry));
         let origin = Some((item.layer, &real.path)).filter(|origin| linked.contains(origin));
-        hasher.add(&at.join_path(&item.below), real, origin);
+        let at = at.join_path(&item.below);
+        match any_mode {
+            true => hasher.add(&at, &Entry { mode: 0, ..real.clone() }, origin),
+            false => hasher.add(&at, real, origin),
+        }
     };
     for (number, one) in picked.iter().enumerate() {
         // The number keeps apart what two sources bring under one name.
@@ -136,11 +141,12 @@ pub(crate) fn layers_with_files(picked: &[Picked<'_>], layers: &[&Manifest]) -> 
 }
 
 /// Lists per path what the digest was made of, to explain it.
-pub(crate) fn describe<'a>(view: &View<'a>, picked: &[Picked<'a>]) -> Value {
+pub(crate) fn describe<'a>(view: &View<'a>, picked: &[Picked<'a>], any_mode: bool) -> Value {
     let items = picked.iter().flat_map(|one| one.parents.iter().chain(&one.items));
     Value::tree(items.map(|item| {
         let real = view.real((item.layer, item.entry));
-        let mut parts = vec![("mode", Value::from(format!("{:o}", real.mode).as_str()))];
+        let mode = || ("mode", Value::from(format!("{:o}", real.mode).as_str()));
+        let mut parts: Vec<_> = (!any_mode).then(mode).into_iter().collect();
         match &real.node {
             Node::File { content, .. } => parts.push(("content", short(&content.0))),
             Node::Symlink { target } => {

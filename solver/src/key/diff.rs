@@ -118,6 +118,15 @@ fn nested(values: &[Value]) -> bool {
 }
 
 fn changed(path: &[String], old: &Value, new: &Value) -> Difference {
+    // An owner that isn't noted is root.
+    let is_owner = matches!(path, [.., content, _, part]
+        if content == "content" && matches!(part.as_str(), "uid" | "gid"));
+    let root = Value::Number(0);
+    let (old, new) = match (old, new) {
+        (Value::Absent, new) if is_owner => (&root, new),
+        (old, Value::Absent) if is_owner => (old, &root),
+        both => both,
+    };
     let change = match (old, new) {
         (Value::Absent, new) => Change::Added(show(new)),
         (old, Value::Absent) => Change::Removed(show(old)),

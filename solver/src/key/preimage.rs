@@ -94,7 +94,8 @@ pub fn selection(op: &Op, role: Role) -> Option<Selection> {
                 CopyItem::Tree { input, path, unpack: _ } if *input == number => Some(path.clone()),
                 _ => None,
             });
-            Some(Selection { paths: paths.collect(), exclude: copy.exclude.clone() })
+            let (exclude, any_mode) = (copy.exclude.clone(), copy.sets_all_modes());
+            Some(Selection { paths: paths.collect(), exclude, any_mode })
         }
         (Op::Run(run), Role::Mount(number)) => {
             let path = run.mounts.iter().find_map(|mount| match mount {
@@ -202,8 +203,8 @@ fn of_mount(mount: &Mount) -> Value {
                 of_target(target),
                 ("read only", (*read_only).into()),
                 ("mode", (*mode).into()),
-                ("uid", (*uid).into()),
-                ("gid", (*gid).into()),
+                ("uid", uid.map_or(Value::Absent, Into::into)),
+                ("gid", gid.map_or(Value::Absent, Into::into)),
                 (
                     "seed",
                     seed.as_ref().map_or(Value::Absent, |(input, source)| {

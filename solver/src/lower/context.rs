@@ -41,7 +41,7 @@ impl Lowering<'_> {
             pattern: path.to_owned(),
             literal: true,
         };
-        let selection = Selection { paths: vec![source.clone()], exclude: Vec::new() };
+        let selection = Selection { paths: vec![source.clone()], ..Selection::default() };
         let input = self.context_source(name, selection);
         let item = match &self.graph.vertex(input).op {
             Op::Git(_) => return input,

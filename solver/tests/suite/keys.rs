@@ -44,8 +44,8 @@ fn cache() -> Mount {
         sharing: Sharing::Shared,
         read_only: false,
         mode: 0o755,
-        uid: 0,
-        gid: 0,
+        uid: None,
+        gid: None,
         seed: None,
     }
 }
@@ -347,7 +347,7 @@ fn keys_are_what_they_were() {
     assert_eq!(copy(|_| {}).to_string(), COPY_KEY);
 }
 
-const RUN_KEY: &str = "9003eef6fc0fa7d0993e8e02a4b3bd66d82be0a434f6af87d8869014c58eb443";
+const RUN_KEY: &str = "0e6b68b521627e2726962b60b9260b4b49a08c21829e5ece41ca1b9c1db21baf";
 const COPY_KEY: &str = "54b86c01910beb681e5578d8bfb98fd59c9664113d4c394025b7bb62736f6237";
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod args;
 mod attest;
+mod complaints;
 mod containers;
 mod copy;
 mod ends;

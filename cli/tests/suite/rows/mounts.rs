@@ -276,6 +276,28 @@ fn b5_19_places_of_mounts_do_not_stay() {
     }
 }
 
+/// A cache of which nobody says whose it is belongs to the user of the step that finds it empty,
+/// whatever the umask; what stays of it in the image is its owner's as well, and not root's.
+#[test]
+fn g_07_a_cache_belongs_to_who_uses_it() {
+    let text = "FROM busybox\nUSER 1000:1001\n\
+         RUN --mount=type=cache,target=/c stat -c '%a %u:%g' /c && echo mine > /c/f\n\
+         RUN stat -c '%a %u:%g' /c\n\
+         RUN --mount=type=cache,target=/w/x,uid=3,gid=4,mode=0777 stat -c '%a %u:%g' /w/x\n\
+         RUN stat -c '%a %u:%g' /w /w/x\n\
+         USER root\nRUN --mount=type=cache,target=/c cat /c/f\n";
+    let sandbox = project(text);
+    let gantry = sandbox.command([]).get_program().to_owned();
+    let script = "umask 077; exec \"$0\" build --progress=plain .";
+    let words = ["-c", script, gantry.to_str().unwrap()];
+    let mut command = sandbox.other(std::path::Path::new("/bin/sh"), &words);
+    let shown = sandbox.run(&mut command).success().stderr;
+    assert_eq!(
+        super::printed(&shown),
+        "755 1000:1001\n755 1000:1001\n777 3:4\n755 0:0\n755 3:4\nmine\n"
+    );
+}
+
 /// A step that waits for a cache, and what it has told so far.
 struct Waiting {
     child: Child,

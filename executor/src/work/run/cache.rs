@@ -15,6 +15,7 @@ use gantry_tree::{Root, TreePath};
 
 use super::super::Executor;
 use super::super::fault::Fault;
+use super::super::stack::Stack;
 use super::bind::copied;
 use super::mounts::input_of;
 
@@ -30,8 +31,50 @@ struct Wanted<'t> {
     id: &'t str,
     sharing: op::Sharing,
     mode: u32,
+    /// As the mount says; the step's user if it says nothing.
     owner: (u32, u32),
     seed: Option<(&'t TaskInput, &'t String)>,
+}
+
+/// Who owns a cache mount: as it says, else the user of the step (G-07). Which one it is only
+/// depends on what it says, so steps of several users can share one.
+pub(super) fn owner(
+    uid: Option<u32>,
+    gid: Option<u32>,
+    user: &mut User<'_>,
+) -> Result<(u32, u32), Fault> {
+    match (uid, gid) {
+        (None, None) => user.ids(),
+        (uid, gid) => Ok((uid.unwrap_or(0), gid.unwrap_or(0))),
+    }
+}
+
+/// The user of a step, looked up when it is needed.
+pub(super) struct User<'a> {
+    executor: &'a Executor,
+    task: &'a Task,
+    text: Option<&'a str>,
+    ids: Option<(u32, u32)>,
+}
+
+impl<'a> User<'a> {
+    pub(super) fn new(executor: &'a Executor, task: &'a Task, op: &'a op::RunOp) -> Self {
+        Self { executor, task, text: op.user.as_deref(), ids: None }
+    }
+
+    fn ids(&mut self) -> Result<(u32, u32), Fault> {
+        if let Some(ids) = self.ids {
+            return Ok(ids);
+        }
+        let ids = match self.text.filter(|text| !text.is_empty()) {
+            None => (0, 0),
+            Some(text) => {
+                let stack = Stack::open(&self.executor.store, &self.task.base())?;
+                super::super::owner::resolve(text, &stack, self.executor)?
+            }
+        };
+        Ok(*self.ids.insert(ids))
+    }
 }
 
 /// Gets all cache directories of a step, with their places among its mounts.
@@ -39,6 +82,7 @@ pub(super) fn caches(
     executor: &Executor,
     task: &Task,
     mounts: &[op::Mount],
+    user: &mut User<'_>,
 ) -> Result<BTreeMap<usize, Arc<CacheMount>>, Fault> {
     let mut wanted = Vec::new();
     for (number, mount) in mounts.iter().enumerate() {
@@ -48,8 +92,9 @@ pub(super) fn caches(
                 None => None,
             };
             let from = digest(executor, seed)?;
-            let name = format!("{id}\n{mode:o} {uid}:{gid} {from}");
-            let (owner, mode, sharing) = ((*uid, *gid), *mode, *sharing);
+            let [said_uid, said_gid] = [uid, gid].map(|id| id.unwrap_or(0));
+            let name = format!("{id}\n{mode:o} {said_uid}:{said_gid} {from}");
+            let (owner, mode, sharing) = (owner(*uid, *gid, user)?, *mode, *sharing);
             wanted.push(Wanted { number, name, id, sharing, mode, owner, seed });
         }
     }

@@ -16,7 +16,7 @@ use super::super::fault::Fault;
 use super::super::stack::Stack;
 use super::super::{Executor, make_dir, select};
 use super::bind::bind;
-use super::cache::caches;
+use super::cache::{User, caches, owner};
 use super::rootfs::RootFs;
 use super::ssh::{Access, Proxy};
 use crate::request::Secret;
@@ -28,8 +28,9 @@ pub(super) struct Mounts {
     /// Secrets that are variables.
     pub(super) env: Vec<OsString>,
     pub(super) held: Held,
-    /// Targets of cache mounts, which stay in the layer as empty directories (B5-09).
-    cache_targets: Vec<String>,
+    /// Targets of cache mounts, which stay in the layer as empty directories (B5-09), and whose
+    /// they are.
+    cache_targets: Vec<(String, (u32, u32))>,
 }
 
 /// Locks of cache mounts, and forwarded SSH agents.
@@ -52,10 +53,14 @@ impl Mounts {
         if op.script.is_some() || !op.mounts.is_empty() {
             fs_err::create_dir(&binds).map_err(Fault::io("make a directory for mounts"))?;
         }
-        let mut caches = caches(executor, task, &op.mounts)?;
+        let mut user = User::new(executor, task, op);
+        let mut caches = caches(executor, task, &op.mounts, &mut user)?;
         for (number, mount) in op.mounts.iter().enumerate() {
             let scratch = binds.join(number.to_string());
             all.add(executor, task, mount, caches.remove(&number), &scratch)?;
+            if let op::Mount::Cache { target, uid, gid, .. } = mount {
+                all.cache_targets.push((target.clone(), owner(*uid, *gid, &mut user)?));
+            }
         }
         if let Some(script) = &op.script {
             // Not a file in memory: those can't be executed.
@@ -87,7 +92,6 @@ impl Mounts {
                 let path = held.path().to_path_buf();
                 self.bind(BindSource::Path(path), target, *read_only);
                 self.held._caches.push(held);
-                self.cache_targets.push(target.clone());
             }
             op::Mount::Tmpfs { target, size } => {
                 self.mounts.push(Mount::Tmpfs(Tmpfs::new(target, *size)));
@@ -152,10 +156,10 @@ impl Mounts {
         }
         let stack = Stack::open(&executor.store, base)?;
         let dest = Root::open(root.writable())?;
-        for target in &self.cache_targets {
+        for (target, owner) in &self.cache_targets {
             let path = stack.view().resolve(&select::clamp(target)?, Follow::Last)?;
             if path.found.is_none() && !path.path.is_root() {
-                make_dir::make(executor, &stack, &dest, &path.path)?;
+                make_dir::make(executor, &stack, &dest, &path.path, *owner)?;
             }
         }
         Ok(())

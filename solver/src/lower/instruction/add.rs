@@ -14,7 +14,7 @@ use crate::{
         instruction::transfer::{Draft, source_path},
         stage::{State, Step},
     },
-    op::{ContextOp, CopyItem, GitOp, HttpOp, Op, Selection, SourcePath},
+    op::{ContextOp, CopyItem, GitOp, HttpOp, Op, SourcePath},
 };
 
 /// Local archives are unpacked unless `--unpack=false`; downloads only if `--unpack`.
@@ -44,7 +44,7 @@ pub(super) fn lower(
     }
     let local: Vec<_> = kinds.iter().filter_map(Kind::local).cloned().collect();
     let local = (!local.is_empty()).then(|| {
-        let selection = Selection { paths: local, exclude: draft.exclude() };
+        let selection = draft.selection(local);
         draft.input(lowering.context_source(ContextOp::MAIN, selection))
     });
     for (source, kind) in add.transfer.sources.iter().zip(kinds) {

@@ -49,7 +49,7 @@ pub(super) fn lower(
         }
     }
     if !paths.is_empty() {
-        let selection = Selection { paths, exclude: draft.exclude() };
+        let selection = draft.selection(paths);
         let vertex = match step.command.sources.first().copied().flatten() {
             Some(stage) => from_stage(lowering, state, step, copy, stage, selection)?,
             None => lowering.context_source(ContextOp::MAIN, selection),

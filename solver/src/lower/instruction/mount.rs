@@ -98,8 +98,8 @@ impl One<'_, '_, '_> {
                     },
                     read_only: spec.read_only,
                     mode: spec.mode.unwrap_or(0o755),
-                    uid: spec.uid.unwrap_or(0),
-                    gid: spec.gid.unwrap_or(0),
+                    uid: spec.uid,
+                    gid: spec.gid,
                     seed: seed.map(|_| (number, path)),
                 };
                 Ok((mount, seed.map(|vertex| (Role::Mount(number), vertex))))

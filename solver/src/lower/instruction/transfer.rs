@@ -14,7 +14,7 @@ use crate::{
         Lowering, paths,
         stage::{State, Step},
     },
-    op::{CopyItem, CopyOp, InlineFile, Op, SourcePath},
+    op::{CopyItem, CopyOp, InlineFile, Op, Selection, SourcePath},
 };
 
 /// A copy that is being put together.
@@ -66,9 +66,10 @@ impl<'w> Draft<'w> {
         Ok(Draft { op, inputs: Vec::with_capacity(2), created_by, dest })
     }
 
-    /// Returns the patterns of what is left out.
-    pub(super) fn exclude(&self) -> Vec<String> {
-        self.op.exclude.clone()
+    /// Selects what the flags leave of these paths.
+    pub(super) fn selection(&self, paths: Vec<SourcePath>) -> Selection {
+        let any_mode = self.op.sets_all_modes();
+        Selection { paths, exclude: self.op.exclude.clone(), any_mode }
     }
 
     /// Returns the number that the next input gets.
