@@ -196,3 +196,80 @@ fn as_root_and_in_a_user_namespace() {
     assert!(child.wait().unwrap().success());
     assert_same(&plain, &collect(&sandbox));
 }
+
+/// F6: what differs between the machines and habits of two people is in no image: umask, zone,
+/// locale, host name, the number of threads, the names of directories.
+#[test]
+fn f6_a_machine_leaves_no_mark() {
+    let plain = build(&project(TEXT).at_time(EPOCH), &[]);
+    let root = rustix::process::geteuid().is_root();
+    let elsewhere = "mkdir -p ../some/where/else; cp -a . ../some/where/else/; \
+                     GANTRY_ROOT=$PWD/../another-store; export GANTRY_ROOT; \
+                     \"$0\" import ../base.tar busybox > ../id; mkdir ../some/where/out; \
+                     cd ../some/where/else; \"$0\" \"$@\"; mv ../about.json ../*.tar ../../../";
+    for (what, script) in [
+        ("umask 077", "umask 077; exec \"$0\" \"$@\""),
+        ("umask 0", "umask 0; exec \"$0\" \"$@\""),
+        ("zone", "TZ=Asia/Kathmandu LC_ALL=tr_TR.UTF-8 LANG=de_DE LANGUAGE=ja exec \"$0\" \"$@\""),
+        ("one step at a time", "exec \"$0\" \"$@\" --jobs 1"),
+        ("many steps at a time", "exec \"$0\" \"$@\" --jobs 16"),
+        (
+            "one CPU",
+            "exec taskset -c \"$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')\" \"$0\" \"$@\"",
+        ),
+        (
+            "host name",
+            "exec unshare --uts sh -ec 'hostname elsewhere; exec \"$0\" \"$@\"' \"$0\" \"$@\"",
+        ),
+        ("directory and store", elsewhere),
+    ] {
+        if what == "host name" && !root {
+            assert!(!required("root"), "root is required");
+            crate::eprintln_skip("only root names hosts");
+            continue;
+        }
+        let sandbox = project(TEXT).at_time(EPOCH);
+        let inner = sandbox.command(OUTPUTS);
+        let mut outer = sandbox.other(std::path::Path::new("sh"), &["-ec", script]);
+        outer.arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null());
+        let output = outer.output().unwrap();
+        assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+        let made = collect(&sandbox);
+        assert_eq!(plain.image, made.image, "{what}: image ID");
+        assert_eq!(plain.manifest, made.manifest, "{what}: manifest digest");
+        assert!(plain == made, "{what}: the archives differ");
+    }
+}
+
+/// The same of compressed layers, and the digest that a registry gets to see.
+#[test]
+fn f6_compression_does_not_count_threads() {
+    let digests: Vec<Vec<u8>> = ["1", "16"]
+        .iter()
+        .map(|jobs| {
+            let sandbox = project("FROM busybox\nRUN seq 1 900000 > /numbers\n").at_time(EPOCH);
+            let mut all = Vec::new();
+            for kind in ["gzip", "zstd"] {
+                let output = format!("type=oci,dest=../{kind},tar=false,compression={kind}");
+                let flags = ["-o", &output, "--jobs", jobs, "."];
+                let mut command = match *jobs {
+                    "1" => sandbox.other(std::path::Path::new("taskset"), &["-c", &first_cpu()]),
+                    _ => sandbox.other(std::path::Path::new("env"), &[]),
+                };
+                command.arg(sandbox.command([]).get_program()).arg("build").args(flags);
+                let output = command.stdin(Stdio::null()).output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                all.extend(sandbox.read(&format!("../{kind}/index.json")));
+            }
+            all
+        })
+        .collect();
+    assert_eq!(digests[0], digests[1]);
+}
+
+/// A CPU that this process may run on.
+fn first_cpu() -> String {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    list.trim().split(['-', ',']).next().unwrap().to_owned()
+}

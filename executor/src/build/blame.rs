@@ -78,6 +78,10 @@ impl Blame {
 
 impl Observer for Blame {
     fn event(&self, event: Event) {
+        if matches!(event, Event::Failed { .. }) && self.executor.imports.is_lossy() {
+            // All of it is tried again, without that cache.
+            return;
+        }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         match &event {
             Event::Started { vertex } if self.graph.vertex(*vertex).op.is_source() => {

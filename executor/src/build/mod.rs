@@ -31,6 +31,7 @@ use gantry_solver::scheduler::{Failure, World};
 use gantry_solver::{
     CancelToken, Event, Graph, Observer, Options, SolveError, Solved, VertexId, solve,
 };
+use tokio::runtime::Runtime;
 
 use self::blame::Blame;
 use self::checks::{Checks, Seen};
@@ -190,7 +191,7 @@ impl<'a> Build<'a> {
         let ready = self.solve();
         self.tell_logs(ready.as_ref().ok());
         self.executor.contexts.values().for_each(LocalContext::save_index);
-        let ready = ready?;
+        let ready = self.at_hand(ready?)?;
         self.steps.touch()?;
         let solving = started.elapsed();
         let outcome = self.export(&ready)?;
@@ -230,16 +231,7 @@ impl<'a> Build<'a> {
 
     /// Parses, lowers and solves.
     fn solve(&mut self) -> Result<Ready, BuildError> {
-        let jobs = match self.request.jobs {
-            0 => std::thread::available_parallelism().map_or(1, NonZero::get),
-            jobs => jobs,
-        };
-        // Steps block, and so have threads of their own; what decides about them needs one.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .max_blocking_threads(2 * jobs + 2)
-            .thread_keep_alive(Duration::from_secs(1))
-            .build()
-            .map_err(BuildError::Runtime)?;
+        let runtime = self.runtime()?;
         let (graph, targets) = runtime.block_on(self.lower())?;
         let platforms: Vec<String> =
             targets.iter().map(|target| target.platform.to_string()).collect();
@@ -249,22 +241,75 @@ impl<'a> Build<'a> {
         self.executor.set_graph(Arc::clone(&graph));
         let epoch = targets.first().and_then(|target| target.epoch);
         self.executor.set_diffs(Diffs::new(self.store.clone(), epoch));
+        let solved = match self.carry_out(&runtime, &graph, &targets) {
+            Err(_) if self.forsakes_caches() => self.carry_out(&runtime, &graph, &targets)?,
+            solved => solved?,
+        };
+        Ok(Ready { graph, targets, solved })
+    }
+
+    /// How many steps run at once.
+    fn jobs(&self) -> usize {
+        match self.request.jobs {
+            0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+            jobs => jobs,
+        }
+    }
+
+    /// Steps block, and so have threads of their own; what decides about them needs one.
+    fn runtime(&self) -> Result<Runtime, BuildError> {
+        tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(2 * self.jobs() + 2)
+            .thread_keep_alive(Duration::from_secs(1))
+            .build()
+            .map_err(BuildError::Runtime)
+    }
+
+    /// Makes sure that layers which are to be written out are here: what a cache elsewhere has lost
+    /// is made anew.
+    fn at_hand(&self, ready: Ready) -> Result<Ready, BuildError> {
+        if self.request.outputs.is_empty() || self.fetch(&ready).is_ok() || !self.forsakes_caches()
+        {
+            return Ok(ready);
+        }
+        let Ready { graph, targets, .. } = ready;
+        let solved = self.carry_out(&self.runtime()?, &graph, &targets)?;
+        Ok(Ready { graph, targets, solved })
+    }
+
+    /// Gives caches elsewhere up, if one of them has lost what it had (C5-07). Says whether it is so.
+    fn forsakes_caches(&self) -> bool {
+        if self.cancel.is_canceled() {
+            return false;
+        }
+        let Some(why) = self.executor.imports.give_up() else { return false };
+        let message = format!("Caches from elsewhere are not used any more: {why}");
+        self.observer.event(Event::Warning { vertex: None, message });
+        true
+    }
+
+    /// Has the steps run that must be.
+    fn carry_out(
+        &self,
+        runtime: &Runtime,
+        graph: &Arc<Graph>,
+        targets: &[Target],
+    ) -> Result<Solved, BuildError> {
         let vertices: Vec<VertexId> = targets.iter().flat_map(Target::all).collect();
         let (observer, executor) = (Arc::clone(&self.observer), Arc::clone(&self.executor));
-        let blame = Arc::new(Blame::new(observer, executor, Arc::clone(&graph), &vertices));
+        let blame = Arc::new(Blame::new(observer, executor, Arc::clone(graph), &vertices));
         let world = World {
             store: Arc::clone(&self.steps) as _,
             work: Arc::clone(&self.executor) as _,
             observer: Arc::clone(&blame) as _,
         };
         let options = Options {
-            jobs,
+            jobs: self.jobs(),
             no_cache: self.request.no_cache.clone(),
             probe_only: self.unprivileged,
         };
-        let solved = solve(Arc::clone(&graph), &vertices, world, &options, self.cancel);
-        let solved = runtime.block_on(solved).map_err(|error| self.failed(&blame, error))?;
-        Ok(Ready { graph, targets, solved })
+        let solved = solve(Arc::clone(graph), &vertices, world, &options, self.cancel);
+        runtime.block_on(solved).map_err(|error| self.failed(&blame, error))
     }
 
     /// Tells the history what it can't hear: keys and logs.

@@ -27,6 +27,10 @@ struct State {
     /// Layers that are not in the store yet: the number of the cache, and what it has.
     absent: HashMap<LayerId, (usize, RemoteLayer)>,
     hits: Vec<Hit>,
+    /// Why something that a cache has by its own word could not be had.
+    lost: Option<String>,
+    /// Nobody is asked any more.
+    given_up: bool,
 }
 
 /// A step that a cache knew.
@@ -75,6 +79,9 @@ impl Imports {
     /// Looks a step up in one cache after the other.
     pub(crate) fn find(&self, key: &StepKey, store: &Store) -> Result<Option<Cached>, StoreError> {
         let key = Key(key.0);
+        if self.state().given_up {
+            return Ok(None);
+        }
         let found = self.caches.iter().enumerate();
         let Some((number, step)) =
             found.into_iter().find_map(|(number, cache)| Some((number, cache.find(&key)?)))
@@ -128,10 +135,24 @@ impl Imports {
             if !self.state().absent.contains_key(&id) {
                 continue;
             }
-            self.bring(number, &remote, store)?;
+            self.bring(number, &remote, store)
+                .inspect_err(|error| self.state().lost = Some(chain(error)))?;
             self.state().absent.remove(&id);
         }
         Ok(())
+    }
+
+    /// Whether a cache could not give what it has by its own word.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.state().lost.is_some()
+    }
+
+    /// If so, says why, and asks and knows of no cache any more.
+    pub(crate) fn give_up(&self) -> Option<String> {
+        let mut state = self.state();
+        let why = state.lost.take()?;
+        *state = State { given_up: true, ..State::default() };
+        Some(why)
     }
 
     fn bring(&self, number: usize, layer: &RemoteLayer, store: &Store) -> Result<(), RemoteError> {

@@ -3,7 +3,7 @@
 use super::{Peers, gantry_run};
 use crate::sandbox::Sandbox;
 
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     gantry_image::Digest::of(bytes).to_string()
 }
 

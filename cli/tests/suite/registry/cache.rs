@@ -140,6 +140,40 @@ fn c5_07_cache_mounts_are_never_part_of_it() {
     assert!(tars > 3, "{tars}");
 }
 
+/// What a cache says that it has and hasn't is made anew, with a warning: where a step needs it, and
+/// where the image does.
+#[test]
+fn c5_07_what_a_cache_lost_is_made_again() {
+    let Some(server) = Server::start() else { return };
+    let here = project();
+    let name = server.name("cache:1");
+    let to = format!("type=registry,ref={name},mode=max");
+    let id = here.gantry(["build", "-q", "--cache-to", &to, "."]).success().stdout;
+    let manifest = here.gantry(["manifest", "inspect", &name]).success().stdout;
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    for layer in manifest["layers"].as_array().unwrap() {
+        fs_err::remove_file(server.blob(layer["digest"].as_str().unwrap())).unwrap();
+    }
+    for text in ["changed\n", "file\n"] {
+        let there = project();
+        there.write("f", text);
+        let build = ["build", "--progress=plain", "--cache-from", &name, "-t", "x", "."];
+        let told = there.gantry(build).success().stderr;
+        assert!(told.contains("Caches from elsewhere are not used any more"), "{told}");
+        assert!(!told.contains(" ERROR: "), "{told}");
+        let run = there.gantry(["run", "--rm", "x"]).success().stdout;
+        assert_eq!(run, format!("tool\n{text}"));
+        if text == "file\n" {
+            let made = there.gantry(["inspect", "-f", "{{.Id}}", "x"]).success().stdout;
+            assert_eq!(made.trim(), id.trim());
+        }
+        check_store(&there);
+        // And here it is known from now on.
+        let told = there.gantry(["build", "--progress=plain", "."]).success().stderr;
+        assert_eq!(ran(&told), [""; 0], "{told}");
+    }
+}
+
 /// Field by field against BuildKit's `cache/remotecache`.
 #[test]
 fn c5_08_the_format_is_buildkits() {
@@ -324,9 +358,12 @@ fn c5_07_a_cache_that_lies_gives_no_wrong_image() {
     }
     let there = project();
     let from = format!("type=local,src={}", layout.display());
-    let told = there.gantry(["build", "--cache-from", &from, "."]).code(1).stderr;
+    let told = there.gantry(["build", "--progress=plain", "--cache-from", &from, "-t", "x", "."]);
+    let told = told.success().stderr;
     assert!(told.contains("instead of `sha256:"), "{told}");
+    assert_eq!(there.gantry(["run", "--rm", "x"]).success().stdout, "tool\nfile\n");
     check_store(&there);
+    let there = project();
     // A layer that is gone is no hit.
     for layer in layers {
         fs_err::remove_file(blob(&layout, layer)).unwrap();

@@ -11,7 +11,7 @@ mod proxy;
 mod pull;
 mod push;
 mod secure;
-mod server;
+pub(crate) mod server;
 mod token;
 
 use serde_json::Value;

@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use crate::sandbox::required;
 
 /// A registry that runs, and ends with this value.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Host and port.
-    pub(super) host: String,
+    pub(crate) host: String,
     dir: TempDir,
 }
 
@@ -48,29 +48,29 @@ fn certificates(dir: &Path) {
 
 impl Server {
     /// Starts one that everybody may use; `None`, and why on stderr, where there is no program.
-    pub(super) fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Self::with("")
     }
 
     /// Starts one that asks for user and password.
-    pub(super) fn with_password() -> Option<Self> {
+    pub(crate) fn with_password() -> Option<Self> {
         Self::with("auth: {htpasswd: {realm: test, path: DIR/htpasswd}}\n")
     }
 
     /// Starts one that speaks TLS, with the certificates that [`certificates`] makes. `http` goes
     /// into the table of that name, `more` behind it; in both, `DIR` is [`dir`](Self::dir).
-    pub(super) fn with_tls(http: &str, more: &str) -> Option<Self> {
+    pub(crate) fn with_tls(http: &str, more: &str) -> Option<Self> {
         let tls = format!(", tls: {{certificate: DIR/cert.pem, key: DIR/key.pem{http}}}");
         Self::start_with(&tls, more, certificates)
     }
 
     /// Starts one without TLS that has certificates, for other uses.
-    pub(super) fn with_certificates(more: &str) -> Option<Self> {
+    pub(crate) fn with_certificates(more: &str) -> Option<Self> {
         Self::start_with("", more, certificates)
     }
 
     /// The directory that holds its certificates and passwords.
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
@@ -122,12 +122,12 @@ impl Server {
     }
 
     /// A name in this registry.
-    pub(super) fn name(&self, rest: &str) -> String {
+    pub(crate) fn name(&self, rest: &str) -> String {
         format!("{}/{rest}", self.host)
     }
 
     /// The file that holds a blob.
-    pub(super) fn blob(&self, digest: &str) -> std::path::PathBuf {
+    pub(crate) fn blob(&self, digest: &str) -> std::path::PathBuf {
         let hex = digest.strip_prefix("sha256:").unwrap();
         let blobs = self.dir.path().join("data/docker/registry/v2/blobs/sha256");
         blobs.join(&hex[..2]).join(hex).join("data")
