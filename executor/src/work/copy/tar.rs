@@ -29,7 +29,7 @@ pub(super) fn write(
         let mut options = fs_err::OpenOptions::new();
         options.write(true).create_new(true).open(path).map(|file| file.into_parts().0)
     };
-    let mut file = create(&tar).map_err(Fault::io("create a layer's tar"))?;
+    let file = create(&tar).map_err(Fault::io("create a layer's tar"))?;
     let packed = layer::pack(
         Packing {
             manifest: resolution.manifest,
@@ -37,7 +37,7 @@ pub(super) fn write(
             roots,
             earlier: earlier.as_ref().map(|(tar, manifest)| Earlier { tar, manifest }),
         },
-        &mut file,
+        &file,
     )?;
     let mut file = create(&index).map_err(Fault::io("create a layer's index"))?;
     // The root directory is overlay's, and looks like the uppermost layer's.

@@ -1,17 +1,19 @@
 //! Packing: files of directories straight into a layer's tar, in one pass that digests them.
 //!
 //! The bytes are those that [`write_tar`](super::write_tar) writes of the same manifest. Threads read
-//! and hash the files, each every so manieth unit of the tar; whoever called puts the units together
-//! in order, digests the tar and writes it. Memory does not depend on sizes.
+//! and hash the files, each every so manieth unit of the tar, and write them to where they belong;
+//! whoever called digests the units in order. Memory does not depend on sizes.
 //!
 //! - `unit`    the tar cut into pieces of work, some of which an earlier tar has already
 //! - `read`    a unit's bytes
+//! - `put`     their way into the tar; what an earlier one has is copied inside of the kernel
 
+mod put;
 mod read;
 mod unit;
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::num::NonZero;
 use std::sync::mpsc;
 
@@ -83,20 +85,25 @@ pub enum PackError {
 ///
 /// # Errors
 /// [`PackError`]; what was written so far is of no use.
-pub fn pack(packing: Packing<'_>, out: &mut File) -> Result<Packed, PackError> {
+pub fn pack(packing: Packing<'_>, out: &File) -> Result<Packed, PackError> {
     let units = Units::new(&packing.manifest, packing.earlier);
-    let mut sink = Sink { out, hasher: Hasher::new(), hole: 0, read: Vec::new() };
+    let mut sink = Sink { hasher: Hasher::new(), read: Vec::new() };
     let parallel = std::thread::available_parallelism().map_or(1, NonZero::get) * 2;
     let workers = WORKERS.min(parallel).min(units.len());
     if workers > 1 {
-        threads(&packing, &units, workers, &mut sink)?;
+        threads(&packing, &units, workers, out, &mut sink)?;
     } else {
-        let mut reader = Reader::new(&packing, &units);
+        let mut reader = Reader::new(&packing, &units, out);
         for unit in 0..units.len() {
-            reader.unit(unit, &mut |piece| sink.take(piece))?;
+            reader.unit(unit, &mut |piece| {
+                sink.take(piece);
+                Ok(())
+            })?;
         }
     }
-    let diff_id = sink.finish()?;
+    sink.hasher.update(&END);
+    let diff_id = DiffId(std::mem::take(&mut sink.hasher).finish());
+    out.write_all_at(&END, units.end()).map_err(LayerError::Write)?;
     let (offsets, taken) = units.finish();
     let mut manifest = packing.manifest;
     if !sink.read.is_empty() {
@@ -115,14 +122,15 @@ fn threads(
     packing: &Packing<'_>,
     units: &Units,
     workers: usize,
-    sink: &mut Sink<'_>,
+    out: &File,
+    sink: &mut Sink,
 ) -> Result<(), PackError> {
     std::thread::scope(|scope| {
         let mut channels = Vec::new();
         for worker in 0..workers {
             let (sender, receiver) = mpsc::sync_channel(AHEAD);
             let work = move || {
-                let mut reader = Reader::new(packing, units);
+                let mut reader = Reader::new(packing, units, out);
                 for unit in (worker..units.len()).step_by(workers) {
                     // Nobody listens any more once another has failed.
                     let mut send = |piece| sender.send(Ok(piece)).map_err(|_| stopped());
@@ -142,7 +150,7 @@ fn threads(
             loop {
                 let piece = channels[unit % workers].recv().map_err(|_| stopped())??;
                 let last = piece.last;
-                sink.take(piece)?;
+                sink.take(piece);
                 if last {
                     break;
                 }
@@ -157,42 +165,21 @@ fn stopped() -> PackError {
 }
 
 /// Where the pieces come together.
-struct Sink<'a> {
-    out: &'a mut File,
+struct Sink {
     hasher: Hasher,
-    /// Zeros that were digested and not written.
-    hole: u64,
     /// Contents that nobody knew.
     read: Vec<(usize, ContentId)>,
 }
 
-impl Sink<'_> {
-    fn take(&mut self, piece: Piece) -> Result<(), PackError> {
+impl Sink {
+    fn take(&mut self, piece: Piece) {
         self.read.extend(piece.read);
         let mut zeros = piece.zeros;
-        self.hole += zeros;
         while zeros > 0 {
             let now = zeros.min(ZEROS.len() as u64);
             self.hasher.update(&ZEROS[..now as usize]);
             zeros -= now;
         }
-        self.write(&piece.bytes)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.hasher.update(bytes);
-        if self.hole > 0 {
-            let hole = i64::try_from(std::mem::take(&mut self.hole)).unwrap_or(i64::MAX);
-            self.out.seek(SeekFrom::Current(hole)).map_err(LayerError::Write)?;
-        }
-        Ok(self.out.write_all(bytes).map_err(LayerError::Write)?)
-    }
-
-    fn finish(&mut self) -> Result<DiffId, PackError> {
-        self.write(&END)?;
-        Ok(DiffId(std::mem::take(&mut self.hasher).finish()))
+        self.hasher.update(&piece.bytes);
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use gantry_tree::{ContentId, Node, Opener, TreeError, TreePath};
 
+use super::put;
 use super::unit::{Unit, Units, members};
 use super::{PackError, Packing};
 use crate::layer::write::Member;
@@ -24,32 +25,49 @@ pub(super) struct Piece {
     pub(super) last: bool,
     /// Contents that the manifest doesn't know, by number of entry.
     pub(super) read: Vec<(usize, ContentId)>,
+    /// Where the earlier tar has the bytes.
+    earlier: Option<u64>,
 }
 
-/// Reads units, one after the other.
+/// Reads units, one after the other, and writes them to the tar.
 pub(super) struct Reader<'a> {
     packing: &'a Packing<'a>,
     units: &'a Units,
     members: Vec<Member<'a>>,
     openers: Vec<Opener<'a>>,
+    out: &'a File,
 }
 
 type Sink<'s> = dyn FnMut(Piece) -> Result<(), PackError> + 's;
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(packing: &'a Packing<'a>, units: &'a Units) -> Self {
+    pub(super) fn new(packing: &'a Packing<'a>, units: &'a Units, out: &'a File) -> Self {
         let openers = packing.roots.iter().map(|root| Opener::new(root)).collect();
-        Self { packing, units, members: members(&packing.manifest), openers }
+        Self { packing, units, members: members(&packing.manifest), openers, out }
     }
 
-    /// Reads a unit and gives its pieces to `sink`.
+    /// Reads a unit, writes it, and gives its pieces to `sink`.
     pub(super) fn unit(&mut self, unit: usize, sink: &mut Sink<'_>) -> Result<(), PackError> {
+        let (out, earlier) = (self.out, self.packing.earlier);
+        let mut here = self.units.start(unit);
+        let mut sink = |piece: Piece| {
+            here += piece.zeros;
+            match (piece.earlier, earlier) {
+                (Some(there), Some(earlier)) => {
+                    put::take_over((earlier.tar, there), (out, here), &piece.bytes)
+                }
+                _ => out.write_all_at(&piece.bytes, here),
+            }
+            .map_err(LayerError::Write)?;
+            here += piece.bytes.len() as u64;
+            sink(piece)
+        };
         match self.units.get(unit) {
-            Unit::Earlier(range) => self.earlier(range.clone(), sink),
+            Unit::Earlier(range) => self.earlier(range.clone(), &mut sink),
             Unit::Members(range) => {
                 let mut piece = Piece::default();
                 for member in range.clone() {
-                    self.member(member, &mut piece, sink)?;
+                    self.member(member, &mut piece, &mut sink)?;
                 }
                 piece.last = true;
                 sink(piece)
@@ -61,11 +79,12 @@ impl<'a> Reader<'a> {
         let Some(earlier) = self.packing.earlier else { return Ok(()) };
         let mut at = range.start;
         while at < range.end {
-            let length = (range.end - at).min(PIECE as u64);
+            let length = (range.end - at).min(put::piece(at, PIECE as u64));
             let mut bytes = vec![0; length as usize];
             earlier.tar.read_exact_at(&mut bytes, at).map_err(LayerError::Read)?;
+            let mut piece = Piece { earlier: Some(at), ..Piece::default() };
             at += length;
-            let mut piece = Piece { last: at == range.end, ..Piece::default() };
+            piece.last = at == range.end;
             piece.put(bytes);
             sink(piece)?;
         }

@@ -32,7 +32,8 @@ pub(super) enum Unit {
 
 /// All units in order.
 pub(super) struct Units {
-    units: Vec<Unit>,
+    /// With where in the tar they begin.
+    units: Vec<(u64, Unit)>,
     /// Of each member the number of its entry, `None` for the marks that only a tar has.
     entries: Vec<Option<usize>>,
     offsets: Offsets,
@@ -44,7 +45,7 @@ impl Units {
         let (entries, spans, end) = layout(manifest);
         let known = earlier.map(|earlier| known(manifest, &entries, earlier));
         let mut offsets = Offsets::new(manifest.entries().len());
-        let mut units: Vec<Unit> = Vec::new();
+        let mut units: Vec<(u64, Unit)> = Vec::new();
         let (mut taken, mut bytes) = (0, 0);
         for (at, span) in spans.iter().enumerate() {
             if let Some(entry) = entries[at]
@@ -57,20 +58,20 @@ impl Units {
                 taken += length;
                 let range = there..there + length;
                 match units.last_mut() {
-                    Some(Unit::Earlier(last)) if last.end == there => last.end = range.end,
-                    _ => units.push(Unit::Earlier(range)),
+                    Some((_, Unit::Earlier(last))) if last.end == there => last.end = range.end,
+                    _ => units.push((span.start, Unit::Earlier(range))),
                 }
                 continue;
             }
             bytes += length;
             match units.last_mut() {
-                Some(Unit::Members(last))
+                Some((_, Unit::Members(last)))
                     if bytes <= BATCH && last.len() < MEMBERS && length < LARGE =>
                 {
                     last.end = at + 1;
                 }
                 _ => {
-                    units.push(Unit::Members(at..at + 1));
+                    units.push((span.start, Unit::Members(at..at + 1)));
                     bytes = length;
                 }
             }
@@ -84,7 +85,17 @@ impl Units {
     }
 
     pub(super) fn get(&self, unit: usize) -> &Unit {
-        &self.units[unit]
+        &self.units[unit].1
+    }
+
+    /// Where in the tar a unit begins.
+    pub(super) fn start(&self, unit: usize) -> u64 {
+        self.units[unit].0
+    }
+
+    /// Where the tar's end mark begins.
+    pub(super) fn end(&self) -> u64 {
+        self.offsets.tar_size() - END.len() as u64
     }
 
     /// The number of a member's entry.
