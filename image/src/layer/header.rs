@@ -64,8 +64,24 @@ impl<'a> Header<'a> {
         }
     }
 
+    /// Returns how many bytes [`encode`](Self::encode) appends, without making most of them.
+    pub(crate) fn length(&self) -> u64 {
+        let ids = u64::from(self.uid.max(self.gid)) <= OCTAL_7;
+        let link = self.link.len() <= NAME;
+        let fits = ids && link && self.size <= OCTAL_11 && self.xattrs.is_empty();
+        let long_name = split_name(self.name).is_none();
+        let records = if fits && !long_name {
+            // One record of a time fits into a block.
+            if self.is_plain_time() { 0 } else { BLOCK }
+        } else {
+            self.records(long_name).len().next_multiple_of(BLOCK)
+        };
+        (if records == 0 { BLOCK } else { 2 * BLOCK + records }) as u64
+    }
+
     /// Appends the header's blocks to `out`.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let before = out.len() as u64;
         let split = split_name(self.name);
         let records = self.records(split.is_none());
         if !records.is_empty() {
@@ -77,6 +93,11 @@ impl<'a> Header<'a> {
             out.resize(out.len().next_multiple_of(BLOCK), 0);
         }
         self.block(split.unwrap_or((b"", &self.name[..self.name.len().min(NAME)])), out);
+        debug_assert_eq!(out.len() as u64 - before, self.length(), "it is as long as it says");
+    }
+
+    fn is_plain_time(&self) -> bool {
+        self.mtime.nanos == 0 && (0..=OCTAL_11 as i64).contains(&self.mtime.secs)
     }
 
     /// The PAX records that are needed, sorted.
@@ -98,7 +119,7 @@ impl<'a> Header<'a> {
                 add(key, decimal(id.into()));
             }
         }
-        if self.mtime.nanos != 0 || !(0..=OCTAL_11 as i64).contains(&self.mtime.secs) {
+        if !self.is_plain_time() {
             add("mtime", pax_time(self.mtime));
         }
         for (name, value) in self.xattrs {

@@ -75,12 +75,10 @@ pub fn diff_id(
 /// Returns the size of the tar that [`write_tar`] would write, without opening any file.
 #[must_use]
 pub fn tar_size(manifest: &Manifest, clamp: Option<i64>) -> u64 {
-    let (mut headers, mut total) = (Vec::new(), END.len() as u64);
+    let mut total = END.len() as u64;
     let counted = in_order(manifest, |member| {
-        headers.clear();
-        member.encode(manifest, clamp, &mut headers);
         let content = member.entry().map_or(0, Entry::size);
-        total += headers.len() as u64 + content.next_multiple_of(BLOCK as u64);
+        total += member.length(manifest, clamp) + content.next_multiple_of(BLOCK as u64);
         Ok(())
     });
     debug_assert!(counted.is_ok(), "counting cannot fail");
@@ -90,11 +88,9 @@ pub fn tar_size(manifest: &Manifest, clamp: Option<i64>) -> u64 {
 /// Works out where [`write_tar`] puts the files, with times as they are.
 pub(super) fn offsets(manifest: &Manifest) -> Offsets {
     let mut offsets = Offsets::new(manifest.entries().len());
-    let (mut headers, mut total) = (Vec::new(), 0);
+    let mut total = 0;
     numbered(manifest, |member, number| {
-        headers.clear();
-        member.encode(manifest, None, &mut headers);
-        total += headers.len() as u64;
+        total += member.length(manifest, None);
         if let (Some(entry @ Entry { node: Node::File { .. }, .. }), Some(number)) =
             (member.entry(), number)
         {
@@ -174,31 +170,54 @@ impl<'a> Member<'a> {
         }
     }
 
+    /// Appends its header to `out`.
     pub(super) fn encode(self, manifest: &Manifest, clamp: Option<i64>, out: &mut Vec<u8>) {
-        let mark = |dir: &TreePath, name: &[u8], out: &mut Vec<u8>| {
+        self.with_header(manifest, clamp, |header| header.encode(out));
+    }
+
+    /// Returns how long its header is.
+    pub(super) fn length(self, manifest: &Manifest, clamp: Option<i64>) -> u64 {
+        self.with_header(manifest, clamp, |header| header.length())
+    }
+
+    fn with_header<R>(
+        self,
+        manifest: &Manifest,
+        clamp: Option<i64>,
+        then: impl FnOnce(Header<'_>) -> R,
+    ) -> R {
+        let mark = |dir: &TreePath, name: &[u8]| {
             let mut path = dir.as_bytes().to_vec();
             if !path.is_empty() {
                 path.push(b'/');
             }
             path.extend_from_slice(name);
-            Header { mode: 0, ..Header::file(&path, 0) }.encode(out);
+            path
         };
-        match self {
-            Self::Entry(entry) => encode_entry(manifest, entry, clamp, out),
-            Self::Opaque(dir) => mark(&dir.path, OPAQUE, out),
+        let mark = match self {
+            Self::Entry(entry) => return with_header_of(manifest, entry, clamp, then),
+            Self::Opaque(dir) => mark(&dir.path, OPAQUE),
             Self::Whiteout(path) => {
                 let name = [WHITEOUT, path.file_name().unwrap_or_default()].concat();
-                mark(&path.parent().unwrap_or_default(), &name, out);
+                mark(&path.parent().unwrap_or_default(), &name)
             }
-        }
+        };
+        then(Header { mode: 0, ..Header::file(&mark, 0) })
     }
 }
 
-fn encode_entry(manifest: &Manifest, entry: &Entry, clamp: Option<i64>, out: &mut Vec<u8>) {
+fn with_header_of<R>(
+    manifest: &Manifest,
+    entry: &Entry,
+    clamp: Option<i64>,
+    then: impl FnOnce(Header<'_>) -> R,
+) -> R {
     let real = manifest.real(entry);
-    let mut name = entry.path.as_bytes().to_vec();
+    let directory;
+    let mut name = entry.path.as_bytes();
     if entry.is_dir() {
-        name.extend_from_slice(if name.is_empty() { b"./" } else { b"/" });
+        directory = [name, if name.is_empty() { b"./" } else { b"/" }].concat();
+        name = &directory;
     }
     let mtime = match clamp {
         Some(epoch) => Time { secs: real.mtime.secs.min(epoch), nanos: 0 },
@@ -213,8 +232,8 @@ fn encode_entry(manifest: &Manifest, entry: &Entry, clamp: Option<i64>, out: &mu
         Node::BlockDevice { major, minor } => (Kind::BlockDevice, b"", (*major, *minor)),
         Node::Fifo => (Kind::Fifo, b"", (0, 0)),
     };
-    let header = Header {
-        name: &name,
+    then(Header {
+        name,
         kind,
         mode: real.mode,
         uid: real.uid,
@@ -224,8 +243,7 @@ fn encode_entry(manifest: &Manifest, entry: &Entry, clamp: Option<i64>, out: &mu
         link,
         device,
         xattrs: &real.xattrs,
-    };
-    header.encode(out);
+    })
 }
 
 fn write_content(

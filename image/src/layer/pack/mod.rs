@@ -13,14 +13,15 @@ mod read;
 mod unit;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::num::NonZero;
+use std::os::unix::fs::FileExt;
 use std::sync::mpsc;
 
 use gantry_tree::{ContentId, Manifest, Node, Root, TreeError, TreePath};
 
 use self::read::{Piece, Reader};
 use self::unit::Units;
+use super::write::Member;
 use super::{END, LayerError, Offsets};
 use crate::digest::{DiffId, Hasher};
 
@@ -87,13 +88,14 @@ pub enum PackError {
 /// [`PackError`]; what was written so far is of no use.
 pub fn pack(packing: Packing<'_>, out: &File) -> Result<Packed, PackError> {
     let units = Units::new(&packing.manifest, packing.earlier);
+    let members = unit::members(&packing.manifest);
     let mut sink = Sink { hasher: Hasher::new(), read: Vec::new() };
     let parallel = std::thread::available_parallelism().map_or(1, NonZero::get) * 2;
     let workers = WORKERS.min(parallel).min(units.len());
     if workers > 1 {
-        threads(&packing, &units, workers, out, &mut sink)?;
+        threads((&packing, &units, &members), workers, out, &mut sink)?;
     } else {
-        let mut reader = Reader::new(&packing, &units, out);
+        let mut reader = Reader::new(&packing, &units, &members, out);
         for unit in 0..units.len() {
             reader.unit(unit, &mut |piece| {
                 sink.take(piece);
@@ -119,8 +121,7 @@ pub fn pack(packing: Packing<'_>, out: &File) -> Result<Packed, PackError> {
 }
 
 fn threads(
-    packing: &Packing<'_>,
-    units: &Units,
+    (packing, units, members): (&Packing<'_>, &Units, &[Member<'_>]),
     workers: usize,
     out: &File,
     sink: &mut Sink,
@@ -130,7 +131,7 @@ fn threads(
         for worker in 0..workers {
             let (sender, receiver) = mpsc::sync_channel(AHEAD);
             let work = move || {
-                let mut reader = Reader::new(packing, units, out);
+                let mut reader = Reader::new(packing, units, members, out);
                 for unit in (worker..units.len()).step_by(workers) {
                     // Nobody listens any more once another has failed.
                     let mut send = |piece| sender.send(Ok(piece)).map_err(|_| stopped());

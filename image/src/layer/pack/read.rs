@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use gantry_tree::{ContentId, Node, Opener, TreeError, TreePath};
 
 use super::put;
-use super::unit::{Unit, Units, members};
+use super::unit::{Unit, Units};
 use super::{PackError, Packing};
 use crate::layer::write::Member;
 use crate::layer::{BLOCK, LayerError};
@@ -33,7 +33,7 @@ pub(super) struct Piece {
 pub(super) struct Reader<'a> {
     packing: &'a Packing<'a>,
     units: &'a Units,
-    members: Vec<Member<'a>>,
+    members: &'a [Member<'a>],
     openers: Vec<Opener<'a>>,
     out: &'a File,
 }
@@ -41,9 +41,14 @@ pub(super) struct Reader<'a> {
 type Sink<'s> = dyn FnMut(Piece) -> Result<(), PackError> + 's;
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(packing: &'a Packing<'a>, units: &'a Units, out: &'a File) -> Self {
+    pub(super) fn new(
+        packing: &'a Packing<'a>,
+        units: &'a Units,
+        members: &'a [Member<'a>],
+        out: &'a File,
+    ) -> Self {
         let openers = packing.roots.iter().map(|root| Opener::new(root)).collect();
-        Self { packing, units, members: members(&packing.manifest), openers, out }
+        Self { packing, units, members, openers, out }
     }
 
     /// Reads a unit, writes it, and gives its pieces to `sink`.

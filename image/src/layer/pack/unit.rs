@@ -110,11 +110,8 @@ impl Units {
 
 fn layout(manifest: &Manifest) -> (Vec<Option<usize>>, Vec<Span>, u64) {
     let (mut entries, mut spans, mut at) = (Vec::new(), Vec::new(), 0);
-    let mut headers = Vec::new();
     numbered(manifest, |member, entry| {
-        headers.clear();
-        member.encode(manifest, None, &mut headers);
-        let data = at + headers.len() as u64;
+        let data = at + member.length(manifest, None);
         let content = member.entry().map_or(0, Entry::size);
         let end = data + content.next_multiple_of(BLOCK as u64);
         spans.push(Span { start: at, data, end });
@@ -147,7 +144,7 @@ fn known(manifest: &Manifest, entries: &[Option<usize>], earlier: Earlier<'_>) -
         .collect()
 }
 
-/// All members of the tar, in order.
+/// All members of a tar, in order.
 pub(super) fn members(manifest: &Manifest) -> Vec<Member<'_>> {
     let mut members = Vec::new();
     let listed = in_order(manifest, |member| {
