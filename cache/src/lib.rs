@@ -43,6 +43,7 @@ mod contexts;
 mod db;
 mod error;
 mod fsck;
+mod hints;
 mod id;
 mod images;
 mod layers;

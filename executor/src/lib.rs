@@ -60,3 +60,4 @@ pub use request::{
     BuildRequest, ContextSource, DefaultNetwork, Dest, DockerfileSource, Entitlements,
     NamedContext, OnFail, Output, Secret, Snapshotter, SshAgent,
 };
+pub use work::indexes;

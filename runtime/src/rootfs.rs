@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use gantry_cache::{Image, Store};
-use gantry_image::layer::{Ids, UnpackOptions};
-use gantry_sandbox::{Host, IdMap, Overlay, RootfsSpec};
+use gantry_cache::{Image, LayerId, Store};
+use gantry_image::layer::{Ids, UnpackOptions, root_looks};
+use gantry_sandbox::{Host, IdMap, Lower, Overlay, RootfsSpec};
 use gantry_tree::{
     CopyPlan, Dialect, Existing, Follow, Manifest, Overrides, Root, TreePath, View, copy,
 };
@@ -15,7 +15,8 @@ use crate::RunError;
 /// Where the manifest of what was copied lies, in a container that can't be mounted.
 pub(crate) const BASE: &str = "base.manifest";
 
-/// Puts the root filesystem of the container in `dir` together. Unpacks layers that have no tree.
+/// Puts the root filesystem of the container in `dir` together. Layers that have no tree are
+/// unpacked where they can't be mounted as they are.
 pub(crate) fn prepare(
     store: &Store,
     host: &Host,
@@ -23,27 +24,29 @@ pub(crate) fn prepare(
     dir: &Path,
     read_only: bool,
 ) -> Result<RootfsSpec, RunError> {
-    let unpack = unpack_options(host);
-    let mut trees = Vec::new();
-    for id in &image.layers {
-        let tree = store.layers().ensure_tree(id, &unpack)?.tree();
-        trees.push(tree.ok_or(gantry_cache::StoreError::NoForm { layer: *id })?);
-    }
     let upper = dir.join("upper");
-    imitate_root(&upper, trees.last().map(PathBuf::as_path), host)?;
     match host.overlay(store.root()) {
         Overlay::Available { userxattr } => {
-            if trees.is_empty() {
+            let indexes = host.index(store.root()).is_ok();
+            let layers = image.layers.iter();
+            let mut lowers =
+                layers.map(|id| lower(store, host, id, indexes)).collect::<Result<Vec<_>, _>>()?;
+            imitate_root(&upper, lowers.last(), host)?;
+            if lowers.is_empty() {
                 // `FROM scratch` with nothing in it: overlay wants at least one lower.
                 let empty = dir.join("empty");
                 fs_err::create_dir_all(&empty)
                     .map_err(|error| RunError::io("make an empty layer", error))?;
-                trees.push(empty);
+                lowers.push(Lower::Tree(empty));
             }
-            let spec = RootfsSpec::overlay(trees, upper, dir.join("work"), userxattr);
+            let spec = RootfsSpec::overlay(lowers, upper, dir.join("work"), userxattr);
             Ok(RootfsSpec { read_only, ..spec })
         }
         Overlay::Unavailable { .. } => {
+            let layers = image.layers.iter();
+            let trees = layers.map(|id| tree(store, host, id)).collect::<Result<Vec<_>, _>>()?;
+            let top = trees.last().cloned().map(Lower::Tree);
+            imitate_root(&upper, top.as_ref(), host)?;
             if fs_err::read_dir(&upper).is_ok_and(|mut entries| entries.next().is_none()) {
                 let manifest = merge(store, host, image, &trees, &upper)?;
                 let path = dir.join(BASE);
@@ -55,13 +58,38 @@ pub(crate) fn prepare(
     }
 }
 
+/// Returns a layer in a form that overlay can be laid over; what it lacks for that is made.
+fn lower(store: &Store, host: &Host, id: &LayerId, indexes: bool) -> Result<Lower, RunError> {
+    let mut layer = store.layers().require(id)?;
+    if indexes && layer.tree().is_none() && layer.mountable().is_none() {
+        layer = store.layers().ensure_mountable(id)?;
+    }
+    match (layer.tree(), layer.mountable().filter(|_| indexes)) {
+        (Some(tree), _) => Ok(Lower::Tree(tree)),
+        (None, Some((tar, index))) => Ok(Lower::Index { tar, index }),
+        (None, None) => tree(store, host, id).map(Lower::Tree),
+    }
+}
+
+/// Returns a layer's directory, unpacking it if it has none.
+fn tree(store: &Store, host: &Host, id: &LayerId) -> Result<PathBuf, RunError> {
+    let tree = store.layers().ensure_tree(id, &unpack_options(host))?.tree();
+    Ok(tree.ok_or(gantry_cache::StoreError::NoForm { layer: *id })?)
+}
+
 /// Gives the root directory of a fresh container the looks of the image's, whatever the umask is.
-fn imitate_root(upper: &Path, top: Option<&Path>, host: &Host) -> Result<(), RunError> {
+fn imitate_root(upper: &Path, top: Option<&Lower>, host: &Host) -> Result<(), RunError> {
     let (upper, root) = (Root::open(upper)?, TreePath::root());
     let now = upper.stat(&root, Follow::Parents)?;
     let (mode, owner) = match top {
         None => (0o755, (now.uid, now.gid)),
-        Some(top) => {
+        Some(Lower::Index { index, .. }) => {
+            let looks = fs_err::File::open(index).and_then(|index| root_looks(index.file()));
+            let (mode, uid, gid) =
+                looks.map_err(|error| RunError::io("read a layer's index", error))?;
+            (mode, (uid, gid))
+        }
+        Some(Lower::Tree(top)) => {
             let stat = Root::open(top)?.stat(&root, Follow::Parents)?;
             (stat.mode, (stat.uid, stat.gid))
         }

@@ -4,7 +4,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use gantry_image::layer::{self, IndexError, Limits, Offsets};
+use gantry_image::layer::{self, IndexError, Limits, Offsets, Unpacked};
 use gantry_tree::{Entry, Manifest, TreePath};
 
 use super::commit::{Arrival, Form};
@@ -38,6 +38,18 @@ impl Layers<'_> {
             None => self.index_blob(&layer)?,
         }
         self.require(id)
+    }
+
+    /// Takes a layer of an image into the store whose tar was just read and written, with its index
+    /// if one can say what it holds. The caller has checked its diff ID.
+    ///
+    /// # Errors
+    /// As [`commit_tar`](Self::commit_tar).
+    pub fn commit_mountable(&self, tar: &Path, read: &Unpacked) -> Result<LayerId, StoreError> {
+        let index = Fresh(self.inner.owner()?.fresh("index"));
+        let what = || format!("index the layer `{}`", read.diff_id.0);
+        let fits = write(&read.manifest, &read.offsets, &index.0).doing(what)?;
+        self.commit_tar(tar, fits.then_some(&*index.0), &read.manifest, read.diff_id, true)
     }
 
     fn index_tar(&self, layer: &Layer, tar: &Path) -> Result<(), StoreError> {

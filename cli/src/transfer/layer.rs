@@ -88,7 +88,13 @@ pub(super) fn keep_tar(
     let what = || format!("write the layer `{name}`");
     io::copy(&mut tee, &mut io::sink()).map_err(TransferError::io(what()))?;
     tee.to.flush().map_err(TransferError::io(what()))?;
-    let id = store.layers().commit_tar(&path, None, &unpacked.manifest, unpacked.diff_id, true)?;
+    // Indexed at once where that is of use, or it would have to be read again for it.
+    let id = match gantry_executor::indexes(store, &gantry_sandbox::probe()) {
+        true => store.layers().commit_mountable(&path, &unpacked)?,
+        false => {
+            store.layers().commit_tar(&path, None, &unpacked.manifest, unpacked.diff_id, true)?
+        }
+    };
     Ok(Brought { id, size: unpacked.manifest.total_size() })
 }
 

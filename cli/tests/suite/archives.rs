@@ -111,3 +111,32 @@ fn save_makes_whole_files_only() {
     let names: Vec<_> = fs_err::read_dir(sandbox.project()).unwrap().flatten().collect();
     assert_eq!(names.len(), 1, "the Dockerfile alone: {names:?}");
 }
+
+/// Where a layer can be mounted as it came, nothing unpacks it: not running, not building on it.
+#[test]
+fn what_is_loaded_is_not_unpacked() {
+    let text = "FROM busybox\nCOPY f /d/f\nCOPY g /d/g\n";
+    let here = Sandbox::with([("Dockerfile", text), ("f", "one\n"), ("g", "two\n")]).with_busybox();
+    here.gantry(["build", "-t", "app", "-o", "type=oci,dest=oci.tar,name=app", "."]).success();
+    here.gantry(["build", "-t", "app", "."]).success();
+    here.gantry(["save", "-o", "docker.tar", "app"]).success();
+    for archive in ["docker.tar", "oci.tar"] {
+        let text = "FROM app\nRUN cat /d/f /d/g > /both && rm /d/f\nCOPY --from=app /d/f /again\n\
+                    RUN chmod 700 /d && echo more >> /d/g\n";
+        let there = Sandbox::with([("Dockerfile", text)]);
+        there.gantry_with_input(["load"], &here.read(archive)).success();
+        let run = there.gantry(["run", "--rm", "app", "cat", "/d/f"]).success();
+        assert_eq!(run.stdout, "one\n", "{archive}");
+        if let Some(unpacked) = there.unpacked() {
+            assert_eq!(unpacked, 0, "{archive}");
+        }
+        there.gantry(["build", "-t", "built", "."]).success();
+        let show = "cat /both /again /d/g; ls /d; stat -c %a /d";
+        let run = there.gantry(["run", "--rm", "built", "sh", "-c", show]).success();
+        assert_eq!(run.stdout, "one\ntwo\none\ntwo\nmore\ng\n700\n", "{archive}");
+        if let Some(unpacked) = there.unpacked() {
+            assert_eq!(unpacked, 2, "{archive}: what steps left is a tree as they left it");
+        }
+        there.gantry(["fsck", "--deep"]).success();
+    }
+}

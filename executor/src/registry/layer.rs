@@ -1,21 +1,24 @@
-//! One layer on its way into the store: blob and tree are made in one pass over what arrives.
+//! One layer on its way into the store: blob and files are made in one pass over what arrives.
 //!
 //! ```text
-//! network ─► blob (sha256) ─► decompress ─► diff ID ─► tree and manifest
+//! network ─► blob (sha256) ─► decompress ─► diff ID ─► tar and index, or tree; manifest
 //! ```
+//!
+//! It is unpacked only where the tar's index can't be mounted.
 //!
 //! Neither has a name before both digests are known to be right.
 
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Read, Write};
 
 use gantry_cache::{BlobForm, BlobWriter, LayerId, Store};
 use gantry_image::compress::{self, Compression};
 use gantry_image::digest::TeeReader;
-use gantry_image::layer::{self, UnpackOptions, Unpacked};
+use gantry_image::layer::{self, LayerError, Limits, UnpackOptions, Unpacked};
 use gantry_image::{Descriptor, DiffId, MediaType};
 use gantry_tree::Root;
 
 use super::TransferError;
+use crate::work::indexes;
 
 /// Takes a layer in that isn't in the store.
 ///
@@ -29,10 +32,21 @@ pub(super) fn take_in(
 ) -> Result<LayerId, TransferError> {
     let digest = descriptor.digest;
     let work = store.work_dir()?;
-    let root = Root::open(work.upper())
-        .map_err(|error| TransferError::io("open a work directory")(io::Error::other(error)))?;
+    let here = TransferError::io("open a work directory");
+    let root = Root::open(work.upper()).map_err(|error| here(io::Error::other(error)))?;
+    // In a tar nothing is changed that can't be made, so all rights are needed to use it.
+    let full =
+        unpack.ids == UnpackOptions::root().ids && unpack.dialect == UnpackOptions::root().dialect;
+    let mountable = full && indexes(store, &gantry_sandbox::probe());
+    let tar = work.path().join("tar");
+    let to = match mountable {
+        true => {
+            To::Tar(fs_err::File::create(&tar).map_err(TransferError::io("create a layer's tar"))?)
+        }
+        false => To::Tree(&root, unpack),
+    };
     let mut tee = TeeReader { from: stream, to: store.blobs().writer()? };
-    let (compression, unpacked) = unpack_all(&mut tee, &root, unpack, descriptor);
+    let (compression, unpacked) = unpack_all(&mut tee, to, descriptor);
     // What follows the compressed data belongs to the blob as well; and if it couldn't be unpacked,
     // the whole of it tells whether it was the right one.
     let what = || format!("read the layer `{digest}`");
@@ -50,12 +64,11 @@ pub(super) fn take_in(
         return Err(TransferError::DiffId { layer: digest, expected, actual });
     }
     blob.finish(Some(digest))?;
-    let id = store.layers().commit_imported(
-        &work.upper(),
-        &unpacked.manifest,
-        unpacked.diff_id,
-        unpacked.size,
-    )?;
+    let Unpacked { manifest, size, .. } = &unpacked;
+    let id = match mountable {
+        true => store.layers().commit_mountable(&tar, &unpacked)?,
+        false => store.layers().commit_imported(&work.upper(), manifest, *diff_id, *size)?,
+    };
     attach(store, &id, descriptor, diff_id, compression)?;
     Ok(id)
 }
@@ -81,10 +94,15 @@ fn attach(
     Ok(store.layers().attach_blob(id, &form)?)
 }
 
+/// What is made of the decompressed layer.
+enum To<'a> {
+    Tar(fs_err::File),
+    Tree(&'a Root, &'a UnpackOptions),
+}
+
 fn unpack_all(
     tee: &mut TeeReader<impl Read + Send, BlobWriter<'_>>,
-    root: &Root,
-    options: &UnpackOptions,
+    to: To<'_>,
     descriptor: &Descriptor,
 ) -> (Compression, Result<Unpacked, TransferError>) {
     let failed = TransferError::io(format!("read the layer `{}`", descriptor.digest));
@@ -92,7 +110,16 @@ fn unpack_all(
         Ok(found) => found,
         Err(error) => return (Compression::None, Err(failed(error))),
     };
-    let unpacked = layer::unpack(&mut reader, root, options)
-        .map_err(|source| TransferError::Layer { layer: descriptor.digest, source });
+    let unpacked = match to {
+        To::Tree(root, options) => layer::unpack(&mut reader, root, options),
+        To::Tar(file) => {
+            let to = BufWriter::with_capacity(1 << 20, file);
+            let mut tar = TeeReader { from: reader, to };
+            let read = layer::index(&mut tar, &Limits::default());
+            read.and_then(|read| tar.to.flush().map(|()| read).map_err(LayerError::Write))
+        }
+    };
+    let unpacked =
+        unpacked.map_err(|source| TransferError::Layer { layer: descriptor.digest, source });
     (compression, unpacked)
 }

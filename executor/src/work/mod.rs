@@ -12,6 +12,7 @@
 //! select, picked, files   which files a source path stands for, and their digest
 //! stack, merge            layers as one tree: asked without a mount, or written out
 //! owner, root_dir         names of a root filesystem's users; its root directory
+//! mounting                what can be mounted here
 //! fault                   what can go wrong
 //! ```
 
@@ -25,6 +26,7 @@ mod http;
 mod index;
 mod make_dir;
 mod merge;
+mod mounting;
 mod owner;
 mod picked;
 mod root_dir;
@@ -57,6 +59,7 @@ pub(crate) use self::fault::{MAKE_SPACE, is_bug, is_out_of_memory, missing_sourc
 pub(crate) use self::files::kind_of;
 pub(crate) use self::http::without_password;
 pub(crate) use self::index::Index;
+pub use self::mounting::indexes;
 pub(crate) use self::squash::squash;
 pub(crate) use self::stack::{Stack, layer_id, layer_ref, open};
 
@@ -229,10 +232,12 @@ impl Executor {
     fn mounting(&self) -> Result<Mounting, Fault> {
         Ok(*self.shared.mounting.get_or_init(|| match self.snapshotter {
             Snapshotter::Copying => Mounting::Copying,
-            Snapshotter::Auto | Snapshotter::Trees => match self.host.overlay(self.store.root()) {
-                Overlay::Available { userxattr } => Mounting::Overlay { userxattr },
-                Overlay::Unavailable { .. } => Mounting::Copying,
-            },
+            Snapshotter::Auto | Snapshotter::Trees => {
+                match mounting::overlay(&self.store, &self.host) {
+                    Overlay::Available { userxattr } => Mounting::Overlay { userxattr },
+                    Overlay::Unavailable { .. } => Mounting::Copying,
+                }
+            }
         }))
     }
 
@@ -241,7 +246,7 @@ impl Executor {
         let overlay = self.mounting()? == Mounting::Overlay { userxattr: false };
         let wanted = self.snapshotter == Snapshotter::Auto && overlay;
         let indexes = &self.shared.indexes;
-        Ok(wanted && *indexes.get_or_init(|| self.host.index(self.store.root()).is_ok()))
+        Ok(wanted && *indexes.get_or_init(|| mounting::indexes(&self.store, &self.host)))
     }
 
     fn networks(&self) -> &Networks {
@@ -478,7 +483,11 @@ impl Work for Executor {
     }
 
     fn execute(&self, task: Task) -> Result<Done, StepError> {
-        Ok(self.run(&task)?)
+        let done = self.run(&task);
+        if let Err(Fault::Spawn(_)) = &done {
+            mounting::forget(&self.store);
+        }
+        Ok(done?)
     }
 }
 

@@ -424,6 +424,10 @@ fn what_is_copied_is_not_unpacked() {
     };
     // busybox, RUN, then three copies.
     assert_eq!([forms(2), forms(3), forms(4)], [(false, true); 3]);
+    // What was found by trying is known to the next process.
+    let next = gantry_sandbox::probe();
+    next.recall(sandbox.store.root(), &sandbox.store.hint("mounting").unwrap());
+    assert_eq!(next.memory(sandbox.store.root()), sandbox.store.hint("mounting"));
 
     // What changed is changed, also in a tar that is mostly the one of before.
     sandbox.write("d/a", "changed");

@@ -1,12 +1,13 @@
 //! What this host offers, found by trying, each with a reason where it does not.
 
 mod index;
+mod memory;
 mod overlay;
 mod report;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::thread::CapabilitySet;
 
@@ -133,17 +134,12 @@ impl Host {
             let reason = "this process may not mount before it is root of a user namespace";
             return Overlay::Unavailable { reason: reason.to_owned() };
         }
-        let there = directory.ancestors().find(|path| path.is_dir());
-        let directory = there.unwrap_or(directory);
-        let filesystem = match rustix::fs::stat(directory) {
-            Ok(stat) => stat.st_dev,
-            Err(errno) => {
-                let reason = format!("`{}` cannot be looked at: {errno}", directory.display());
-                return Overlay::Unavailable { reason };
-            }
+        let filesystem = match filesystem(directory) {
+            Ok(filesystem) => filesystem,
+            Err(reason) => return Overlay::Unavailable { reason },
         };
-        let mut known = self.overlay.lock().unwrap_or_else(PoisonError::into_inner);
-        known
+        let directory = existing(directory);
+        locked(&self.overlay)
             .entry(filesystem)
             .or_insert_with(|| overlay::attempt(directory, self.in_user_namespace))
             .clone()
@@ -164,13 +160,9 @@ impl Host {
             }
             Overlay::Unavailable { reason } => return Err(reason),
         }
-        let there = directory.ancestors().find(|path| path.is_dir());
-        let directory = there.unwrap_or(directory);
-        let filesystem = rustix::fs::stat(directory)
-            .map_err(|errno| format!("`{}` cannot be looked at: {errno}", directory.display()))?
-            .st_dev;
-        let mut known = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(filesystem).or_insert_with(|| index::attempt(directory)).clone()
+        let filesystem = filesystem(directory)?;
+        let directory = existing(directory);
+        locked(&self.index).entry(filesystem).or_insert_with(|| index::attempt(directory)).clone()
     }
 
     /// Which cgroups can limit a step.
@@ -199,4 +191,21 @@ impl Host {
     pub fn report(&self, store: &Path) -> Vec<Finding> {
         report::findings(self, store)
     }
+}
+
+/// The directory, or the one that it would be made in.
+fn existing(directory: &Path) -> &Path {
+    directory.ancestors().find(|path| path.is_dir()).unwrap_or(directory)
+}
+
+/// The number of the filesystem that a directory is on, or would be.
+fn filesystem(directory: &Path) -> Result<u64, String> {
+    let directory = existing(directory);
+    rustix::fs::stat(directory)
+        .map(|stat| stat.st_dev)
+        .map_err(|errno| format!("`{}` cannot be looked at: {errno}", directory.display()))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

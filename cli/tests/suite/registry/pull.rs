@@ -33,6 +33,9 @@ fn a1_03_and_04_what_pull_says() {
     let run = there.gantry(["run", "--rm", &name, "cat", "/tmp/cool-file"]);
     assert_eq!(run.success().stdout, "cool content\n");
     there.gantry(["run", "--rm", &name, "test", "-e", "/bin/wget"]).code(1);
+    if let Some(unpacked) = there.unpacked() {
+        assert_eq!(unpacked, 0, "neither pulling nor running unpacks what can be mounted");
+    }
     check_store(&there);
 }
 
