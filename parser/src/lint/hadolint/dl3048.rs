@@ -28,9 +28,9 @@ fn is_valid(key: &str) -> bool {
     let reserved = ["com.docker.", "io.docker.", "org.dockerproject."];
     let is_end =
         |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    is_end(key.bytes().next())
+    key.starts_with(|c: char| c.is_ascii_lowercase())
         && is_end(key.bytes().last())
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
         && !key.contains("..")
         && !key.contains("--")
         && !reserved.iter().any(|prefix| key.starts_with(prefix))
