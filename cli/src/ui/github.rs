@@ -1,5 +1,7 @@
 //! GitHub Actions: lines that its runner understands, which fold a log and mark lines of a file.
 
+use std::path::{Path, PathBuf};
+
 /// The line that begins a group.
 pub(crate) fn group(title: &str) -> String {
     format!("::group::{}\n", data(title))
@@ -11,6 +13,17 @@ pub(crate) const END_GROUP: &str = "::endgroup::\n";
 /// Whether this runs there.
 pub(crate) fn is_on() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// What a file is called from the root of the repository, which is where the runner reads paths
+/// from.
+pub(crate) fn name_of(path: &Path) -> String {
+    let root = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
+    let root = root.or_else(|| std::env::current_dir().ok());
+    let below = fs_err::canonicalize(path).ok().zip(root).and_then(|(real, root)| {
+        Some(real.strip_prefix(fs_err::canonicalize(root).ok()?).ok()?.to_path_buf())
+    });
+    below.unwrap_or_else(|| path.to_path_buf()).display().to_string()
 }
 
 /// Something that is marked in a file.

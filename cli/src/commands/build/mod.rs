@@ -34,7 +34,7 @@ pub(super) mod source;
 mod ssh;
 pub(crate) mod values;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,8 +77,9 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
         let sources = source::find(path, file.as_deref())?;
         let platform = args.platform.first().map(String::as_str);
         let target = args.target.as_deref();
-        let request =
-            check::call::Request { sources, build_args: &args.build_args, target, platform };
+        let marked_as = github::is_on().then(|| shown_as(path, file.as_deref()));
+        let build_args = &args.build_args;
+        let request = check::call::Request { sources, build_args, target, platform, marked_as };
         return check::call::run(call, request, context);
     }
     let reads_stdin = source::uses_stdin(path, file.as_deref());
@@ -123,19 +124,13 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
     }
 }
 
-/// What the Dockerfile is called seen from the root of the repository, which is where GitHub's
-/// runner reads paths from.
+/// What the Dockerfile is called where GitHub's runner reads paths from.
 fn shown_as(context: &str, file: Option<&str>) -> String {
     let there = |path: &Path| path.is_file().then(|| path.to_path_buf());
     let named = file
         .and_then(|file| there(Path::new(file)).or_else(|| there(&Path::new(context).join(file))));
     let path = named.unwrap_or_else(|| Path::new(context).join("Dockerfile"));
-    let root = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
-    let root = root.or_else(|| std::env::current_dir().ok());
-    let below = fs_err::canonicalize(&path).ok().zip(root).and_then(|(real, root)| {
-        Some(real.strip_prefix(fs_err::canonicalize(root).ok()?).ok()?.to_path_buf())
-    });
-    below.unwrap_or(path).display().to_string()
+    github::name_of(&path)
 }
 
 /// How a build ended that made nothing.

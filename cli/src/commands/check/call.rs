@@ -35,6 +35,8 @@ pub(in crate::commands) struct Request<'a> {
     pub(in crate::commands) build_args: &'a [KeyValue],
     pub(in crate::commands) target: Option<&'a str>,
     pub(in crate::commands) platform: Option<&'a str>,
+    /// What the Dockerfile is called in marks for GitHub's runner, if that reads them.
+    pub(in crate::commands) marked_as: Option<String>,
 }
 
 impl Call {
@@ -108,6 +110,9 @@ pub(in crate::commands) fn run(
             match call.json {
                 true => context.ui.line(report::json(&found, &input.source)?)?,
                 false => report::text(&found, &input.source, context)?,
+            }
+            if let Some(name) = request.marked_as {
+                report::mark(&found, &input.source, &name, context);
             }
             return Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

@@ -26,7 +26,7 @@ use gantry_parser::lint::{fix, hadolint, hadolint::Level};
 
 use super::Context;
 use super::build::values::KeyValue;
-use crate::ui::Failure;
+use crate::ui::{Failure, github};
 use config::Config;
 use input::Input;
 use report::Finding;
@@ -101,6 +101,9 @@ pub(crate) fn run(args: &CheckArgs, context: &Context) -> Result<ExitCode, Failu
         Format::Text => report::text(&found, &input.source, context)?,
         Format::Json => context.ui.line(report::json(&found, &input.source)?)?,
         Format::Sarif => context.ui.line(sarif::document(&found, &input)?)?,
+    }
+    if let Some(path) = input.path.as_deref().filter(|_| github::is_on()) {
+        report::mark(&found, &input.source, &github::name_of(path), context);
     }
     let fails = |finding: &Finding| threshold.is_some_and(|least| finding.level >= least);
     let failed = !config.no_fail && found.iter().any(fails);

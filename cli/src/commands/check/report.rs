@@ -10,6 +10,7 @@ use super::BUILDKIT_LEVEL;
 use crate::commands::Context;
 use crate::ui::Failure;
 use crate::ui::excerpt::Place;
+use crate::ui::github::Mark;
 
 /// What a rule of either set found.
 pub(super) struct Finding {
@@ -93,6 +94,21 @@ pub(super) fn text(
         }
     }
     Ok(context.ui.write(&text)?)
+}
+
+/// Marks what was found at its lines for GitHub's runner, on stderr.
+pub(super) fn mark(found: &[Finding], source: &SourceFile, file: &str, context: &Context) {
+    for finding in found {
+        let kind = match finding.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Info | Level::Style | Level::Ignore => "notice",
+        };
+        let title = Some(finding.code().to_owned());
+        let lines = finding.diagnostic.lines(source);
+        let mark = Mark { file: file.to_owned(), lines, title };
+        context.ui.note(mark.line(kind, &finding.diagnostic.message));
+    }
 }
 
 /// The document of BuildKit's `frontend.lint`, with each finding's level.

@@ -173,6 +173,11 @@ fn c6_04_and_08_marks_for_github() {
     assert!(fine.contains("::group::#") && fine.contains("::endgroup::\n"), "{fine}");
     let mark = "::warning file=app/Dockerfile,line=1,title=FromAsCasing::";
     assert!(fine.contains(mark), "{fine}");
+    for words in [&["build", "--check", "app"][..], &["check", "app"]] {
+        let checked = sandbox.gantry_words(words).code(1);
+        assert!(checked.stderr.contains(mark), "{words:?}: {}", checked.stderr);
+        assert!(!checked.stdout.contains("::"), "{words:?}: {}", checked.stdout);
+    }
     sandbox.write("app/Dockerfile", "FROM busybox\n\nRUN exit 3\n");
     let failed = sandbox.gantry(["build", "app"]).code(1).stderr;
     let mark = "::error file=app/Dockerfile,line=3::failed to solve: process \"/bin/sh -c exit 3\" \
