@@ -64,6 +64,10 @@ impl Build<'_> {
         for form in outputs.iter().filter_map(|output| self.form(output)) {
             if !made.iter().any(|(known, _)| *known == form) {
                 let image = self.assemble(ready, &snapshots, &form, &attestor)?;
+                for attached in &image.attached {
+                    let digest = attached.manifest.digest();
+                    progress.end_part(&format!("exporting attestation manifest {digest}"));
+                }
                 made.push((form, image));
             }
         }

@@ -18,7 +18,6 @@ mod images;
 mod keys;
 mod mounts;
 mod onbuild;
-mod sbom;
 
 use crate::sandbox::Sandbox;
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::project;
+use super::super::project;
 use crate::sandbox::Sandbox;
 
 /// A generator: a document for the result, and one for each of the extras. It lists the files of
