@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use gantry_image::compress::Compression;
-use gantry_image::{Platform, Reference};
+use gantry_image::{Digest, Platform, Raw, Reference};
 use gantry_solver::{Graph, ImageName, ImageRequest, Resolve as _};
 
 use super::{Build, Ready, Target};
@@ -131,22 +131,37 @@ impl Build<'_> {
         })
     }
 
-    /// Keeps with an image of the store what is said about it, or nothing if nothing is.
-    pub(super) fn keep_list(&self, stored: &Assembly) -> Result<(), BuildError> {
+    /// Keeps with an image of the store what is said about it, or nothing if nothing is; `known` is
+    /// what was kept before.
+    ///
+    /// Of several platforms' images the store's name stands for one only, and so does what is kept.
+    pub(super) fn keep_list(
+        &self,
+        stored: &Assembly,
+        known: Option<Digest>,
+    ) -> Result<(), BuildError> {
         let image = stored.named()?;
-        let list = match (&stored.index, stored.attached.as_slice()) {
-            // Of several platforms' images the store's name stands for one only.
-            (Some(index), [attached]) if stored.images.len() == 1 => {
+        let mut about = stored.images.iter().zip(&stored.attached);
+        let about = about.find(|(one, _)| one.id() == image.id()).map(|(_, attached)| attached);
+        let (list, blobs) = match (&stored.index, about) {
+            (Some(index), Some(attached)) => {
                 let mut blobs = vec![attached.manifest.digest()];
                 blobs.extend(attached.blobs.iter().map(|blob| blob.descriptor.digest));
-                Some((index.digest(), blobs))
+                let mut list = index.clone();
+                if stored.images.len() > 1 {
+                    let mut one = index.value().clone();
+                    let (about, said) = (image.manifest.digest(), attached.manifest.digest());
+                    one.manifests.retain(|entry| entry.digest == about || entry.digest == said);
+                    list = Raw::write(one);
+                    self.store.blobs().put(list.bytes())?;
+                }
+                (Some(list.digest()), blobs)
             }
-            _ => None,
+            _ => (None, Vec::new()),
         };
-        let images = self.store.images();
-        let known = images.get(&image.id())?.and_then(|image| image.list);
-        if known != list.as_ref().map(|(list, _)| *list) {
-            images.set_list(&image.id(), list.as_ref().map(|(list, blobs)| (list, &blobs[..])))?;
+        if known != list {
+            let list = list.as_ref().map(|list| (list, &blobs[..]));
+            self.store.images().set_list(&image.id(), list)?;
         }
         Ok(())
     }

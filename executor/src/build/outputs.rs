@@ -116,8 +116,8 @@ impl Build<'_> {
             {
                 tags.push(prefix.with_digest(stored.descriptor()?.digest));
             }
-            self.name(image, &tags)?;
-            self.keep_list(stored)?;
+            let known = self.name(image, &tags)?;
+            self.keep_list(stored, known)?;
             for tag in &tags {
                 progress.end_part(&format!("naming to {}", tag.clone().with_default_tag()));
             }
@@ -185,16 +185,18 @@ impl Build<'_> {
         ready.targets.iter().map(solved).collect()
     }
 
-    /// Gives the image its names; a rebuild, whose image has them, writes nothing.
-    fn name(&self, image: &Assembled, tags: &[Reference]) -> Result<(), BuildError> {
+    /// Gives the image its names; a rebuild, whose image has them, writes nothing. Returns the index
+    /// that is kept with it.
+    fn name(&self, image: &Assembled, tags: &[Reference]) -> Result<Option<Digest>, BuildError> {
         let images = self.store.images();
-        let known = images.get(&image.id())?.map(|image| image.names).unwrap_or_default();
+        let there = images.get(&image.id())?;
+        let (known, list) = there.map(|image| (image.names, image.list)).unwrap_or_default();
         for name in tags {
             if !known.contains(&name.clone().with_default_tag()) {
                 images.tag(name, &image.id())?;
             }
         }
-        Ok(())
+        Ok(list)
     }
 
     fn assemble(

@@ -10,6 +10,7 @@ use gantry_solver::{CancelToken, Fate, VertexId, Why};
 
 use super::Build;
 use super::events::Held;
+use crate::attest::Attestations;
 use crate::diffs::Diffs;
 use crate::error::{BuildError, ContextError};
 use crate::history::{Recorder, requested};
@@ -52,6 +53,8 @@ pub fn plan(
     let cancel = CancelToken::new();
     let mut build = Build::begin(request, store, host, held, &cancel)?;
     build.steps.only_look();
+    // A scan would need its generator fetched.
+    build.request.attestations = Attestations::default();
     let runtime =
         tokio::runtime::Builder::new_current_thread().build().map_err(BuildError::Runtime)?;
     let (graph, targets) = runtime.block_on(build.lower())?;
