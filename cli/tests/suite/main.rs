@@ -19,6 +19,7 @@ mod check;
 mod containers;
 mod contexts;
 mod cutoff;
+mod engine;
 mod explorer;
 mod fmt;
 mod help;

@@ -1,0 +1,135 @@
+//! Images and caches that go from gantry to an engine, and from an engine to gantry.
+
+use serde_json::Value;
+
+use super::{Engine, Store};
+use crate::registry::server::Server;
+
+const TEXT: &str = "FROM busybox\nRUN echo cool content > /tmp/cool-file && chown 7:8 /tmp/cool-file\n\
+    RUN rm /bin/wget\nENV GREETING=\"hello there\"\nUSER 7\nWORKDIR /tmp\n\
+    CMD echo $GREETING; cat cool-file; id -u; pwd; test -e /bin/wget || echo none\n";
+const PRINTED: &str = "hello there\ncool content\n7\n/tmp\nnone\n";
+
+fn inspect(text: &str) -> Value {
+    serde_json::from_str::<Vec<Value>>(text).unwrap().remove(0)
+}
+
+/// What a container is started from.
+fn facts(image: &Value) -> (Value, Value, Vec<(String, Value)>) {
+    let names = ["Env", "Cmd", "Entrypoint", "WorkingDir", "User", "Labels", "ExposedPorts"];
+    let config = names.map(|name| (name.to_owned(), image["Config"][name].clone())).to_vec();
+    (image["RootFS"].clone(), image["Architecture"].clone(), config)
+}
+
+#[test]
+fn a3_13_an_engine_loads_and_runs_what_gantry_writes() {
+    for store in [Store::Graph, Store::Containerd] {
+        let Some(engine) = Engine::start(store) else { return };
+        let sandbox = &engine.sandbox;
+        sandbox.write("Dockerfile", TEXT);
+        let outputs = ["type=image", "type=docker,dest=docker.tar", "type=oci,dest=oci.tar"];
+        let outputs = outputs.map(|output| ["-o", output]).concat();
+        let words = [&["build", "-q", "-t", "made"], &outputs[..], &["."]].concat();
+        let id = sandbox.gantry_words(&words).success().stdout;
+        sandbox.gantry(["save", "-o", "save.tar", "made"]).success();
+        let ours = inspect(&sandbox.gantry(["inspect", "made"]).success().stdout);
+        let ran = sandbox.gantry(["run", "--rm", "--network=none", "made"]).success().stdout;
+        assert_eq!(ran, PRINTED);
+        // The classic store takes no archive that is OCI's alone.
+        let archives = match store {
+            Store::Graph => &["save.tar", "docker.tar"][..],
+            Store::Containerd => &["save.tar", "docker.tar", "oci.tar"],
+        };
+        for archive in archives {
+            let loaded = engine.docker(&["load", "-i", archive]);
+            assert_eq!(loaded.stdout, "Loaded image: made:latest\n", "{archive}");
+            let theirs = inspect(&engine.docker(&["inspect", "made"]).stdout);
+            if matches!(store, Store::Graph) {
+                assert_eq!(theirs["Id"], id.trim(), "{archive}");
+            }
+            assert_eq!(facts(&theirs), facts(&ours), "{archive}");
+            let run = ["run", "--rm", "--network=none", "made"];
+            assert_eq!(engine.docker(&run).stdout, PRINTED, "{archive}");
+            let format = "{{.CreatedBy}}|{{.Comment}}";
+            let history = ["history", "--no-trunc", "--format", format, "made"];
+            let ours = sandbox.gantry_words(&history).success().stdout;
+            assert_eq!(engine.docker(&history).stdout, ours, "{archive}");
+            engine.docker(&["rmi", "made"]);
+        }
+    }
+}
+
+#[test]
+fn a3_14_gantry_loads_and_runs_what_an_engine_saves() {
+    for store in [Store::Graph, Store::Containerd] {
+        let Some(engine) = Engine::start(store) else { return };
+        let sandbox = &engine.sandbox;
+        sandbox.write("Dockerfile", TEXT);
+        engine.docker(&["buildx", "build", "-q", "--network=host", "-t", "theirs", "."]);
+        engine.docker(&["save", "-o", "theirs.tar", "theirs"]);
+        let loaded = sandbox.gantry(["load", "-i", "theirs.tar"]).success();
+        assert_eq!(loaded.stdout, "Loaded image: theirs:latest\n", "{store:?}");
+        let ours = inspect(&sandbox.gantry(["inspect", "theirs"]).success().stdout);
+        let theirs = inspect(&engine.docker(&["inspect", "theirs"]).stdout);
+        assert_eq!(ours["RootFS"], theirs["RootFS"], "{store:?}");
+        let run = sandbox.gantry(["run", "--rm", "--network=none", "theirs"]).success();
+        assert_eq!(run.stdout, PRINTED, "{store:?}");
+    }
+}
+
+#[test]
+fn a_real_client_gives_gantrys_image_to_its_engine() {
+    let Some(engine) = Engine::start(Store::Graph) else { return };
+    let sandbox = &engine.sandbox;
+    sandbox.write("Dockerfile", TEXT);
+    fs_err::remove_file(
+        sandbox.project().with_file_name("engine/config/cli-plugins/docker-buildx"),
+    )
+    .unwrap();
+    sandbox.gantry(["plugin", "install"]).success();
+    engine.docker(&["build", "-q", "-t", "given", "."]);
+    assert_eq!(engine.docker(&["run", "--rm", "--network=none", "given"]).stdout, PRINTED);
+    // Nobody else built it: BuildKit's own cache knows nothing.
+    let ours = sandbox.gantry(["images", "-q", "--no-trunc", "given"]).success().stdout;
+    let theirs = engine.docker(&["images", "-q", "--no-trunc", "given"]).stdout;
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn c5_08_buildkit_and_gantry_read_each_others_caches() {
+    let Some(engine) = Engine::start(Store::Containerd) else { return };
+    let Some(registry) = Server::start() else { return };
+    let sandbox = &engine.sandbox;
+    sandbox.write("Dockerfile", TEXT);
+    let name = |tag: &str| format!("{}/cache:{tag}", registry.host);
+    let to = |tag: &str| format!("type=registry,mode=max,ref={}", name(tag));
+    let from = |tag: &str| format!("type=registry,ref={}", name(tag));
+    let plain = ["--progress=plain", "--network=host"];
+
+    sandbox
+        .gantry_words(&[
+            "build",
+            "-q",
+            "--network=host",
+            "--allow=network.host",
+            "--cache-to",
+            &to("ours"),
+            ".",
+        ])
+        .success();
+    let flags = ["--no-cache-filter", "none", "--cache-from", &from("ours"), "."];
+    let theirs = engine.docker(&[&["buildx", "build"], &plain[..], &flags].concat());
+    let imported = format!("importing cache manifest from {}", name("ours"));
+    assert!(theirs.stderr.contains(&imported), "{}", theirs.stderr);
+    for bad in ["WARN", "failed", "ERROR"] {
+        assert!(!theirs.stderr.contains(bad), "{}", theirs.stderr);
+    }
+
+    let flags = ["--cache-to", &to("theirs"), "."];
+    engine.docker(&[&["buildx", "build"], &plain[..], &flags].concat());
+    let flags = ["build", "--progress=plain", "--no-cache", "--cache-from", &from("theirs"), "."];
+    let ours = sandbox.gantry_words(&flags).success();
+    for bad in ["WARN", "failed", "ERROR"] {
+        assert!(!ours.stderr.contains(bad), "{}", ours.stderr);
+    }
+}
