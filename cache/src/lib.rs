@@ -77,7 +77,7 @@ pub use lock::LockGuard;
 pub use logs::{LogReader, LogWriter, Logs};
 pub use mounts::{CacheMount, Mounts, Sharing};
 pub use pins::{Pin, Pins};
-pub use prune::{Budget, Filter, Freed, PruneOptions, PruneReport};
+pub use prune::{Budget, Caps, Filter, Freed, Keeping, PruneOptions, PruneReport};
 pub use records::{NewRecord, Record, RecordKind, Records};
 pub use runs::{PlaceOfRun, Run};
 pub use store::{OpenOptions, Store};

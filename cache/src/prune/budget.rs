@@ -13,32 +13,86 @@ use crate::{Store, StoreError};
 pub struct Budget {
     /// The most bytes that it may take.
     pub max_size: Option<u64>,
+    /// How many bytes of its file system are to stay free.
+    pub min_free: Option<u64>,
+    /// It never has to become smaller than this.
+    pub reserved: Option<u64>,
     /// What was used within this time stays, also if that is too much then.
     pub keep: Option<Duration>,
 }
 
+/// What a store keeps to by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// Nobody said anything: [`Caps`](super::Caps).
+    Defaults,
+    /// Nothing is ever pruned but by hand.
+    Nothing,
+    /// What somebody said.
+    Budget(Budget),
+}
+
+const MODE: &str = "gc";
 const MAX_SIZE: &str = "max-size";
+const MIN_FREE: &str = "min-free";
+const RESERVED: &str = "reserved";
 const KEEP: &str = "keep";
 
+/// The values of [`MODE`].
+const NOTHING: u64 = 0;
+const BUDGET: u64 = 1;
+
 impl Store {
-    /// Returns the budget that the store keeps to.
+    /// Returns what the store keeps to.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn keeps_to(&self) -> Result<Keeping, StoreError> {
+        self.inner.db.read(|connection| {
+            let number = |name| number(connection, name);
+            let budget = Budget {
+                max_size: number(MAX_SIZE)?,
+                min_free: number(MIN_FREE)?,
+                reserved: number(RESERVED)?,
+                keep: number(KEEP)?.map(Duration::from_secs),
+            };
+            Ok(match number(MODE)? {
+                Some(NOTHING) => Keeping::Nothing,
+                // A store of an older gantry says no more than its budget.
+                None if budget.max_size.is_none() => Keeping::Defaults,
+                _ => Keeping::Budget(budget),
+            })
+        })
+    }
+
+    /// Returns the budget that the store keeps to; an empty one if nobody gave it one.
     ///
     /// # Errors
     /// When the database can't be read.
     pub fn budget(&self) -> Result<Budget, StoreError> {
-        let (max_size, keep) = self
-            .inner
-            .db
-            .read(|connection| Ok((number(connection, MAX_SIZE)?, number(connection, KEEP)?)))?;
-        Ok(Budget { max_size, keep: keep.map(Duration::from_secs) })
+        Ok(match self.keeps_to()? {
+            Keeping::Budget(budget) => budget,
+            Keeping::Defaults | Keeping::Nothing => Budget::default(),
+        })
     }
 
-    /// Sets the budget that the store keeps to from now on.
+    /// Says what the store keeps to from now on.
     ///
     /// # Errors
     /// When the database can't be written.
-    pub fn set_budget(&self, budget: &Budget) -> Result<(), StoreError> {
-        let numbers = [(MAX_SIZE, budget.max_size), (KEEP, budget.keep.map(|keep| keep.as_secs()))];
+    pub fn set_keeping(&self, keeping: &Keeping) -> Result<(), StoreError> {
+        let (mode, budget) = match keeping {
+            Keeping::Defaults => (None, Budget::default()),
+            Keeping::Nothing => (Some(NOTHING), Budget::default()),
+            Keeping::Budget(budget) => (Some(BUDGET), *budget),
+        };
+        let numbers = [
+            (MODE, mode),
+            (MAX_SIZE, budget.max_size),
+            (MIN_FREE, budget.min_free),
+            (RESERVED, budget.reserved),
+            (KEEP, budget.keep.map(|keep| keep.as_secs())),
+        ];
         self.inner.db.write(|tx| {
             for (name, number) in numbers {
                 match number {
@@ -53,6 +107,14 @@ impl Store {
         })
     }
 
+    /// Sets the budget that the store keeps to from now on.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn set_budget(&self, budget: &Budget) -> Result<(), StoreError> {
+        self.set_keeping(&Keeping::Budget(*budget))
+    }
+
     /// Prunes if the store takes more than its budget. Costs one read if it has none.
     ///
     /// What live processes use stays, of course: a build that needs more than the budget gets it.
@@ -60,18 +122,26 @@ impl Store {
     /// # Errors
     /// When the store can't be read or written.
     pub fn keep_to_budget(&self) -> Result<PruneReport, StoreError> {
-        let Budget { max_size: Some(most), keep } = self.budget()? else {
-            return Ok(PruneReport::default());
-        };
-        // Bounds of what layers take, which are measured only if they say too much.
-        if Snapshot::take(&self.inner)?.total() <= most {
+        let budget = self.budget()?;
+        if budget.max_size.is_none() && budget.min_free.is_none() {
             return Ok(PruneReport::default());
         }
-        self.prune(&PruneOptions { max_used_space: Some(most), keep, ..PruneOptions::default() })
+        let options = PruneOptions {
+            max_used_space: budget.max_size,
+            min_free_space: budget.min_free,
+            reserved_space: budget.reserved,
+            keep: budget.keep,
+            ..PruneOptions::default()
+        };
+        // Bounds of what layers take, which are measured only if they say too much.
+        if super::plan::goal_of(&self.inner, &options, &Snapshot::take(&self.inner)?)? == 0 {
+            return Ok(PruneReport::default());
+        }
+        self.prune(&options)
     }
 }
 
-fn number(connection: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
+pub(super) fn number(connection: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
     let value: Option<i64> = connection
         .prepare_cached("select value from meta where name = ?1")?
         .query_row([name], |row| row.get(0))

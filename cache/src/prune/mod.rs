@@ -5,6 +5,7 @@
 //! form can bring back, and at last the results of steps.
 
 mod budget;
+mod defaults;
 mod execute;
 mod leftovers;
 mod plan;
@@ -14,7 +15,8 @@ use std::time::{Duration, SystemTime};
 use crate::lock::{self, Hold};
 use crate::{Kind, Store, StoreError};
 
-pub use budget::Budget;
+pub use budget::{Budget, Keeping};
+pub use defaults::Caps;
 pub(crate) use leftovers::{orphans, remove_orphan};
 
 /// What to prune.
@@ -26,6 +28,9 @@ pub struct PruneOptions {
     /// Only layers and blobs that no image and no record of a step names: what is left of images
     /// that were removed. The build cache stays whole.
     pub orphans: bool,
+    /// Only what is made again most easily: context indexes and cache mounts. The limits are about
+    /// these alone.
+    pub temporary: bool,
     /// Only what passes all of these.
     pub filters: Vec<Filter>,
     /// What was used within this time stays, also if a budget can't be kept then.

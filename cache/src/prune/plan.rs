@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::defaults::TEMPORARY;
 use super::leftovers;
 use super::{Filter, Freed, PruneOptions, PruneReport};
 use crate::db;
@@ -61,7 +62,7 @@ impl Plan {
 pub(super) fn make(inner: &Arc<Inner>, options: &PruneOptions) -> Result<Plan, StoreError> {
     let budgeted = options.max_used_space.is_some() || options.min_free_space.is_some();
     let mut snapshot = Snapshot::take(inner)?;
-    if budgeted && goal(inner, options, snapshot.total())? == 0 {
+    if budgeted && goal_of(inner, options, &snapshot)? == 0 {
         // Upper bounds are enough to see that nothing is to be done.
         return Ok(Plan { steps: Vec::new(), total: snapshot.total() });
     }
@@ -69,7 +70,7 @@ pub(super) fn make(inner: &Arc<Inner>, options: &PruneOptions) -> Result<Plan, S
     let measured = Snapshot::take(inner)?;
     snapshot = measured;
     let total = snapshot.total();
-    let goal = if budgeted { goal(inner, options, total)? } else { u64::MAX };
+    let goal = if budgeted { goal_of(inner, options, &snapshot)? } else { u64::MAX };
     let mut planner = Planner {
         options,
         now: db::to_millis(options.now.unwrap_or_else(SystemTime::now)),
@@ -94,6 +95,19 @@ pub(super) fn make(inner: &Arc<Inner>, options: &PruneOptions) -> Result<Plan, S
 }
 
 /// How many bytes have to go.
+pub(super) fn goal_of(
+    inner: &Inner,
+    options: &PruneOptions,
+    snapshot: &Snapshot,
+) -> Result<u64, StoreError> {
+    let temporary = || {
+        let files = snapshot.files.iter().filter(|file| TEMPORARY.contains(&file.kind));
+        files.map(|file| file.size).sum()
+    };
+    let total = if options.temporary { temporary() } else { snapshot.total() };
+    goal(inner, options, total)
+}
+
 fn goal(inner: &Inner, options: &PruneOptions, total: u64) -> Result<u64, StoreError> {
     let mut goal = 0;
     if let Some(most) = options.max_used_space {
@@ -175,6 +189,7 @@ impl Planner<'_> {
         });
         let passes = self.freed < self.goal
             && !young
+            && (!self.options.temporary || TEMPORARY.contains(&step.freed.kind))
             && self.options.filters.iter().all(|filter| self.passes(filter, &step));
         if passes {
             self.freed += step.freed.size;

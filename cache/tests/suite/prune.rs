@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use gantry_cache::{Budget, Filter, Kind, LayerId, Pin, PruneOptions, PruneReport, Store};
+use gantry_cache::{
+    Budget, Caps, Filter, Keeping, Kind, LayerId, Pin, PruneOptions, PruneReport, Sharing, Store,
+};
 use gantry_image::layer::UnpackOptions;
 
 use crate::support::{Fixture, big_layer, image, is_root, key, layer, record};
@@ -232,7 +234,7 @@ fn a_store_keeps_to_its_budget_by_itself_but_not_at_the_cost_of_whom_uses_it() {
     assert_eq!(store.budget().unwrap(), Budget::default());
     assert_eq!(store.keep_to_budget().unwrap(), PruneReport::default());
     let mine = made(store, "mine", 2 << 20, Duration::ZERO);
-    let budget = Budget { max_size: Some(used(store) + (1 << 20)), keep: None };
+    let budget = Budget { max_size: Some(used(store) + (1 << 20)), ..Budget::default() };
     store.set_budget(&budget).unwrap();
     assert_eq!(fixture.again().budget().unwrap(), budget);
     let other = fixture.again();
@@ -245,5 +247,94 @@ fn a_store_keeps_to_its_budget_by_itself_but_not_at_the_cost_of_whom_uses_it() {
     assert!(there(store, &mine));
     store.set_budget(&Budget::default()).unwrap();
     assert_eq!(other.budget().unwrap(), Budget::default());
+    fixture.clean();
+}
+
+const DAY: Duration = Duration::from_secs(86400);
+
+fn after(span: Duration) -> SystemTime {
+    SystemTime::now() + span
+}
+
+/// No limit at all.
+const ENDLESS: Caps = Caps { max_used: u64::MAX, min_free: 0, reserved: 0, temporary: u64::MAX };
+
+#[test]
+fn c8_09_the_default_limits_are_buildkits() {
+    let gb = 1_000_000_000;
+    let large = Caps::of_disk(2000 * gb);
+    assert_eq!((large.max_used, large.min_free, large.reserved), (100 * gb, 400 * gb, 10 * gb));
+    let small = Caps::of_disk(50 * gb);
+    assert_eq!((small.max_used, small.min_free, small.reserved), (40 * gb, 10 * gb, 5 * gb));
+    assert_eq!(small.temporary, 512_000_000);
+}
+
+#[test]
+fn c8_09_a_store_that_nobody_prunes_stays_within_its_limits() {
+    let fixture = Fixture::new();
+    for n in 0..6 {
+        made(&fixture.store, &n.to_string(), 1 << 20, Duration::from_secs(1));
+    }
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+    let before = used(store);
+    let most = before - (3 << 19);
+    assert_eq!(store.keep_to(&ENDLESS, after(DAY)).unwrap(), PruneReport::default());
+    // What is reserved is never too much, however little is free.
+    let full = Caps { min_free: u64::MAX, reserved: before, ..ENDLESS };
+    assert_eq!(store.keep_to(&full, after(DAY)).unwrap(), PruneReport::default());
+    let caps = Caps { max_used: most, ..ENDLESS };
+    let report = store.keep_to(&caps, after(DAY)).unwrap();
+    assert!(used(store) <= most, "{report:?}");
+    assert!(report.freed.iter().all(|freed| freed.kind == Kind::Layer), "{report:?}");
+    assert_eq!(report.freed.len(), 2, "and no more than had to go: {report:?}");
+    store.keep_to(&full, after(DAY)).unwrap();
+    let full = Caps { reserved: most - (1 << 20), ..full };
+    store.keep_to(&full, after(DAY)).unwrap();
+    assert!(used(store) <= most, "a full disk makes room down to what is reserved");
+    fixture.clean();
+}
+
+#[test]
+fn c8_09_what_is_made_again_easily_goes_after_two_days_beyond_its_share() {
+    let fixture = Fixture::new();
+    let layer = made(&fixture.store, "layer", 1 << 20, Duration::from_secs(1));
+    let mut init = |dir: &std::path::Path| {
+        fs_err::write(dir.join("data"), vec![b'x'; 1 << 20]).unwrap();
+        Ok(())
+    };
+    drop(fixture.store.mounts().try_acquire("cache", Sharing::Shared, &mut init).unwrap());
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+    let caps = Caps { temporary: 1 << 19, ..ENDLESS };
+    let hours = |hours: u32| after(hours * (DAY / 24));
+    assert_eq!(store.keep_to(&caps, hours(47)).unwrap().freed, []);
+    let much = Caps { temporary: 4 << 20, ..ENDLESS };
+    assert_eq!(store.keep_to(&much, hours(49)).unwrap().freed, []);
+    let report = store.keep_to(&caps, hours(49)).unwrap();
+    let kinds: Vec<Kind> = report.freed.iter().map(|freed| freed.kind).collect();
+    assert_eq!(kinds, [Kind::CacheMount]);
+    assert!(there(store, &layer));
+    fixture.clean();
+}
+
+#[test]
+fn c8_09_looking_after_itself_can_be_said_otherwise_and_turned_off() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    assert_eq!(store.keeps_to().unwrap(), Keeping::Defaults);
+    let budget = Budget { max_size: Some(1), reserved: Some(2), ..Budget::default() };
+    for keeping in [Keeping::Nothing, Keeping::Budget(budget), Keeping::Defaults] {
+        store.set_keeping(&keeping).unwrap();
+        assert_eq!(fixture.again().keeps_to().unwrap(), keeping);
+    }
+    made(store, "x", 1 << 20, Duration::ZERO);
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+    store.set_keeping(&Keeping::Nothing).unwrap();
+    assert_eq!(store.collect_garbage().unwrap(), PruneReport::default());
+    let all = Budget { max_size: Some(1), ..Budget::default() };
+    store.set_keeping(&Keeping::Budget(all)).unwrap();
+    assert_eq!(store.collect_garbage().unwrap().freed.len(), 1);
     fixture.clean();
 }

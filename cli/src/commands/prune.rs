@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gantry_cache::{Budget, Filter as Condition, PruneOptions, PruneReport};
+use gantry_cache::{Budget, Filter as Condition, Keeping, PruneOptions, PruneReport};
 
 use super::images::seconds;
 use super::{Context, now};
@@ -34,9 +34,12 @@ pub(crate) struct PruneArgs {
     /// Keep what was used within this time, such as `12h` or `7d`, even beyond a budget
     #[arg(long, value_name = "age", value_parser = human::parse_duration)]
     keep: Option<Duration>,
-    /// Hold `--max-size` and `--keep` from now on, also while builds run; without either, no more
+    /// Hold the limits from now on, also while builds run; without any, prune nothing by itself
     #[arg(long, conflicts_with = "dry_run")]
     remember: bool,
+    /// Forget what `--remember` said: hold the limits that a store has by itself
+    #[arg(long, conflicts_with_all = ["dry_run", "remember"])]
+    defaults: bool,
     /// Target amount of free disk space after pruning
     #[arg(long, value_name = "bytes", value_parser = human::parse_size)]
     min_free_space: Option<u64>,
@@ -54,10 +57,22 @@ pub(crate) fn run(args: &PruneArgs, context: &Context) -> Result<ExitCode, Failu
         return Ok(code);
     }
     let options = options(args)?;
+    if args.defaults {
+        context.store()?.set_keeping(&Keeping::Defaults)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.remember {
         let store = context.store()?;
-        let budget = Budget { max_size: args.max_used_space, keep: args.keep };
-        store.set_budget(&budget)?;
+        let budget = Budget {
+            max_size: args.max_used_space,
+            min_free: args.min_free_space,
+            reserved: args.reserved_space,
+            keep: args.keep,
+        };
+        store.set_keeping(&match budget.max_size.or(budget.min_free) {
+            Some(_) => Keeping::Budget(budget),
+            None => Keeping::Nothing,
+        })?;
         let pruned = store.keep_to_budget()?;
         report(&pruned, args, context)?;
         warn_if_over(&pruned, &budget, context);
@@ -90,6 +105,7 @@ fn options(args: &PruneArgs) -> Result<PruneOptions, Failure> {
     Ok(PruneOptions {
         all: args.all,
         orphans: false,
+        temporary: false,
         filters: conditions,
         keep: args.keep,
         max_used_space: args.max_used_space,

@@ -87,7 +87,7 @@ pub fn build(
     held.release();
     if outcome.as_ref().is_ok_and(|outcome| !outcome.stats.ran.is_empty()) {
         // Blobs and indexes came, too. What can't be pruned now can be later.
-        let _ = store.keep_to_budget();
+        let _ = store.collect_garbage();
     }
     // A history with a gap is better than a build without a result.
     match (held.recorder.write(store, &outcome), outcome) {

@@ -13,6 +13,7 @@ mod ends;
 mod errors;
 mod exports;
 mod flags;
+mod garbage;
 mod history;
 mod images;
 mod keys;
