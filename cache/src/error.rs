@@ -10,7 +10,7 @@ use gantry_image::layer::LayerError;
 use gantry_image::{DiffId, Digest};
 use gantry_tree::TreeError;
 
-use crate::LayerId;
+use crate::{FetchError, LayerId};
 
 /// Anything that a store refuses or fails to do.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +108,24 @@ pub enum StoreError {
     NoForm {
         /// The layer.
         layer: LayerId,
+    },
+    /// A layer was not needed so far, and whoever needs it now can't reach registries.
+    #[error("The layer `{layer}` of {image} has not been fetched")]
+    NotFetched {
+        /// The layer.
+        layer: LayerId,
+        /// An image that has it.
+        image: String,
+    },
+    /// A layer was not needed so far, and can't be fetched now.
+    #[error("Failed to fetch the layer `{digest}` of {image}")]
+    Fetch {
+        /// Its blob.
+        digest: Digest,
+        /// The image that had it.
+        image: String,
+        /// Why.
+        source: FetchError,
     },
     /// A blob is named and is not there.
     #[error("The blob `{digest}` is not in the store")]
@@ -267,6 +285,13 @@ impl StoreError {
                 "Run `gantry fsck --repair`; what it removes is built again".to_owned()
             }
             StoreError::Full { .. } => "Run `gantry prune` to free space".to_owned(),
+            StoreError::NotFetched { image, .. } => {
+                format!("Run `gantry pull {image}`, which fetches all layers")
+            }
+            StoreError::Fetch { .. } => {
+                "Nothing has needed this layer so far; `gantry pull` fetches all layers at once"
+                    .to_owned()
+            }
             _ => return None,
         })
     }

@@ -71,7 +71,7 @@ pub use error::StoreError;
 pub use fsck::{FsckOptions, FsckReport, Problem, Severity};
 pub use id::{BadId, Key, LayerId, LogId};
 pub use images::{Image, Images, NewImage, Removed};
-pub use layers::{BlobForm, Forms, Layer, Layers};
+pub use layers::{BlobForm, Fetch, FetchError, Forms, Layer, Layers, RemoteForm};
 pub use lease::Lease;
 pub use lock::LockGuard;
 pub use logs::{LogReader, LogWriter, Logs};

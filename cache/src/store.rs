@@ -16,7 +16,7 @@ use crate::lock::{self, Hold};
 use crate::owner::{self, LazyOwner, Owner};
 use crate::prune;
 use crate::{
-    Blobs, Builds, Contexts, Images, Layers, Lease, LockGuard, Logs, Mounts, Pins, Records,
+    Blobs, Builds, Contexts, Fetch, Images, Layers, Lease, LockGuard, Logs, Mounts, Pins, Records,
     StoreError, WorkDir,
 };
 
@@ -27,6 +27,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    /// Fetches layers that were not needed before.
+    pub(crate) fetcher: Option<Arc<dyn Fetch>>,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ impl Store {
             }
         };
         let store = Store {
+            fetcher: None,
             inner: Arc::new(Inner {
                 layout,
                 db,
@@ -138,6 +141,12 @@ impl Store {
         Ok(to)
     }
 
+    /// Returns a handle that can fetch layers of images which nobody needed before.
+    #[must_use]
+    pub fn with_fetcher(&self, fetcher: Arc<dyn Fetch>) -> Store {
+        Store { inner: Arc::clone(&self.inner), fetcher: Some(fetcher) }
+    }
+
     /// Returns where the store lies.
     pub fn root(&self) -> &Path {
         self.inner.layout.root()
@@ -150,7 +159,7 @@ impl Store {
 
     /// Layers and their forms.
     pub fn layers(&self) -> Layers<'_> {
-        Layers { inner: &self.inner }
+        Layers { inner: &self.inner, fetcher: self.fetcher.as_deref() }
     }
 
     /// Results of build steps.

@@ -328,6 +328,13 @@ pub enum Output {
 }
 
 impl Output {
+    /// Says whether layers may stay where they are: in a registry that the store knows.
+    pub(crate) fn may_be_thin(&self) -> bool {
+        matches!(self, Self::Store { .. } | Self::Registry { .. })
+    }
+}
+
+impl Output {
     /// Whether it is written to a stream, such as standard output.
     pub fn is_stream(&self) -> bool {
         matches!(

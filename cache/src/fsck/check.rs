@@ -66,7 +66,7 @@ pub(super) fn all(inner: &Arc<Inner>, deep: bool) -> Result<Findings, StoreError
         findings.report.blobs += 1;
         check_blob(inner, digest, *size, deep, &mut findings);
     }
-    let store = Store { inner: Arc::clone(inner) };
+    let store = Store { inner: Arc::clone(inner), fetcher: None };
     for id in store.layers().list()? {
         if let Some(layer) = store.layers().get(&id)? {
             findings.report.layers += 1;

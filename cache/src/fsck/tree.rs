@@ -57,7 +57,7 @@ pub(super) fn check_layer(
     let mut damage = |what: String| {
         findings.damage(format!("layer `{}`", layer.id), what, remedy.clone());
     };
-    if !layer.forms.any_local() && layer.forms.remote.is_none() {
+    if !layer.forms.any_local() && layer.forms.remote.is_empty() {
         damage("no form of it is there".to_owned());
         return Ok(());
     }

@@ -17,7 +17,7 @@ use crate::store::Inner;
 use crate::{LayerId, StoreError, db};
 
 pub use names::Removed;
-pub(crate) use rows::{drop_dangling_names, forget, forget_lists, naming_blob};
+pub(crate) use rows::{drop_dangling_names, forget, forget_lists, naming_blob, remeasure};
 
 /// The images of a store.
 #[derive(Debug, Clone, Copy)]

@@ -7,6 +7,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Image;
+use crate::LayerId;
 use crate::db::{WriteError, from_millis};
 use crate::layers::ids_from_bytes;
 
@@ -128,6 +129,27 @@ pub(super) fn by_name(
     )?;
     let (from, to) = (format!("{}:", reference.name()), format!("{};", reference.name()));
     statement.query_row((digest.to_string(), from, to), |row| row.get(0)).optional()
+}
+
+/// Sums the sizes of images up anew of which a layer has come that was not here before.
+pub(crate) fn remeasure(tx: &Connection, layer: &LayerId) -> rusqlite::Result<()> {
+    let mut images = tx.prepare_cached(
+        "select i.id, i.layers from image_layers l join images i on i.id = l.image \
+         where l.layer = ?1 and (select remote from layers where id = ?1) is not null",
+    )?;
+    let images = images.query_map([layer], |row| {
+        Ok((row.get::<_, String>(0)?, ids_from_bytes(row.get_ref(1)?.as_blob()?)))
+    })?;
+    let mut size_of = tx.prepare_cached("select size from layers where id = ?1")?;
+    for image in images.collect::<rusqlite::Result<Vec<_>>>()? {
+        let sizes = image.1.iter().map(|id| size_of.query_row([id], |row| row.get(0)));
+        let sizes = sizes.collect::<rusqlite::Result<Vec<Option<u64>>>>()?;
+        if let Some(size) = sizes.into_iter().sum::<Option<u64>>() {
+            tx.prepare_cached("update images set size = ?2 where id = ?1")?
+                .execute((image.0, size))?;
+        }
+    }
+    Ok(())
 }
 
 /// The images whose config or manifest a blob is.

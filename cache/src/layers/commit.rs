@@ -161,6 +161,7 @@ impl Layers<'_> {
                     usage,
                 },
             )?;
+            crate::images::remeasure(tx, id)?;
             arrival.diff.map_or(Ok(()), |diff| insert_diff(tx, id, None, &diff))
         })
     }

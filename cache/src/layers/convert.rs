@@ -29,7 +29,7 @@ impl Layers<'_> {
     /// [`StoreError::DiffIdMismatch`] if the bytes are not the layer's: nothing is kept of them.
     /// [`StoreError::LayerGone`], [`StoreError::NoForm`].
     pub fn ensure_tree(&self, id: &LayerId, options: &UnpackOptions) -> Result<Layer, StoreError> {
-        let layer = self.require(id)?;
+        let layer = self.require_local(id)?;
         if layer.forms.tree {
             return Ok(layer);
         }
@@ -66,7 +66,7 @@ impl Layers<'_> {
     /// # Errors
     /// As [`ensure_tree`](Self::ensure_tree).
     pub fn ensure_manifest(&self, id: &LayerId) -> Result<Arc<Manifest>, StoreError> {
-        let layer = self.require(id)?;
+        let layer = self.require_local(id)?;
         if layer.has_manifest {
             return layer.manifest();
         }
@@ -119,7 +119,7 @@ impl Layers<'_> {
         clamp: Option<i64>,
         out: &mut dyn Write,
     ) -> Result<(DiffId, u64), StoreError> {
-        let layer = self.require(id)?;
+        let layer = self.require_local(id)?;
         let clamp = clamp.filter(|_| !layer.imported);
         let known = layer.diff(clamp);
         let what = || format!("read the layer `{id}`");
@@ -236,6 +236,7 @@ impl Layers<'_> {
                 usage,
                 crate::store::Inner::epoch(tx)?,
             ))?;
+            crate::images::remeasure(tx, &layer.id)?;
             insert_diff(tx, &layer.id, None, &diff)
         })
     }

@@ -2,8 +2,10 @@
 
 use gantry_image::{DiffId, Digest};
 
+use super::RemoteForm;
+
 /// Which forms a layer has. All of them have the same content.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Forms {
     /// `tree/`: can be an overlay lower, files can be opened.
     pub tree: bool,
@@ -11,8 +13,8 @@ pub struct Forms {
     pub tar: bool,
     /// `index`: mountable without unpacking, together with the tar.
     pub index: bool,
-    /// A descriptor (JSON) of where it could be fetched from.
-    pub remote: Option<String>,
+    /// Where it can be fetched from, the place to ask first at the front.
+    pub remote: Vec<RemoteForm>,
     /// Compressed, as pulled or pushed.
     pub blobs: Vec<BlobForm>,
 }

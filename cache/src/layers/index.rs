@@ -24,7 +24,7 @@ impl Layers<'_> {
     /// As [`ensure_tree`](Self::ensure_tree).
     pub fn ensure_mountable(&self, id: &LayerId) -> Result<Layer, StoreError> {
         let ready = |layer: &Layer| layer.forms.tree || layer.mountable().is_some();
-        let layer = self.require(id)?;
+        let layer = self.require_local(id)?;
         if ready(&layer) {
             return Ok(layer);
         }

@@ -9,6 +9,7 @@ mod forms;
 mod index;
 mod insert;
 mod layer;
+mod remote;
 mod rows;
 
 use std::collections::HashMap;
@@ -23,12 +24,14 @@ use crate::{LayerId, StoreError};
 
 pub use forms::{BlobForm, Forms};
 pub use layer::Layer;
+pub use remote::{Fetch, FetchError, RemoteForm};
 pub(crate) use rows::{drop_formless, forget, ids_from_bytes, ids_to_bytes, strip};
 
 /// The layers of a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Layers<'s> {
     pub(crate) inner: &'s Arc<Inner>,
+    pub(crate) fetcher: Option<&'s dyn Fetch>,
 }
 
 impl Layers<'_> {

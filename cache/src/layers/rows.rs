@@ -5,6 +5,7 @@ use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::layer::Facts;
+use super::remote::decode;
 use super::{BlobForm, Forms};
 use crate::LayerId;
 use crate::db::{WriteError, from_millis};
@@ -24,7 +25,7 @@ pub(super) fn read(connection: &Connection, id: &LayerId) -> rusqlite::Result<Op
                 tree: row.get(3)?,
                 tar: row.get(4)?,
                 index: row.get(5)?,
-                remote: row.get(6)?,
+                remote: decode(row.get::<_, Option<String>>(6)?.as_deref()),
                 blobs: Vec::new(),
             },
             created: from_millis(row.get(7)?),

@@ -42,6 +42,12 @@ pub trait RemoteCache: fmt::Debug + Send + Sync {
     /// Whether asking for blobs costs next to nothing.
     fn is_near(&self) -> bool;
 
+    /// The full name by which an image in its place would be pulled, if it lies in a registry: then
+    /// its blobs can be fetched later.
+    fn image(&self) -> Option<String> {
+        None
+    }
+
     /// Reads the manifest that it is known by; `None` if there is none.
     ///
     /// # Errors

@@ -25,11 +25,13 @@ fn short(digest: &str) -> &str {
 
 /// What to call a layer.
 pub(crate) fn layer_title(layer: &LayerUsage) -> String {
-    match &layer.text {
-        Some(text) => text.clone(),
-        None if layer.imported => "layer of an image".to_owned(),
-        None => "layer".to_owned(),
-    }
+    let title = match &layer.text {
+        Some(text) if !text.is_empty() => text,
+        _ if layer.imported => "layer of an image",
+        _ => "layer",
+    };
+    let end = if layer.elsewhere { ", not fetched" } else { "" };
+    format!("{title}{end}")
 }
 
 /// The rows of `du`, the largest kinds of things first.

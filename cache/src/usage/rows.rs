@@ -83,8 +83,10 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
     let mut records = connection.prepare_cached(
         "select max(text), max(took) from record_layers natural join records where layer = ?1",
     )?;
-    let mut statement = connection
-        .prepare_cached("select id, usage, created, used, max(tree, tar), imported from layers")?;
+    let mut statement = connection.prepare_cached(
+        "select id, usage, created, used, max(tree, tar), imported, remote is not null \
+         from layers",
+    )?;
     let mut rows = statement.query(())?;
     let mut layers = Vec::new();
     while let Some(row) = rows.next()? {
@@ -106,6 +108,7 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
             used: row.get(3)?,
             unpacked: row.get(4)?,
             imported: row.get(5)?,
+            elsewhere: row.get::<_, bool>(6)? && !row.get::<_, bool>(4)? && all.is_empty(),
             exact_blobs: exact,
             blobs: all,
             text,

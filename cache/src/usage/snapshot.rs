@@ -17,6 +17,8 @@ pub(crate) struct LayerUsage {
     /// It has a tree or a tar.
     pub(crate) unpacked: bool,
     pub(crate) imported: bool,
+    /// None of its bytes are here.
+    pub(crate) elsewhere: bool,
     /// Blobs that hold exactly this layer's tar.
     pub(crate) exact_blobs: Vec<String>,
     pub(crate) blobs: Vec<String>,

@@ -127,8 +127,13 @@ fn row_of(entry: &History, layer: Option<&LayerId>, size: u64, args: &HistoryArg
 
 /// The sum of a layer's files, which may take reading its blob once.
 fn layer_size(id: &LayerId, store: &Store) -> Result<u64, Failure> {
-    match store.layers().require(id)?.size {
+    let layer = store.layers().require(id)?;
+    match layer.size {
         Some(size) => Ok(size),
+        // What its registry says is as much as is known.
+        None if layer.is_remote_only() => {
+            Ok(layer.forms.remote.first().map_or(0, |form| form.blob.size))
+        }
         None => Ok(store.layers().ensure_manifest(id)?.total_size()),
     }
 }

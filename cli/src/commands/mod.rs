@@ -39,10 +39,12 @@ mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use gantry_cache::{OpenOptions, Store};
-use gantry_executor::registry::Registry;
+use gantry_executor::registry::{Fetcher, Registry};
 use gantry_image::registry::Settings;
+use gantry_solver::CancelToken;
 
 use crate::args::{Cli, Globals};
 use crate::plugin::Called;
@@ -170,7 +172,7 @@ impl Context {
     /// Opens the store, and makes it if it isn't there yet.
     pub(crate) fn store(&self) -> Result<Store, Failure> {
         let options = OpenOptions { create: true, ..OpenOptions::default() };
-        Ok(Store::open(&self.root()?, options)?)
+        Ok(self.fetching(Store::open(&self.root()?, options)?))
     }
 
     /// A client of registries. Nothing is read and no connection opened before it is used.
@@ -193,7 +195,13 @@ impl Context {
 
     /// Opens the store if it is there; looking makes none.
     pub(crate) fn existing_store(&self) -> Result<Option<Store>, Failure> {
-        Ok(Store::open_existing(&self.root()?)?)
+        Ok(Store::open_existing(&self.root()?)?.map(|store| self.fetching(store)))
+    }
+
+    /// Layers of images that no build has needed come when a command does.
+    fn fetching(&self, store: Store) -> Store {
+        let registry = Arc::new(self.registry());
+        store.with_fetcher(Arc::new(Fetcher::new(registry, CancelToken::new())))
     }
 }
 

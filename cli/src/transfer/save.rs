@@ -115,6 +115,7 @@ fn prepare<'s>(
     let manifest = manifest.map(Raw::<ImageManifest>::parse).transpose().map_err(invalid)?;
     if form == Form::Oci
         && let Some(manifest) = &manifest
+        && fetched(&image, manifest, store)?
         && let Some(layers) = blobs(manifest, store, lease)?
     {
         let within = said(image.list, store).map_err(invalid)?;
@@ -165,6 +166,18 @@ fn said(list: Option<Digest>, store: &Store) -> Result<Option<Within>, ParseJson
         }
     }
     Ok(Some(Within { index, blobs }))
+}
+
+/// Fetches those layers that are blobs in a registry only.
+fn fetched(
+    image: &Image,
+    manifest: &Raw<ImageManifest>,
+    store: &Store,
+) -> Result<bool, TransferError> {
+    for (id, descriptor) in image.layers.iter().zip(&manifest.value().layers) {
+        store.layers().ensure_blob(id, &descriptor.digest)?;
+    }
+    Ok(true)
 }
 
 /// The layers of a manifest as the blobs that it names, if all of them are here.

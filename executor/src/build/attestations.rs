@@ -107,7 +107,7 @@ impl Build<'_> {
             let mut sboms = Vec::new();
             if let (Some(scan), Some(sbom)) = (target.scan, &asked.sbom) {
                 let snapshot = ready.solved.snapshot(scan.result).cloned().unwrap_or_default();
-                self.fetch_snapshot(&snapshot)?;
+                self.fetch_snapshot(&snapshot, true)?;
                 sboms = read_sboms(&self.executor, &snapshot, &sbom.generator)
                     .map_err(|what| BuildError::Unsupported { what, hint: None })?;
             }

@@ -15,22 +15,34 @@ use crate::remote::{Exporter, Places, inline};
 const VERTEX: u32 = 0x2000_0000;
 
 impl Build<'_> {
-    /// Puts the layers of the result into the store that are in other caches only.
-    pub(super) fn fetch(&self, ready: &Ready) -> Result<(), BuildError> {
+    /// Makes layers of the result known to the store that are in other caches only; `whole` fetches
+    /// them, and those of images.
+    pub(super) fn fetch(&self, ready: &Ready, whole: bool) -> Result<(), BuildError> {
         for target in &ready.targets {
             if let Some(snapshot) = ready.solved.snapshot(target.vertex) {
-                self.fetch_snapshot(snapshot)?;
+                self.fetch_snapshot(snapshot, whole)?;
             }
         }
         Ok(())
     }
 
     /// The same for one root filesystem.
-    pub(super) fn fetch_snapshot(&self, snapshot: &Snapshot) -> Result<(), BuildError> {
-        self.executor.fetch(snapshot).map_err(|error| match error {
+    pub(super) fn fetch_snapshot(
+        &self,
+        snapshot: &Snapshot,
+        whole: bool,
+    ) -> Result<(), BuildError> {
+        self.executor.know(snapshot, !whole).map_err(|error| match error {
             RemoteError::Store(error) => error.into(),
             error => BuildError::Export(ExportError::Cache(error)),
-        })
+        })?;
+        if whole {
+            self.executor.bring(snapshot).map_err(|error| match self.cancel.is_canceled() {
+                true => BuildError::Canceled,
+                false => error.into(),
+            })?;
+        }
+        Ok(())
     }
 
     fn places(&self) -> Places<'_> {

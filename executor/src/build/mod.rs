@@ -44,8 +44,9 @@ use crate::export;
 use crate::history::{Recorder, requested};
 use crate::inputs;
 use crate::outcome::{BuildOutcome, Stats};
+use crate::registry::{Fetcher, Lazy};
 use crate::remote::{Imports, Places};
-use crate::request::{BuildRequest, ContextSource};
+use crate::request::{BuildRequest, ContextSource, Output};
 use crate::resolve::{Remote, Resolver, Times};
 use crate::store::StepStore;
 use crate::work::{Agents, Executor, LocalContext, Origin, Parts};
@@ -77,6 +78,13 @@ pub fn build(
         // A stream can't be read twice: it has to be read where steps can run.
         return Err(BuildError::NeedsUserNamespace);
     }
+    let store = &match &request.registry {
+        Some(registry) => {
+            let fetcher = Fetcher::new(Arc::clone(registry), cancel.clone());
+            store.with_fetcher(Arc::new(fetcher))
+        }
+        None => store.clone(),
+    };
     // Without privileges this is a first look, of which nobody hears if it leads to nothing.
     let held = Arc::new(Held::new(observer, recorder, unprivileged));
     let begun = Build::begin(request, store, host, Arc::clone(&held), cancel);
@@ -160,6 +168,10 @@ impl<'a> Build<'a> {
         });
         let project = observer.recorder.project();
         let told: Arc<dyn Observer> = Arc::clone(&observer) as _;
+        executor.lazy = request
+            .registry
+            .clone()
+            .map(|registry| Lazy::new(registry, Arc::clone(&told), cancel.clone()));
         let inputs = inputs::open(&executor, &mut request, &told, cancel)?;
         events::tell_loaded(&observer, &inputs.loaded);
         executor.contexts = inputs.contexts;
@@ -268,8 +280,9 @@ impl<'a> Build<'a> {
     /// Makes sure that layers which are to be written out are here: what a cache elsewhere has lost
     /// is made anew.
     fn at_hand(&self, ready: Ready) -> Result<Ready, BuildError> {
-        if self.request.outputs.is_empty() || self.fetch(&ready).is_ok() || !self.forsakes_caches()
-        {
+        let outputs = &self.request.outputs;
+        let whole = !outputs.iter().all(Output::may_be_thin);
+        if outputs.is_empty() || self.fetch(&ready, whole).is_ok() || !self.forsakes_caches() {
             return Ok(ready);
         }
         let Ready { graph, targets, .. } = ready;

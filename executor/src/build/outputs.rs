@@ -50,7 +50,7 @@ impl Build<'_> {
         }
         let progress = told.insert(Progress::begin(observer, &outputs));
         if !outputs.is_empty() {
-            self.fetch(ready)?;
+            self.fetch(ready, !outputs.iter().all(Output::may_be_thin))?;
         }
         let snapshots = self.snapshots(ready)?;
         progress.begin_part("exporting layers");

@@ -7,7 +7,7 @@ use gantry_image::compress::{Compression, DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL
 use gantry_image::{Descriptor, MediaType};
 
 use super::ExportError;
-use super::layers::ImageLayer;
+use super::layers::{ImageLayer, came_as};
 use crate::image_options::{ImageOptions, LayerCompression};
 
 /// What the manifest says of a layer; if it is to be compressed, that is done now, unless the store
@@ -19,17 +19,26 @@ pub(crate) fn descriptor(
     options: &ImageOptions,
 ) -> Result<Descriptor, ExportError> {
     let docker = options.docker_types;
+    let known = store.layers().require(&layer.id)?;
+    if !options.force_compression
+        && let Some((kind, digest, size)) = came_as(store, &known, &layer.diff_id)?
+    {
+        // A base image's layer goes on as it came, unless all are to be compressed in one way; and
+        // so does one from a cache that nobody has fetched, if that is what is wanted.
+        let wanted = options.compression.is_none_or(|wanted| wanted.kind == kind);
+        if of_base || (wanted && known.is_remote_only()) {
+            return described(kind, docker, digest, size);
+        }
+    }
     let Some(compression) = options.compression.filter(|wanted| wanted.kind != Compression::None)
     else {
-        return described(Compression::None, docker, layer.diff_id.0, layer.size);
+        let (_, size) = store.layers().ensure_diff_id(&layer.id, layer.clamp)?;
+        return described(Compression::None, docker, layer.diff_id.0, size);
     };
     let how = how(compression);
-    let known = store.layers().require(&layer.id)?;
     for form in known.forms.blobs.iter().filter(|form| form.diff_id == layer.diff_id) {
-        // A base image's layer goes on as it came, unless all are to be compressed in one way.
         let kind = MediaType::new(&form.media_type).layer_compression();
-        let came = of_base && form.how.is_empty() && !options.force_compression;
-        if (came || form.how == how)
+        if form.how == how
             && let (Some(kind), Some(size)) = (kind, store.blobs().size(&form.digest)?)
         {
             return described(kind, docker, form.digest, size);
@@ -65,6 +74,7 @@ pub(crate) fn open(
     if descriptor.digest == layer.diff_id.0 {
         return Ok(Box::new(layer.open(store)?));
     }
+    store.layers().ensure_blob(&layer.id, &descriptor.digest).map_err(io::Error::other)?;
     let gone = || io::Error::other(StoreError::BlobGone { digest: descriptor.digest });
     let file = store.blobs().open(&descriptor.digest).map_err(io::Error::other)?;
     Ok(Box::new(file.ok_or_else(gone)?))

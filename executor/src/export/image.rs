@@ -7,7 +7,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use gantry_cache::{Key, NewImage, NewRecord, RecordKind, Store};
+use gantry_cache::{Key, LayerId, NewImage, NewRecord, RecordKind, Store};
 use gantry_image::{DateTime, Descriptor, Digest, ImageConfig, ImageManifest, MediaType, Raw};
 
 use super::layers::ImageLayer;
@@ -80,9 +80,10 @@ fn find(store: &Store, recipe: &Recipe<'_>, key: &Key) -> Result<Option<Assemble
     if whole.iter().any(|count| *count != whole[0]) {
         return Ok(None);
     }
-    for (layer, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
+    let described = manifest.layers.iter().zip(&config.rootfs.diff_ids);
+    for ((layer, diff_id), id) in described.zip(&recipe.layers) {
         // Compressed layers are not kept for ever; they are made again, and are the same.
-        if layer.digest != diff_id.0 && store.blobs().size(&layer.digest)?.is_none() {
+        if layer.digest != diff_id.0 && !can_be_had(store, id, &layer.digest)? {
             return Ok(None);
         }
     }
@@ -106,6 +107,15 @@ fn find(store: &Store, recipe: &Recipe<'_>, key: &Key) -> Result<Option<Assemble
         put(store, recipe, &assembled)?;
     }
     Ok(Some(assembled))
+}
+
+/// Says whether a layer's blob is here, or in a registry from which it would come.
+fn can_be_had(store: &Store, id: &LayerId, digest: &Digest) -> Result<bool, ExportError> {
+    if store.blobs().size(digest)?.is_some() {
+        return Ok(true);
+    }
+    let layer = store.layers().get(id)?;
+    Ok(layer.is_some_and(|layer| layer.forms.remote.iter().any(|form| form.blob.digest == *digest)))
 }
 
 fn of_entry(recipe: &Recipe<'_>) -> Vec<(String, String)> {

@@ -3,8 +3,9 @@
 use std::io::{self, Read};
 use std::thread::JoinHandle;
 
-use gantry_cache::{LayerId, Store, StoreError};
-use gantry_image::DiffId;
+use gantry_cache::{Layer, LayerId, Store, StoreError};
+use gantry_image::compress::Compression;
+use gantry_image::{DiffId, Digest, MediaType};
 
 use super::ExportError;
 
@@ -20,8 +21,15 @@ pub(crate) struct ImageLayer {
 }
 
 impl ImageLayer {
-    /// Takes a layer that this build made.
+    /// Takes a layer that this build made, or another one that shares its cache: what nobody has
+    /// fetched from there is not read.
     pub(crate) fn own(store: &Store, id: LayerId, clamp: Option<i64>) -> Result<Self, ExportError> {
+        let known = store.layers().require(&id)?;
+        if let Some(diff_id) = known.diff_id(clamp).filter(|_| known.is_remote_only())
+            && let Some((_, _, size)) = came_as(store, &known, &diff_id)?
+        {
+            return Ok(Self { id, diff_id, size, clamp: None });
+        }
         let (diff_id, size) = store.layers().ensure_diff_id(&id, clamp)?;
         Ok(Self { id, diff_id, size, clamp })
     }
@@ -37,6 +45,9 @@ impl ImageLayer {
         clamps: &[Option<i64>],
     ) -> Result<Self, ExportError> {
         let known = store.layers().require(&id)?;
+        if let Some((_, _, size)) = came_as(store, &known, &diff_id)? {
+            return Ok(Self { id, diff_id, size, clamp: None });
+        }
         let mut first = None;
         // What is known already costs nothing; what isn't is computed, the likely ones first.
         for clamp in clamps.iter().filter(|clamp| known.diff_id(**clamp) == Some(diff_id)) {
@@ -67,6 +78,31 @@ impl ImageLayer {
         })?;
         Ok(TarReader { reader, thread: Some(thread) })
     }
+}
+
+/// The blob that a layer of an image came as, or would come as: how it is compressed, its digest
+/// and size. `None` for a layer that was made here, or came in no blob.
+pub(crate) fn came_as(
+    store: &Store,
+    layer: &Layer,
+    diff_id: &DiffId,
+) -> Result<Option<(Compression, Digest, u64)>, StoreError> {
+    if layer.diff_id(None) != Some(*diff_id) {
+        return Ok(None);
+    }
+    let kind = |text: &str| MediaType::new(text).layer_compression();
+    for form in layer.forms.blobs.iter().filter(|form| form.how.is_empty()) {
+        if let (Some(kind), Some(size)) =
+            (kind(&form.media_type), store.blobs().size(&form.digest)?)
+        {
+            return Ok(Some((kind, form.digest, size)));
+        }
+    }
+    let remote = layer.forms.remote.iter().find_map(|form| {
+        let blob = &form.blob;
+        Some((kind(blob.media_type.as_str())?, blob.digest, blob.size))
+    });
+    Ok(remote)
 }
 
 /// Reads a tar that another thread writes; a failure there is an error here, not an early end.

@@ -55,6 +55,10 @@ impl RemoteCache for RegistryCache {
         false
     }
 
+    fn image(&self) -> Option<String> {
+        Some(self.reference.to_string())
+    }
+
     fn manifest(&self) -> Result<Option<Vec<u8>>, RemoteError> {
         match self.registry.document(&self.reference, &self.cancel) {
             Ok(document) => Ok(Some(document.bytes.to_vec())),

@@ -4,6 +4,8 @@
 //! remote    the client as this room uses it: blocking, made when somebody first asks
 //! watch     what is told while images travel
 //! pull      a reference → manifest → config and layers → an image of the store
+//! fetch     layers, several at once
+//! lazy      layers that come when something needs them
 //! layer     one layer: network → blob and tree in one pass
 //! push      an image of the store → blobs → manifest
 //! sending   the bytes of blobs on their way out
@@ -18,7 +20,9 @@
 mod cache;
 mod copy;
 mod error;
+mod fetch;
 mod layer;
+mod lazy;
 mod pull;
 mod push;
 mod remote;
@@ -27,6 +31,8 @@ mod watch;
 
 pub(crate) use self::cache::RegistryCache;
 pub use self::error::TransferError;
+pub use self::lazy::Fetcher;
+pub(crate) use self::lazy::Lazy;
 pub use self::pull::{PullRequest, Pulled};
 pub(crate) use self::push::Bill;
 pub use self::push::{PushRequest, Pushed};

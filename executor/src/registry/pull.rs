@@ -1,12 +1,8 @@
 //! Pulling: from a reference to an image of the store.
 
-use std::collections::VecDeque;
-use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use gantry_cache::{LayerId, Lease, NewImage, Store};
+use gantry_cache::{LayerId, NewImage, RemoteForm, Store};
 use gantry_image::layer::UnpackOptions;
 use gantry_image::{
     DateTime, Descriptor, DiffId, Digest, ImageConfig, ImageIndex, ImageManifest, Platform, Raw,
@@ -15,13 +11,11 @@ use gantry_image::{
 use gantry_sandbox::Host;
 use gantry_solver::CancelToken;
 
-use super::layer::take_in;
+use super::fetch::{Fetch, Wanted};
 use super::remote::{Document, Registry};
 use super::{Moment, TransferError, Watch};
 use crate::work::unpack_options;
 
-/// How many layers come at once.
-const AT_ONCE: usize = 4;
 /// An index in an index in an index is nobody's honest image.
 const DEEPEST: usize = 3;
 
@@ -183,35 +177,70 @@ impl Registry {
         watch: &dyn Watch,
         cancel: &CancelToken,
     ) -> Result<Pulled, TransferError> {
-        let Found { digest, manifest, config } = found;
-        let diff_ids = &config.rootfs.diff_ids;
+        let manifest = &found.manifest;
         watch.moment(Moment::Layers(manifest.layers.iter().map(|layer| layer.digest).collect()));
         let lease = store.lease()?;
+        let place = |(descriptor, diff_id): (&Descriptor, &DiffId)| Wanted {
+            diff_id: *diff_id,
+            places: vec![(request.reference.clone(), descriptor.clone())],
+        };
+        let wanted = found.layers().into_iter().map(place).collect();
+        let came = Fetch::new(self, store, unpack, &lease, watch, cancel).run(wanted)?;
+        let pulled = found.keep(request, store)?;
+        Ok(Pulled { newer: came || pulled.newer, ..pulled })
+    }
+}
+
+impl Found {
+    /// The layers with their diff IDs, each of them once.
+    fn layers(&self) -> Vec<(&Descriptor, &DiffId)> {
         let mut all: Vec<(&Descriptor, &DiffId)> = Vec::new();
-        for pair in manifest.layers.iter().zip(diff_ids) {
+        for pair in self.manifest.layers.iter().zip(&self.config.rootfs.diff_ids) {
             // One layer may be in an image twice.
             if !all.iter().any(|(_, diff_id)| *diff_id == pair.1) {
                 all.push(pair);
             }
         }
-        let fetch = Fetch {
-            registry: self,
-            reference: request.reference,
-            store,
-            unpack,
-            lease: &lease,
-            watch,
-            cancel,
-            stop: AtomicBool::new(false),
-            queue: Mutex::new(all.into()),
-        };
-        let came = fetch.run()?;
+        all
+    }
+
+    /// Makes the image one of the store, and fetches none of its layers.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub(crate) fn adopt(
+        &self,
+        request: &PullRequest<'_>,
+        store: &Store,
+    ) -> Result<Pulled, TransferError> {
+        let lease = store.lease()?;
+        for (descriptor, diff_id) in self.layers() {
+            let form =
+                RemoteForm { image: request.reference.to_string(), blob: descriptor.clone() };
+            let known = store.layers().by_diff_id(diff_id)?;
+            // What was made here is as good; and what is known needs not be written again.
+            let good = known.filter(|layer| {
+                !layer.imported || layer.forms.remote.first().is_some_and(|first| *first == form)
+            });
+            if !good.is_some_and(|layer| lease.keep(&layer.id).unwrap_or(false)) {
+                store.layers().add_remote(diff_id, &form)?;
+            }
+        }
+        self.keep(request, store)
+    }
+
+    /// Stores the image, whose layers are known by now.
+    fn keep(&self, request: &PullRequest<'_>, store: &Store) -> Result<Pulled, TransferError> {
+        let Found { digest, manifest, config } = self;
+        let diff_ids = &config.rootfs.diff_ids;
         let mut layers = Vec::with_capacity(diff_ids.len());
         let mut size = 0;
-        for diff_id in diff_ids {
+        for (diff_id, descriptor) in diff_ids.iter().zip(&manifest.layers) {
             let layer = store.layers().by_diff_id(diff_id)?.ok_or(TransferError::Lost)?;
             size += match layer.size {
                 Some(size) => size,
+                // Until it comes: then it is summed up anew.
+                None if layer.is_remote_only() => descriptor.size,
                 None => store.layers().ensure_manifest(&layer.id)?.total_size(),
             };
             layers.push(layer.id);
@@ -227,7 +256,7 @@ impl Registry {
             size,
             created: config.created.as_ref().and_then(system_time),
         })?;
-        let mut newer = came || known.is_none();
+        let mut newer = known.is_none();
         let names = known.map(|image| image.names).unwrap_or_default();
         let reference = request.reference;
         let tag = reference.tag().filter(|_| request.tag && reference.digest().is_none());
@@ -254,144 +283,4 @@ fn system_time(time: &DateTime) -> Option<SystemTime> {
     let (seconds, nanos) = time.unix()?;
     let whole = Duration::from_secs(u64::try_from(seconds).ok()?);
     SystemTime::UNIX_EPOCH.checked_add(whole + Duration::from_nanos(nanos.into()))
-}
-
-/// Layers under way.
-struct Fetch<'a> {
-    registry: &'a Registry,
-    reference: &'a Reference,
-    store: &'a Store,
-    unpack: &'a UnpackOptions,
-    lease: &'a Lease,
-    watch: &'a dyn Watch,
-    cancel: &'a CancelToken,
-    stop: AtomicBool,
-    queue: Mutex<VecDeque<(&'a Descriptor, &'a DiffId)>>,
-}
-
-impl Fetch<'_> {
-    /// Fetches all layers. Says whether any had to be.
-    fn run(&self) -> Result<bool, TransferError> {
-        let count = self.queue.lock().unwrap_or_else(PoisonError::into_inner).len();
-        std::thread::scope(|scope| {
-            let work = || -> Result<bool, TransferError> {
-                let mut came = false;
-                while let Some((descriptor, diff_id)) = self.next() {
-                    let one = self.layer(descriptor, diff_id);
-                    self.stop.fetch_or(one.is_err(), Ordering::SeqCst);
-                    came |= one?;
-                }
-                Ok(came)
-            };
-            let threads: Vec<_> = (1..count.min(AT_ONCE)).map(|_| scope.spawn(work)).collect();
-            let mut came = work();
-            for thread in threads {
-                let other = thread.join().unwrap_or(Err(TransferError::Lost));
-                came = match (came, other) {
-                    (Ok(one), Ok(other)) => Ok(one | other),
-                    // Who was only stopped has nothing to say about why.
-                    (Err(TransferError::Canceled) | Ok(_), Err(error)) | (Err(error), _) => {
-                        Err(error)
-                    }
-                };
-            }
-            came
-        })
-    }
-
-    fn next(&self) -> Option<(&Descriptor, &DiffId)> {
-        if self.stop.load(Ordering::SeqCst) {
-            return None;
-        }
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-
-    /// Brings one layer in, unless it is there. Says whether it had to be fetched.
-    fn layer(&self, descriptor: &Descriptor, diff_id: &DiffId) -> Result<bool, TransferError> {
-        let id = LayerId::from_diff_id(diff_id);
-        let there = || -> Result<bool, TransferError> {
-            // Kept first and looked for then: in the other order it might be pruned in between.
-            if self.lease.keep(&id)? {
-                return Ok(true);
-            }
-            match self.store.layers().by_diff_id(diff_id)? {
-                Some(layer) => Ok(self.lease.keep(&layer.id)?),
-                None => Ok(false),
-            }
-        };
-        if there()? {
-            self.watch.moment(Moment::Exists(descriptor.digest));
-            return Ok(false);
-        }
-        let _one = self.lock(diff_id)?;
-        if there()? {
-            self.watch.moment(Moment::Exists(descriptor.digest));
-            return Ok(false);
-        }
-        // What came wrong may come right from another mirror, or the second time.
-        let fetched = match self.fetch(descriptor, diff_id) {
-            Err(error) if error.is_transient() && !self.stopped() => {
-                self.fetch(descriptor, diff_id)
-            }
-            other => other,
-        };
-        self.lease.keep(&fetched?)?;
-        self.watch.moment(Moment::Pulled(descriptor.digest));
-        Ok(true)
-    }
-
-    /// Waits until no other process fetches this layer.
-    fn lock(&self, diff_id: &DiffId) -> Result<gantry_cache::LockGuard, TransferError> {
-        loop {
-            if self.stopped() {
-                return Err(TransferError::Canceled);
-            }
-            let key = diff_id.0.to_string();
-            if let Some(guard) = self.store.try_lock("pull", key.as_bytes())? {
-                return Ok(guard);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn stopped(&self) -> bool {
-        self.cancel.is_canceled() || self.stop.load(Ordering::SeqCst)
-    }
-
-    fn fetch(&self, descriptor: &Descriptor, diff_id: &DiffId) -> Result<LayerId, TransferError> {
-        let stream = self.registry.blob(self.reference, descriptor, self.cancel)?;
-        let failure = stream.failures();
-        let counted = Counted { inner: stream, fetch: self, descriptor, current: 0, told: None };
-        take_in(counted, descriptor, diff_id, self.store, self.unpack)
-            .map_err(|error| failure.take().unwrap_or(error))
-    }
-}
-
-/// Tells how far a layer has come, and ends when it shall stop.
-struct Counted<'a, 'f, R> {
-    inner: R,
-    fetch: &'a Fetch<'f>,
-    descriptor: &'a Descriptor,
-    current: u64,
-    /// When it was told last.
-    told: Option<Instant>,
-}
-
-impl<R: Read> Read for Counted<'_, '_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        const EVERY: Duration = Duration::from_millis(100);
-        if self.fetch.stopped() {
-            return Err(io::Error::other("canceled"));
-        }
-        let count = self.inner.read(buffer)?;
-        self.current += count as u64;
-        let total = self.descriptor.size;
-        let due = self.told.is_none_or(|told| told.elapsed() >= EVERY);
-        if count > 0 && (due || self.current == total) {
-            self.told = Some(Instant::now());
-            let (layer, current) = (self.descriptor.digest, self.current);
-            self.fetch.watch.moment(Moment::Progress { layer, current, total });
-        }
-        Ok(count)
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use gantry_cache::{Image, LayerId, Lease, NewImage, Store, StoreError};
+use gantry_cache::{Image, Layer, LayerId, Lease, NewImage, Store, StoreError};
 use gantry_image::compress::Compression;
 use gantry_image::registry::Pushed as Sent;
 use gantry_image::{
@@ -14,7 +14,7 @@ use gantry_solver::CancelToken;
 
 use super::remote::Registry;
 use super::{Moment, TransferError, Watch};
-use crate::export::{ImageLayer, compress};
+use crate::export::{ImageLayer, came_as, compress};
 use crate::image_options::{ImageOptions, LayerCompression};
 
 /// How many layers go at once.
@@ -166,7 +166,7 @@ impl Bill {
         let diff_ids = &config.rootfs.diff_ids;
         if let Some(manifest) = &manifest
             && manifest.layers.len() == diff_ids.len()
-            && all_here(store, manifest.value(), lease)?
+            && all_here(store, manifest.value(), layers, lease)?
         {
             return Ok(Self { manifest: manifest.clone(), config });
         }
@@ -180,8 +180,14 @@ impl Bill {
         };
         let mut described = Vec::new();
         for (id, diff_id) in layers.iter().zip(diff_ids) {
-            let clamp = clamp(store, id, diff_id, config.value())?;
-            let (_, size) = store.layers().ensure_diff_id(id, clamp)?;
+            let known = store.layers().require(id)?;
+            let (size, clamp) = match came_as(store, &known, diff_id)? {
+                Some((_, _, size)) => (size, None),
+                None => {
+                    let clamp = clamp(store, id, diff_id, config.value())?;
+                    (store.layers().ensure_diff_id(id, clamp)?.1, clamp)
+                }
+            };
             let layer = ImageLayer { id: *id, diff_id: *diff_id, size, clamp };
             described.push(compress::descriptor(store, &layer, true, &options)?);
         }
@@ -272,13 +278,24 @@ fn clamp(
     Err(TransferError::LayerChanged(*diff_id))
 }
 
-/// Says whether a manifest's layers are blobs of the store; foreign ones need not be.
-fn all_here(store: &Store, manifest: &ImageManifest, lease: &Lease) -> Result<bool, TransferError> {
-    for layer in manifest.layers.iter().filter(|layer| !layer.media_type.is_foreign()) {
-        if !lease.keep_blob(&layer.digest)?
-            || store.blobs().size(&layer.digest)? != Some(layer.size)
-        {
-            return Ok(false);
+/// Says whether a manifest's layers are blobs of the store, or of registries that the store knows;
+/// foreign ones need not be.
+fn all_here(
+    store: &Store,
+    manifest: &ImageManifest,
+    layers: &[LayerId],
+    lease: &Lease,
+) -> Result<bool, TransferError> {
+    for (layer, id) in manifest.layers.iter().zip(layers) {
+        let here = || -> Result<bool, TransferError> {
+            Ok(lease.keep_blob(&layer.digest)?
+                && store.blobs().size(&layer.digest)? == Some(layer.size))
+        };
+        if !layer.media_type.is_foreign() && !here()? {
+            let known = store.layers().require(id)?;
+            if !known.forms.remote.iter().any(|form| form.blob.digest == layer.digest) {
+                return Ok(false);
+            }
         }
     }
     Ok(true)
@@ -348,17 +365,42 @@ impl Upload<'_> {
             self.watch.moment(Moment::Foreign(layer));
             return Ok(());
         }
-        let id = self.store.layers().by_diff_id(diff_id)?.map(|layer| layer.id);
-        let from = id.and_then(|id| {
-            self.elsewhere.iter().find(|(_, layers)| layers.contains(&id)).map(|(name, _)| name)
+        let known = self.store.layers().by_diff_id(diff_id)?;
+        let from = known.as_ref().and_then(|layer| {
+            let has = |(name, layers): &(Reference, Vec<LayerId>)| {
+                layers.contains(&layer.id).then(|| name.clone())
+            };
+            self.near(layer, descriptor).or_else(|| self.elsewhere.iter().find_map(has))
         });
+        if let Some(known) = &known
+            && self.store.blobs().size(&descriptor.digest)?.is_none()
+        {
+            // Nobody needed it so far, and maybe nobody does now.
+            if self.registry.has_blob(self.reference, descriptor, self.cancel)? {
+                self.watch.moment(Moment::Exists(layer));
+                return Ok(());
+            }
+            if let Some(from) = &from
+                && self.registry.mount(self.reference, descriptor, from, self.cancel)?
+            {
+                self.watch.moment(Moment::Mounted { layer, from: from.path().to_owned() });
+                return Ok(());
+            }
+            self.store.layers().ensure_blob(&known.id, &descriptor.digest)?;
+        }
         let told = |current| {
             let total = descriptor.size;
             self.watch.moment(Moment::Progress { layer, current, total });
         };
         let path = self.store.blobs().path(&descriptor.digest);
-        let sent =
-            self.registry.push_file(self.reference, descriptor, &path, from, &told, self.cancel)?;
+        let sent = self.registry.push_file(
+            self.reference,
+            descriptor,
+            &path,
+            from.as_ref(),
+            &told,
+            self.cancel,
+        )?;
         if sent == Sent::Uploaded {
             told(descriptor.size);
         }
@@ -368,5 +410,15 @@ impl Upload<'_> {
             _ => Moment::Pushed(layer),
         });
         Ok(())
+    }
+
+    /// The place in the same registry from which the layer's blob would be fetched.
+    fn near(&self, layer: &Layer, descriptor: &Descriptor) -> Option<Reference> {
+        let places = layer.forms.remote.iter();
+        let places = places.filter(|form| form.blob.digest == descriptor.digest);
+        let mut places = places.filter_map(|form| form.image.parse::<Reference>().ok());
+        places.find(|place| {
+            place.domain() == self.reference.domain() && place.path() != self.reference.path()
+        })
     }
 }

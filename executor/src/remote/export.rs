@@ -5,13 +5,13 @@ use std::io::Read;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gantry_cache::remote::{CacheWriter, RemoteError, Step, StepFacts};
-use gantry_cache::{Key, LayerId, Record};
+use gantry_cache::{Key, Layer, LayerId, Record, Store, StoreError};
 use gantry_image::{DateTime, Descriptor};
 use gantry_solver::key::Key as StepKey;
 use gantry_solver::{CancelToken, Graph, LayerRef, Snapshot, Solved, VertexId};
 
 use super::{CacheMode, CacheTarget, Places};
-use crate::export::{Assembly, ExportError, ImageLayer, describe_layer, open_layer};
+use crate::export::{Assembly, ExportError, ImageLayer, came_as, describe_layer, open_layer};
 use crate::store::decode;
 use crate::work::{Executor, layer_id, layer_ref};
 
@@ -251,7 +251,10 @@ impl<'a> Exporter<'a> {
         let known = store.layers().require(id)?;
         let layer = match self.image.get(id) {
             Some(layer) => *layer,
-            None => ImageLayer::own(store, *id, self.epoch)?,
+            None => match came(store, &known)? {
+                Some(layer) => layer,
+                None => ImageLayer::own(store, *id, self.epoch)?,
+            },
         };
         let descriptor = describe_layer(store, &layer, known.imported, &target.options)?;
         let descriptor = descriptor.annotate(UNCOMPRESSED, layer.diff_id.0.to_string());
@@ -261,6 +264,13 @@ impl<'a> Exporter<'a> {
         };
         Ok((descriptor, Source::Here(layer)))
     }
+}
+
+/// A layer of an image as it came, which is not read to be described.
+fn came(store: &Store, layer: &Layer) -> Result<Option<ImageLayer>, StoreError> {
+    let Some(diff_id) = layer.diff_id(None).filter(|_| layer.imported) else { return Ok(None) };
+    let came = came_as(store, layer, &diff_id)?;
+    Ok(came.map(|(_, _, size)| ImageLayer { id: layer.id, diff_id, size, clamp: None }))
 }
 
 fn of_record(record: &Record) -> Option<Known> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use gantry_cache::remote::{Imported, RemoteError, RemoteLayer, RemoteStep};
-use gantry_cache::{Key, LayerId, Store, StoreError};
+use gantry_cache::{Key, LayerId, RemoteForm, Store, StoreError};
 use gantry_image::Descriptor;
 use gantry_solver::key::Key as StepKey;
 use gantry_solver::{Cached, Event, LayerRef, Observer, Snapshot, VertexId};
@@ -122,11 +122,17 @@ impl Imports {
         Ok(layer_ref(&id))
     }
 
-    /// Puts those of the layers into the store that are in a cache only. They are not unpacked.
+    /// Puts those of the layers into the store that are in a cache only. They are not unpacked, and
+    /// with `lazy` those that lie in a registry are not even fetched: the store knows where they are.
     ///
     /// # Errors
     /// A cache has a layer no more, or another one than it says.
-    pub(crate) fn fetch(&self, layers: &[LayerRef], store: &Store) -> Result<(), RemoteError> {
+    pub(crate) fn settle(
+        &self,
+        layers: &[LayerRef],
+        store: &Store,
+        lazy: bool,
+    ) -> Result<(), RemoteError> {
         for layer in layers {
             let id = layer_id(layer);
             let Some((number, remote)) = self.state().absent.get(&id).cloned() else { continue };
@@ -135,8 +141,12 @@ impl Imports {
             if !self.state().absent.contains_key(&id) {
                 continue;
             }
-            self.bring(number, &remote, store)
-                .inspect_err(|error| self.state().lost = Some(chain(error)))?;
+            let elsewhere = self.caches.get(number).filter(|_| lazy);
+            let settled = match elsewhere.and_then(|cache| cache.cache().image()) {
+                Some(image) => self.leave(number, &remote, image, store),
+                None => self.bring(number, &remote, store),
+            };
+            settled.inspect_err(|error| self.state().lost = Some(chain(error)))?;
             self.state().absent.remove(&id);
         }
         Ok(())
@@ -153,6 +163,25 @@ impl Imports {
         let why = state.lost.take()?;
         *state = State { given_up: true, ..State::default() };
         Some(why)
+    }
+
+    /// Notes where a layer is, after a look whether it is there still.
+    fn leave(
+        &self,
+        number: usize,
+        layer: &RemoteLayer,
+        image: String,
+        store: &Store,
+    ) -> Result<(), RemoteError> {
+        let Some(cache) = self.caches.get(number) else { return Ok(()) };
+        if !cache.cache().missing(std::slice::from_ref(&layer.blob))?.is_empty() {
+            let (digest, place) = (layer.blob.digest, cache.cache().place());
+            return Err(RemoteError::BlobMissing { digest, place });
+        }
+        store
+            .layers()
+            .add_remote(&layer.diff_id, &RemoteForm { image, blob: layer.blob.clone() })?;
+        Ok(())
     }
 
     fn bring(&self, number: usize, layer: &RemoteLayer, store: &Store) -> Result<(), RemoteError> {

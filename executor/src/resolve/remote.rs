@@ -1,4 +1,5 @@
-//! Images that a registry has: fetched when a build needs one, and known from then on.
+//! Images that a registry has: looked up when a build names one, and known from then on. Their
+//! layers come when something needs them.
 //!
 //! An image for the platform that this host runs gets the name that it was asked for by. One for
 //! another platform must not take that name away from it, so which image a name stands for there is
@@ -12,7 +13,7 @@ use gantry_cache::{Image, Key, NewRecord, RecordKind, Store, StoreError};
 use gantry_image::{Digest, Platform, Reference};
 use gantry_solver::{CancelToken, Event, Observer, ResolveError, VertexId};
 
-use crate::registry::{Moment, PullRequest, Registry, TransferError, Watch};
+use crate::registry::{PullRequest, Registry, TransferError};
 use crate::work::Executor;
 
 /// The internal vertices before these are files that were read and contexts that were fetched.
@@ -50,7 +51,7 @@ impl Remote {
         self.unprivileged.load(Ordering::SeqCst)
     }
 
-    /// Fetches an image, on a thread that may wait.
+    /// Makes an image one of the store, on a thread that may wait. No layer is fetched.
     pub(super) async fn pull(
         self: &Arc<Self>,
         name: Reference,
@@ -71,25 +72,14 @@ impl Remote {
 
     fn pull_now(&self, name: &Reference, platform: &Platform) -> Result<Image, TransferError> {
         let store = &self.executor.store;
-        let found = self.tell(format!("[internal] load metadata for {name}"), |_| {
+        let found = self.tell(format!("[internal] load metadata for {name}"), || {
             self.registry.find(name, Some(platform), &self.cancel)
         })?;
         // A single image is built upon whatever it runs on; a check warns of that, as BuildKit's does.
         let actual = found.platform().unwrap_or_else(|| platform.clone());
         let tag = Platform::host().matches(&actual);
         let request = PullRequest { reference: name, platform: Some(platform), tag };
-        let there = store.images().get(&found.config.digest())?.is_some();
-        let take = |watch: &dyn Watch| {
-            let unpack = &self.executor.unpack;
-            self.registry.take(&found, &request, store, unpack, watch, &self.cancel)
-        };
-        let pulled = match there {
-            true => take(&crate::registry::Unwatched)?,
-            false => {
-                let title = format!("[internal] pull {name}");
-                self.tell(title, |vertex| take(&Statuses { observer: &self.observer, vertex }))?
-            }
-        };
+        let pulled = found.adopt(&request, store)?;
         if !tag || !platform.matches(&actual) {
             remember(store, name, platform, &pulled.id)?;
         }
@@ -100,14 +90,14 @@ impl Remote {
     fn tell<T>(
         &self,
         title: String,
-        work: impl FnOnce(VertexId) -> Result<T, TransferError>,
+        work: impl FnOnce() -> Result<T, TransferError>,
     ) -> Result<T, TransferError> {
         let vertex = VertexId::internal(self.vertices.fetch_add(1, Ordering::SeqCst));
         let tell = |event| self.observer.event(event);
         tell(Event::VertexAdded { vertex, kind: "internal".to_owned(), title, inputs: Vec::new() });
         tell(Event::Started { vertex });
         let started = Instant::now();
-        let done = work(vertex);
+        let done = work();
         tell(match &done {
             Ok(_) => Event::Done { vertex, took: started.elapsed() },
             Err(TransferError::Canceled) => Event::Canceled { vertex },
@@ -165,21 +155,6 @@ impl std::fmt::Display for Below {
 impl std::error::Error for Below {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause()?.source()
-    }
-}
-
-/// Tells of layers as BuildKit does: by digest, how much of how much.
-struct Statuses<'a> {
-    observer: &'a Arc<dyn Observer>,
-    vertex: VertexId,
-}
-
-impl Watch for Statuses<'_> {
-    fn moment(&self, moment: Moment) {
-        if let Moment::Progress { layer, current, total } = moment {
-            let (vertex, name) = (self.vertex, layer.to_string());
-            self.observer.event(Event::Status { vertex, name, current, total: Some(total) });
-        }
     }
 }
 

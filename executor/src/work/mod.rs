@@ -42,7 +42,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use gantry_cache::remote::RemoteError;
-use gantry_cache::{Layer, LayerId, Lease, LogId, Store, WorkDir};
+use gantry_cache::{Layer, LayerId, Lease, LogId, Store, StoreError, WorkDir};
 use gantry_image::layer::{Ids, UnpackOptions};
 use gantry_sandbox::{Host, IdMap, Lower, Networks, Overlay};
 use gantry_solver::key::Value;
@@ -65,6 +65,7 @@ pub(crate) use self::stack::{Stack, layer_id, layer_ref, open};
 
 use self::fault::Fault;
 use crate::history::micros;
+use crate::registry::Lazy;
 use crate::remote::Imports;
 use crate::request::{DefaultNetwork, Entitlements, OnFail, Secret, Snapshotter};
 
@@ -85,6 +86,8 @@ pub(crate) struct Executor {
     pub(crate) unpack: UnpackOptions,
     /// Caches elsewhere.
     pub(crate) imports: Imports,
+    /// Fetches layers that were not needed before; absent without registries.
+    pub(crate) lazy: Option<Lazy>,
     shared: Shared,
 }
 
@@ -105,6 +108,8 @@ struct Shared {
     lowers: Mutex<HashMap<LayerId, Lower>>,
     /// A layer of nothing but mount points.
     mount_points: OnceLock<WorkDir>,
+    /// Layers of which something is in the store, and stays there as long as the build lives.
+    here: Mutex<HashSet<LayerId>>,
     /// What was asked of contexts that they do not have.
     lacking: Mutex<HashSet<ContextOp>>,
     /// What sources turned out to be, by address: commits and digests.
@@ -168,6 +173,7 @@ impl Executor {
             on_fail,
             unpack,
             imports,
+            lazy: None,
             shared,
         }
     }
@@ -328,9 +334,41 @@ impl Executor {
         self.shared.digesting.load(Ordering::Relaxed)
     }
 
-    /// Puts layers into the store that are known from a cache elsewhere only.
-    pub(crate) fn fetch(&self, snapshot: &Snapshot) -> Result<(), RemoteError> {
-        self.imports.fetch(snapshot.layers(), &self.store)
+    /// Puts layers into the store that are known from a cache elsewhere only; with `lazy` those that
+    /// a registry has stay there for now.
+    pub(crate) fn know(&self, snapshot: &Snapshot, lazy: bool) -> Result<(), RemoteError> {
+        self.imports.settle(snapshot.layers(), &self.store, lazy && self.lazy.is_some())
+    }
+
+    /// Fetches layers whose bytes are in registries only.
+    pub(crate) fn bring(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let mut absent = Vec::new();
+        for id in snapshot.layers().iter().map(layer_id) {
+            if self.here().contains(&id) {
+                continue;
+            }
+            match self.store.layers().get(&id)? {
+                Some(layer) if layer.is_remote_only() => absent.push(layer),
+                Some(_) => drop(self.here().insert(id)),
+                None => {}
+            }
+        }
+        match &self.lazy {
+            Some(lazy) if !absent.is_empty() => lazy.bring(&absent, &self.store, &self.unpack),
+            // Where there is no registry, whoever reads such a layer is told so.
+            _ => Ok(()),
+        }
+    }
+
+    /// Layers of which something is known to be in the store.
+    fn here(&self) -> MutexGuard<'_, HashSet<LayerId>> {
+        self.shared.here.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fetches layers that are elsewhere, in caches or registries.
+    fn fetch(&self, snapshot: &Snapshot) -> Result<(), Fault> {
+        self.know(snapshot, false)?;
+        Ok(self.bring(snapshot)?)
     }
 
     /// Digests what a selection takes from a snapshot.
