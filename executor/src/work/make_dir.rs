@@ -37,23 +37,6 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &MakeDirOp) -> Resul
     Ok(Done { own: vec![layer_ref(&id)] })
 }
 
-/// Makes a directory below `dest`, with its parents as `stack` has them. It belongs to `owner`;
-/// what is missing above it, to root.
-pub(super) fn make(
-    executor: &Executor,
-    stack: &Stack,
-    dest: &Root,
-    path: &TreePath,
-    owner: (u32, u32),
-) -> Result<(), Fault> {
-    let mtime = now();
-    let new = |made: TreePath| {
-        let (uid, gid) = if made == *path { owner } else { (0, 0) };
-        Entry { mtime, uid, gid, ..Entry::plain_dir(made) }
-    };
-    make_as(executor, &stack.view(), dest, path, &new).map(drop)
-}
-
 fn make_as(
     executor: &Executor,
     view: &View<'_>,

@@ -72,7 +72,7 @@ pub(super) const CASES: [(&str, &str); 38] = [
     ("workdir-link", "FROM busybox\nRUN mkdir /t && ln -s /t /s\nWORKDIR /s/in\nCOPY a .\n"),
     (
         "mounts",
-        "FROM busybox AS b\nRUN echo 1 > /one\nFROM busybox\nRUN --mount=type=bind,target=/m1 ls /m1 > /o1\nRUN --mount=type=bind,from=b,source=/one,target=/m2/f cat /m2/f > /o2\nRUN --mount=type=tmpfs,target=/m3 mount | grep m3 | sed s/,.*// > /o3\nRUN --mount=type=bind,target=/m5,rw touch /m5/new && ls /m5 > /o5\n",
+        "FROM busybox AS b\nRUN echo 1 > /one\nFROM busybox\nRUN --mount=type=bind,target=/m1 ls /m1 > /o1\nRUN --mount=type=bind,from=b,source=/one,target=/m2/f cat /m2/f > /o2\nRUN --mount=type=tmpfs,target=/m3 mount | grep m3 | sed s/,.*// > /o3\nRUN --mount=type=cache,target=/m4,uid=5,gid=6,mode=0750 stat -c '%u %g %a' /m4 > /o4\nRUN --mount=type=cache,target=/m4/deep/er touch /m4/deep/er/f\nRUN --mount=type=bind,target=/m5,rw touch /m5/new && ls /m5 > /o5\n",
     ),
     (
         "heredocs",

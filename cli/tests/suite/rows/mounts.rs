@@ -141,9 +141,10 @@ fn b5_08_what_makes_another_cache() {
 #[test]
 fn b5_09_caches_are_in_no_layer_and_no_key() {
     let text = "FROM busybox\nRUN --mount=type=cache,target=/var/c echo fat > /var/c/fat\n\
-         RUN find /var -exec stat -c '%n %F %a %u:%g' {} +\n";
+         RUN test -e /var || echo none\n";
     let sandbox = project(text);
-    assert_eq!(build(&sandbox, []), "/var directory 755 0:0\n/var/c directory 755 0:0\n");
+    // Not even the directory that it was mounted on, as a real BuildKit has it (G-07).
+    assert_eq!(build(&sandbox, []), "none\n");
     sandbox
         .write("Dockerfile", "FROM busybox\nRUN --mount=type=cache,target=/var/c rm /var/c/fat\n");
     build(&sandbox, []);
@@ -282,9 +283,9 @@ fn b5_19_places_of_mounts_do_not_stay() {
 fn g_07_a_cache_belongs_to_who_uses_it() {
     let text = "FROM busybox\nUSER 1000:1001\n\
          RUN --mount=type=cache,target=/c stat -c '%a %u:%g' /c && echo mine > /c/f\n\
-         RUN stat -c '%a %u:%g' /c\n\
+         RUN test -e /c || echo gone\n\
          RUN --mount=type=cache,target=/w/x,uid=3,gid=4,mode=0777 stat -c '%a %u:%g' /w/x\n\
-         RUN stat -c '%a %u:%g' /w /w/x\n\
+         RUN test -e /w || echo gone\n\
          USER root\nRUN --mount=type=cache,target=/c cat /c/f\n";
     let sandbox = project(text);
     let gantry = sandbox.command([]).get_program().to_owned();
@@ -292,10 +293,7 @@ fn g_07_a_cache_belongs_to_who_uses_it() {
     let words = ["-c", script, gantry.to_str().unwrap()];
     let mut command = sandbox.other(std::path::Path::new("/bin/sh"), &words);
     let shown = sandbox.run(&mut command).success().stderr;
-    assert_eq!(
-        super::printed(&shown),
-        "755 1000:1001\n755 1000:1001\n777 3:4\n755 0:0\n755 3:4\nmine\n"
-    );
+    assert_eq!(super::printed(&shown), "755 1000:1001\ngone\n777 3:4\ngone\nmine\n");
 }
 
 /// A step that waits for a cache, and what it has told so far.

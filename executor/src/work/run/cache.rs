@@ -38,11 +38,7 @@ struct Wanted<'t> {
 
 /// Who owns a cache mount: as it says, else the user of the step (G-07). Which one it is only
 /// depends on what it says, so steps of several users can share one.
-pub(super) fn owner(
-    uid: Option<u32>,
-    gid: Option<u32>,
-    user: &mut User<'_>,
-) -> Result<(u32, u32), Fault> {
+fn owner(uid: Option<u32>, gid: Option<u32>, user: &mut User<'_>) -> Result<(u32, u32), Fault> {
     match (uid, gid) {
         (None, None) => user.ids(),
         (uid, gid) => Ok((uid.unwrap_or(0), gid.unwrap_or(0))),

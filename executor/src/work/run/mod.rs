@@ -54,7 +54,6 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &RunOp) -> Result<Do
     let root = RootFs::prepare(executor, &task.base(), &work)?;
     let mounts = Mounts::prepare(executor, task, op, &work)?;
     let network = network::prepare(executor, task, op)?;
-    mounts.make_cache_targets(executor, &task.base(), &root)?;
     let (spec, _held) = spec(op, root.spec(), network, mounts)?;
     if task.cancel.is_canceled() {
         return Err(Fault::Canceled);

@@ -9,15 +9,12 @@ use std::sync::Arc;
 use gantry_cache::{CacheMount, WorkDir};
 use gantry_sandbox::{Bind, BindSource, FileMount, Mount, Tmpfs};
 use gantry_solver::op::{self, RunOp};
-use gantry_solver::{Role, Snapshot, Task, TaskInput};
-use gantry_tree::{Follow, Root};
+use gantry_solver::{Role, Task, TaskInput};
 
+use super::super::Executor;
 use super::super::fault::Fault;
-use super::super::stack::Stack;
-use super::super::{Executor, make_dir, select};
 use super::bind::bind;
-use super::cache::{User, caches, owner};
-use super::rootfs::RootFs;
+use super::cache::{User, caches};
 use super::ssh::{Access, Proxy};
 use crate::request::Secret;
 
@@ -28,9 +25,6 @@ pub(super) struct Mounts {
     /// Secrets that are variables.
     pub(super) env: Vec<OsString>,
     pub(super) held: Held,
-    /// Targets of cache mounts, which stay in the layer as empty directories (B5-09), and whose
-    /// they are.
-    cache_targets: Vec<(String, (u32, u32))>,
 }
 
 /// Locks of cache mounts, and forwarded SSH agents.
@@ -58,9 +52,6 @@ impl Mounts {
         for (number, mount) in op.mounts.iter().enumerate() {
             let scratch = binds.join(number.to_string());
             all.add(executor, task, mount, caches.remove(&number), &scratch)?;
-            if let op::Mount::Cache { target, uid, gid, .. } = mount {
-                all.cache_targets.push((target.clone(), owner(*uid, *gid, &mut user)?));
-            }
         }
         if let Some(script) = &op.script {
             // Not a file in memory: those can't be executed.
@@ -142,27 +133,6 @@ impl Mounts {
             read_only,
             recursive: false,
         }));
-    }
-
-    /// Makes the targets of cache mounts in the step's layer, where they are missing.
-    pub(super) fn make_cache_targets(
-        &self,
-        executor: &Executor,
-        base: &Snapshot,
-        root: &RootFs,
-    ) -> Result<(), Fault> {
-        if self.cache_targets.is_empty() {
-            return Ok(());
-        }
-        let stack = Stack::open(&executor.store, base)?;
-        let dest = Root::open(root.writable())?;
-        for (target, owner) in &self.cache_targets {
-            let path = stack.view().resolve(&select::clamp(target)?, Follow::Last)?;
-            if path.found.is_none() && !path.path.is_root() {
-                make_dir::make(executor, &stack, &dest, &path.path, *owner)?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
 //! The root filesystem of a step: layers under an upper directory, or all of them copied together.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use gantry_cache::{LayerId, WorkDir};
 use gantry_sandbox::{Lower, RootfsSpec};
@@ -44,11 +43,6 @@ impl RootFs {
     /// What the sandbox mounts.
     pub(super) fn spec(&self) -> RootfsSpec {
         self.spec.clone()
-    }
-
-    /// The directory that a step's changes end up in.
-    pub(super) fn writable(&self) -> PathBuf {
-        self.spec.plain.clone().or_else(|| self.spec.upper.clone()).unwrap_or_default()
     }
 
     fn overlay(
