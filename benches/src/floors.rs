@@ -62,6 +62,22 @@ pub(crate) fn hard_link(from: &Path, to: &Path) -> Result<Duration, Problem> {
     run(Command::new("cp").arg("-al").arg(from).arg(to.join("copy")))
 }
 
+/// Makes a tar of the tree below `from`, and hashes it on its way to nowhere.
+pub(crate) fn pack(from: &Path) -> Result<Duration, Problem> {
+    let pack = "tar -cf - -C \"$1\" . | openssl dgst -sha256";
+    run(Command::new("sh").args(["-c", pack, "sh"]).arg(from))
+}
+
+/// Copies the largest tar of the workspace's store to `to`, and hashes it on the way.
+pub(crate) fn copy_and_hash(workspace: &Workspace, to: &Path) -> Result<Duration, Problem> {
+    let find = "ls -S \"$1\"/layers/*/tar | head -1";
+    let found =
+        Command::new("sh").args(["-c", find, "sh"]).arg(workspace.path("store")).output()?;
+    let tar = String::from_utf8(found.stdout)?;
+    let copy = "tee \"$2\" < \"$1\" | openssl dgst -sha256";
+    run(Command::new("sh").args(["-c", copy, "sh", tar.trim()]).arg(to))
+}
+
 /// One RUN step at its barest: namespaces, overlay, a container's other mounts, `pivot_root`, exec
 /// of a shell that does nothing. The program is `benches/floors/step.c`.
 pub(crate) fn step(workspace: &Workspace, turn: &str, count: usize) -> Result<Duration, Problem> {

@@ -23,6 +23,7 @@ mod language;
 mod peer;
 mod row;
 mod rows;
+mod travel;
 mod trees;
 mod workspace;
 

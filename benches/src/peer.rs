@@ -153,6 +153,50 @@ impl Peer<'_> {
         command
     }
 
+    /// A pull of a name of a registry that speaks plain HTTP.
+    pub(crate) fn pull(&self, name: &str) -> Command {
+        self.travel(&["pull", "-q"], &[name])
+    }
+
+    /// A push of a name that [`pull`](Self::pull) brought.
+    pub(crate) fn push(&self, name: &str) -> Command {
+        self.travel(&["push", "-q"], &[name])
+    }
+
+    fn travel(&self, verb: &[&str], name: &[&str]) -> Command {
+        let plain: &[&str] = match self.program {
+            Program::Docker => &[],
+            Program::Buildah | Program::Podman => &["--tls-verify=false"],
+        };
+        self.command(&[verb, plain, name].concat())
+    }
+
+    /// Removes an image, if it is there.
+    pub(crate) fn forget(&self, name: &str) {
+        let _ = self.command(&["rmi", "-f", name]).output();
+    }
+
+    /// Writes an image into a docker archive.
+    pub(crate) fn save(&self, name: &str, to: &Path) -> Command {
+        let path = to.display().to_string();
+        match self.program {
+            Program::Buildah => {
+                self.command(&["push", "-q", name, &format!("docker-archive:{path}:{name}")])
+            }
+            Program::Podman => self.command(&["save", "-q", "-o", &path, name]),
+            Program::Docker => self.command(&["save", "-o", &path, name]),
+        }
+    }
+
+    /// Reads a docker archive.
+    pub(crate) fn load(&self, from: &Path) -> Command {
+        let path = from.display().to_string();
+        match self.program {
+            Program::Buildah => self.command(&["pull", "-q", &format!("docker-archive:{path}")]),
+            Program::Podman | Program::Docker => self.command(&["load", "-q", "-i", &path]),
+        }
+    }
+
     /// A build of `context`, with its layers kept as a cache; `flags` come before the context.
     pub(crate) fn build(&self, flags: &[&str], context: &Path) -> Command {
         let mut build = self.command(&["build", "-q"]);
