@@ -233,7 +233,12 @@ impl Engine {
             .arg(workspace.path("docker.pid"))
             .arg("-H")
             .arg(format!("unix://{}", socket.display()))
-            .args(["--bridge=none", "--iptables=false", "--ip-forward=false"])
+            .args([
+                "--bridge=none",
+                "--userland-proxy=false",
+                "--iptables=false",
+                "--ip-forward=false",
+            ])
             .stdin(Stdio::null())
             .stdout(log.file().try_clone()?)
             .stderr(log.into_parts().0)

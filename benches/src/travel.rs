@@ -43,7 +43,8 @@ fn image(bench: &Bench<'_>, megabytes: usize) -> Result<Vec<PathBuf>, Problem> {
         let fill = format!(
             "openssl enc -aes-128-ctr -K 0{layer} -iv 00 -in /dev/zero 2>/dev/null | \
              head -c {megabytes}00000 | od -An -tx1 -v | head -c {megabytes}000000 | \
-             split -n 64 - f"
+             split -b {} - f",
+            megabytes * 15_625
         );
         run(Command::new("sh").args(["-c", &fill]).current_dir(&tree))?;
         dockerfile.push_str(&format!("COPY l{layer} /l{layer}\n"));
