@@ -3,6 +3,8 @@
 //! Rows carry the epoch in which they were made. A sync ends the epoch, has the kernel write all
 //! that came before, and then declares the rows of that epoch safe.
 
+use std::path::PathBuf;
+
 use fs_err as fs;
 
 use crate::StoreError;
@@ -51,4 +53,18 @@ impl Inner {
         })?;
         self.db.checkpoint()
     }
+}
+
+/// From how many bytes on a file is worth a head start.
+const LARGE: u64 = 4 << 20;
+
+/// Has the kernel write a large file out while the next one is made: then the sync at the end waits
+/// for less. In the background, and nothing depends on it.
+pub(crate) fn head_start(file: PathBuf, size: u64) {
+    if size < LARGE {
+        return;
+    }
+    let write_out = move || fs::File::open(file).is_ok_and(|file| file.sync_data().is_ok());
+    // Where there can be no thread, everything is written at the end.
+    let _ = std::thread::Builder::new().name("head-start".to_owned()).spawn(write_out);
 }

@@ -163,7 +163,11 @@ impl Layers<'_> {
             )?;
             crate::images::remeasure(tx, id)?;
             arrival.diff.map_or(Ok(()), |diff| insert_diff(tx, id, None, &diff))
-        })
+        })?;
+        if let Form::Tar { size, .. } = arrival.form {
+            crate::sync::head_start(inner.layout.layer(id).join(TAR), size);
+        }
+        Ok(())
     }
 
     /// Moves what is staged to its place, unless that is taken already by the same.
