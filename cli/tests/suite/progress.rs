@@ -133,6 +133,11 @@ fn on_terminal(sandbox: &Sandbox, line: &str, code: i32) -> Option<String> {
     Some(text)
 }
 
+/// What is left standing; of a quick build it is the only picture.
+fn last_picture(text: &str) -> &str {
+    text.rsplit("\x1b[J").next().unwrap()
+}
+
 #[test]
 fn c6_03_tty() {
     let lines = "RUN i=0; while test $i -lt 9; do i=$((i + 1)); echo line $i; done; sleep 0.4\n";
@@ -170,7 +175,7 @@ fn c6_03_tty() {
     // Of what failed the last lines and the place follow.
     sandbox.write("Dockerfile", "FROM busybox\nRUN echo because; exit 3\n");
     let text = on_terminal(&sandbox, "build .", 1).unwrap();
-    let (_, last) = text.rsplit_once("\x1b[J").unwrap();
+    let last = last_picture(&text);
     assert!(last.contains(" => ERROR [2/2] RUN echo because; exit 3 "), "{last}");
     let (_, tail) = last.split_once("------\n > [2/2] RUN echo because; exit 3:\n").unwrap();
     assert!(tail.contains(" because\n------\nDockerfile:2\n"), "{tail}");
@@ -257,7 +262,7 @@ fn c6_07_colours() {
     let sandbox = || project("FROM busybox\nRUN true\n");
     let coloured = |sandbox: Sandbox, line: &str, code: i32| {
         let text = on_terminal(&sandbox, line, code)?;
-        Some(text.rsplit_once("\x1b[J").unwrap().1.to_owned())
+        Some(last_picture(&text).to_owned())
     };
     // An empty one is as good as none (no-color.org).
     let colours = || sandbox().env("NO_COLOR", "");

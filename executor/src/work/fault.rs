@@ -255,10 +255,16 @@ fn spawn_hint(error: &SpawnError) -> Option<&'static str> {
 
 /// Why a process did not start: with the exit code that a shell would have for it, if any.
 fn start(error: &SpawnError) -> String {
-    match error.exit_code() {
+    let mut text = match error.exit_code() {
         code @ (126 | 127) => format!("exit code: {code}: {error}"),
         _ => error.to_string(),
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(one) = cause {
+        text.push_str(&format!(": {one}"));
+        cause = one.source();
     }
+    text
 }
 
 /// What to do about a user whom the image does not know.

@@ -132,6 +132,8 @@ fn podman_runs_what_gantry_runs() {
         &["-u", "0:staff", "-w", "/copied", "made"],
         &["-e", "GREETING=", "made"],
     ] {
-        assert_eq!(peers.podman_run(words), peers.gantry_run(words), "{words:?}");
+        // It sometimes ends before it has read what a quick process printed.
+        let theirs = (0..5).map(|_| peers.podman_run(words)).find(|printed| !printed.is_empty());
+        assert_eq!(theirs.unwrap_or_default(), peers.gantry_run(words), "{words:?}");
     }
 }

@@ -148,7 +148,9 @@ fn c6_builds_tell_how_far_layers_have_come() {
     let (here, name) = (large(), format!("{}/large:1", slow.host));
     here.gantry(["tag", "large", &name]).success();
     here.gantry(["push", "-q", &name]).success();
-    let project = || Sandbox::with([("Dockerfile", &*format!("FROM {name}\n"))]);
+    // A step wants the layers; without one they would not be fetched.
+    let text = format!("FROM {name}\nRUN --network=none true\n");
+    let project = || Sandbox::with([("Dockerfile", &*text)]);
     // On a terminal a line below the step.
     if let Some(text) = shown(&project(), "build .") {
         assert_line(&text, "=> => sha#:");
