@@ -16,7 +16,7 @@ pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 /// "gtry": says that a database is a store's.
 const APPLICATION: i64 = 0x6774_7279;
 
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     create table meta (name text primary key, value) without rowid;
 
@@ -115,6 +115,13 @@ const STEPS: [&str; 3] = [
         image text not null, digest text not null, primary key (image, digest)
     ) without rowid;
     create index list_blobs_by_digest on list_blobs (digest);
+",
+    "
+    -- The images for other platforms that were built with one: they stay while it has a name.
+    create table siblings (
+        image text not null, other text not null, primary key (image, other)
+    ) without rowid;
+    create index siblings_by_other on siblings (other);
 ",
 ];
 

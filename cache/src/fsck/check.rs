@@ -116,7 +116,7 @@ const DANGLING: [(&str, &str); 4] = [
 ];
 
 /// Rows without meaning: what they are, how to find them, how to remove them.
-const STRAY: [(&str, &str, &str); 5] = [
+const STRAY: [(&str, &str, &str); 6] = [
     (
         "preimage",
         "select count(*) from preimages p where not exists \
@@ -142,6 +142,13 @@ const STRAY: [(&str, &str, &str); 5] = [
         "update images set list = null where id in (select image from list_blobs \
              where digest not in (select digest from blobs)); \
          delete from list_blobs where image not in (select id from images where list is not null)",
+    ),
+    (
+        "image for another platform",
+        "select count(*) from siblings where image not in (select id from images) \
+             or other not in (select id from images)",
+        "delete from siblings where image not in (select id from images) \
+             or other not in (select id from images)",
     ),
     (
         "layer's blob",

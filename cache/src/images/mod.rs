@@ -17,7 +17,7 @@ use crate::store::Inner;
 use crate::{LayerId, StoreError, db};
 
 pub use names::Removed;
-pub(crate) use rows::{drop_dangling_names, forget, forget_lists, naming_blob, remeasure};
+pub(crate) use rows::{drop_dangling_names, forget, forget_lists, naming_blob, remeasure, within};
 
 /// The images of a store.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,8 @@ pub struct Image {
     pub manifest: Option<Digest>,
     /// The digest of an index that lists it together with what is said about it.
     pub list: Option<Digest>,
+    /// Another image, with a name, that it stays with: see [`Images::set_siblings`].
+    pub within: Option<Digest>,
     /// What it runs on.
     pub platform: Platform,
     /// Its layers, lowest first.
@@ -46,8 +48,16 @@ pub struct Image {
     pub stored: SystemTime,
     /// When it was last built upon or run.
     pub last_used: SystemTime,
-    /// Its names, sorted; none means that it is dangling.
+    /// Its names, sorted.
     pub names: Vec<Reference>,
+}
+
+impl Image {
+    /// Says whether no name stands for it, nor for an image that it stays with.
+    #[must_use]
+    pub fn is_dangling(&self) -> bool {
+        self.names.is_empty() && self.within.is_none()
+    }
 }
 
 /// An image to be stored.
@@ -146,6 +156,34 @@ impl Images<'_> {
                 }
                 tx.prepare_cached("insert or ignore into list_blobs values (?1, ?2)")?
                     .execute((&id, &text))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Keeps the images for other platforms for as long as an image has a name: the name stands for
+    /// all of them. Replaces those that were kept before; if they are the same, nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchImage`] if one of the images isn't there.
+    pub fn set_siblings(&self, id: &Digest, others: &[Digest]) -> Result<(), StoreError> {
+        let mut others: Vec<String> = others.iter().map(Digest::to_string).collect();
+        let id = id.to_string();
+        others.retain(|other| *other != id);
+        others.sort_unstable();
+        others.dedup();
+        if self.inner.db.read(|connection| rows::siblings(connection, &id))? == others {
+            return Ok(());
+        }
+        self.inner.db.write(|tx| {
+            tx.prepare_cached("delete from siblings where image = ?1")?.execute([&id])?;
+            for other in [&id].into_iter().chain(&others) {
+                if !tx.prepare_cached("select 1 from images where id = ?1")?.exists([other])? {
+                    return Err(StoreError::NoSuchImage { name: other.clone() }.into());
+                }
+            }
+            for other in &others {
+                tx.prepare_cached("insert into siblings values (?1, ?2)")?.execute((&id, other))?;
             }
             Ok(())
         })

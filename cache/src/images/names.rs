@@ -41,12 +41,13 @@ impl Images<'_> {
     /// Removes what a user calls an image, as `docker rmi` does.
     ///
     /// A name goes alone while others name the image. The last name, or the id, takes the image
-    /// along. Its layers stay for pruning, which knows who else uses them.
+    /// along, unless it [stays with](Images::set_siblings) another one. Its layers stay for pruning, which knows who else uses them.
     ///
     /// # Errors
     /// [`StoreError::NoSuchImage`]; without `force`, [`StoreError::ImageReferenced`] for the id of
     /// an image that names of several repositories point at, and [`StoreError::ImageUsed`] for one
-    /// that a [pin](crate::Pins) uses. With `force`, an image in use loses its names and stays.
+    /// that a [pin](crate::Pins) uses, or for the id of one that stays with another. With `force`,
+    /// an image in use loses its names and stays.
     pub fn remove(&self, text: &str, force: bool) -> Result<Removed, StoreError> {
         self.inner.db.write(|tx| {
             let image = match rows::resolve(tx, text)? {
@@ -70,6 +71,10 @@ impl Images<'_> {
             };
             let last = going.len() == image.names.len();
             let user = pinned_by(tx, &id)?;
+            let holder = rows::within(tx, &id)?.map(|name| match name.parse::<Reference>() {
+                Ok(name) => format!("image {}", name.familiar()),
+                Err(_) => name,
+            });
             if !force && named.is_none() && repositories(&image.names) > 1 {
                 return Err(StoreError::ImageReferenced { id: image.id.short() }.into());
             }
@@ -78,10 +83,14 @@ impl Images<'_> {
                 let name = named.as_ref().map(|_| text.to_owned());
                 return Err(StoreError::ImageUsed { name, id, owner }.into());
             }
+            if let Some(owner) = holder.clone().filter(|_| named.is_none() && !force) {
+                let id = image.id.short();
+                return Err(StoreError::ImageUsed { name: None, id, owner }.into());
+            }
             for name in &going {
                 tx.prepare_cached("delete from names where name = ?1")?.execute([key(name)])?;
             }
-            let deleted = last && user.is_none();
+            let deleted = last && user.is_none() && holder.is_none();
             if deleted {
                 // A name that remembers this image from before must not bring another one back.
                 tx.prepare_cached("update names set previous = null where previous = ?1")?

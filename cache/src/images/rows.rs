@@ -30,6 +30,7 @@ fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
             Some(_) => Some(parsed(row, 8)?),
             None => None,
         },
+        within: None,
         names: Vec::new(),
     })
 }
@@ -52,10 +53,20 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Image>> {
     while let Some(row) = rows.next()? {
         names.entry(row.get(1)?).or_default().push(parsed(row, 0)?);
     }
+    let mut holders = HashMap::new();
+    let mut statement = connection.prepare_cached("select other, image from siblings")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        if names.contains_key(&row.get::<_, String>(1)?) {
+            holders.insert(row.get::<_, String>(0)?, parsed(row, 1)?);
+        }
+    }
     let mut statement = connection.prepare_cached(&format!("select {COLUMNS} from images"))?;
     let images = statement.query_map((), |row| {
         let mut image = image(row)?;
-        image.names = names.get(&row.get::<_, String>(0)?).cloned().unwrap_or_default();
+        let id: String = row.get(0)?;
+        image.names = names.get(&id).cloned().unwrap_or_default();
+        image.within = holders.get(&id).copied();
         Ok(image)
     })?;
     images.collect()
@@ -69,7 +80,25 @@ pub(super) fn by_id(connection: &Connection, id: &str) -> rusqlite::Result<Optio
         connection.prepare_cached("select name from names where image = ?1 order by name")?;
     let names = statement.query_map([id], |row| parsed(row, 0))?;
     image.names = names.collect::<rusqlite::Result<_>>()?;
+    image.within =
+        connection.prepare_cached(WITHIN)?.query_row([id], |row| parsed(row, 1)).optional()?;
     Ok(Some(image))
+}
+
+/// The image that another one stays with: its first name, and its ID.
+const WITHIN: &str = "select n.name, s.image from siblings s join names n on n.image = s.image \
+     where s.other = ?1 order by n.name limit 1";
+
+/// The name for whose sake an image stays that may have none itself.
+pub(crate) fn within(connection: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
+    connection.prepare_cached(WITHIN)?.query_row([id], |row| row.get(0)).optional()
+}
+
+/// The images for other platforms that stay with one.
+pub(super) fn siblings(connection: &Connection, id: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement =
+        connection.prepare_cached("select other from siblings where image = ?1 order by other")?;
+    statement.query_map([id], |row| row.get(0))?.collect()
 }
 
 /// What a text that names an image came to.
@@ -178,6 +207,7 @@ pub(crate) fn forget_lists(tx: &Connection, digest: &str) -> Result<(), WriteErr
 pub(crate) fn forget(tx: &Connection, id: &str) -> Result<(), WriteError> {
     tx.prepare_cached("delete from image_layers where image = ?1")?.execute([id])?;
     tx.prepare_cached("delete from list_blobs where image = ?1")?.execute([id])?;
+    tx.prepare_cached("delete from siblings where image = ?1 or other = ?1")?.execute([id])?;
     tx.prepare_cached("delete from images where id = ?1")?.execute([id])?;
     drop_dangling_names(tx)
 }

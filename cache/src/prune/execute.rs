@@ -189,6 +189,7 @@ fn finish(
     match target {
         Target::Image(id) => {
             let kept = exists("select 1 from names where image = ?1", id)?
+                || images::within(tx, id)?.is_some()
                 || exists("select 1 from pins where kind = 'image' and target = ?1", id)?
                 || leases.contains(&lease::line_of_blob(id));
             if !kept {

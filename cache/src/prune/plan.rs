@@ -221,7 +221,7 @@ impl Planner<'_> {
         let kept = images.into_iter().filter(|image| {
             let pinned = snapshot.pins.contains_key(&("image".to_owned(), image.id.clone()));
             let leased = snapshot.leases.contains(&lease::line_of_blob(&image.id));
-            if !image.names.is_empty() || pinned || leased {
+            if !image.names.is_empty() || image.within.is_some() || pinned || leased {
                 return true;
             }
             let target = Target::Image(image.id.clone());

@@ -7,12 +7,13 @@ use super::{Kind, Usage};
 use crate::StoreError;
 use crate::db::from_millis;
 
-/// What to call an image: its first name as users write it, or its short id.
+/// What to call an image: its first name as users write it, or that of the image for another
+/// platform that it stays with, or its short id.
 pub(crate) fn image_title(image: &ImageUsage) -> String {
     let familiar = |name: &String| -> Option<String> {
         Some(name.parse::<gantry_image::Reference>().ok()?.familiar())
     };
-    match image.names.first().and_then(familiar) {
+    match image.names.first().or(image.within.as_ref()).and_then(familiar) {
         Some(name) => format!("image {name}"),
         None => format!("image {}", short(&image.id)),
     }
@@ -65,7 +66,7 @@ pub(super) fn usages(snapshot: &Snapshot) -> Result<Vec<Usage>, StoreError> {
         });
     }
     for image in &snapshot.images {
-        let used_by = match image.names.is_empty() {
+        let used_by = match image.names.is_empty() && image.within.is_none() {
             false => Some(image_title(image)),
             true => snapshot.pins.get(&("image".to_owned(), image.id.clone())).cloned(),
         };

@@ -43,6 +43,7 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Snapshot> {
         let listed = lists.query_map([&id], |row| row.get(0))?;
         snapshot.images.push(ImageUsage {
             names: named.collect::<rusqlite::Result<_>>()?,
+            within: crate::images::within(connection, &id)?,
             list: listed.collect::<rusqlite::Result<_>>()?,
             id,
             manifest: row.get(1)?,

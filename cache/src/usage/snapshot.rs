@@ -44,6 +44,8 @@ pub(crate) struct ImageUsage {
     pub(crate) manifest: Option<String>,
     pub(crate) layers: Vec<LayerId>,
     pub(crate) names: Vec<String>,
+    /// The name of another image that it stays with.
+    pub(crate) within: Option<String>,
     /// What is said about it.
     pub(crate) list: Vec<String>,
     pub(crate) created: i64,

@@ -1,6 +1,6 @@
 //! Images and names, as docker has them.
 
-use gantry_cache::{Pin, StoreError};
+use gantry_cache::{Pin, PruneOptions, StoreError};
 use gantry_image::{Digest, Reference};
 
 use crate::support::{Fixture, image, layer};
@@ -154,4 +154,36 @@ fn a_pulled_image_is_found_by_its_manifests_digest() {
     store.images().tag(&name(&format!("debian@{manifest}")), &id).unwrap();
     assert_eq!(store.images().resolve(&format!("debian@{manifest}")).unwrap().id, id);
     assert_eq!(store.images().get(&id).unwrap().unwrap().platform, platform);
+}
+
+#[test]
+fn images_for_other_platforms_stay_with_a_name_and_no_longer() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let images = store.images();
+    let (below, lost) = (layer(store, &[("f", "other")]), Digest::of(b"lost"));
+    let (one, other) = (image(store, "1", &[]), image(store, "2", &[below]));
+    images.tag(&name("app"), &one).unwrap();
+    images.set_siblings(&one, &[one, other]).unwrap();
+    let error = images.set_siblings(&one, &[lost]).unwrap_err();
+    assert!(matches!(error, StoreError::NoSuchImage { .. }), "{error}");
+    let there = |id: &Digest| images.get(id).unwrap();
+    assert_eq!(there(&other).unwrap().within, Some(one));
+    assert_eq!(there(&one).unwrap().within, None, "it stays for its own name");
+    let listed = images.list().unwrap();
+    assert!(listed.iter().all(|image| Some(image) == there(&image.id).as_ref()));
+    let fixture = fixture.reopened();
+    let images = fixture.store.images();
+    fixture.store.prune(&PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
+    assert_eq!(images.get(&other).unwrap().unwrap().layers, [below]);
+    assert!(fixture.store.layers().get(&below).unwrap().is_some());
+    // By force it loses its own name, and stays.
+    images.tag(&name("own"), &other).unwrap();
+    let error = images.remove(&other.to_string(), false).unwrap_err();
+    assert!(matches!(error, StoreError::ImageUsed { .. }), "{error}");
+    assert_eq!(images.remove(&other.to_string(), true).unwrap().deleted, None);
+    assert_eq!(images.remove("app", false).unwrap().deleted, Some(one));
+    assert!(images.get(&other).unwrap().unwrap().is_dangling());
+    fixture.store.prune(&PruneOptions::default()).unwrap();
+    assert_eq!(images.get(&other).unwrap(), None);
 }

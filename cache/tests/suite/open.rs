@@ -27,7 +27,7 @@ fn a_newer_store_is_refused_and_left_alone() {
     let options = OpenOptions { create: true, ..OpenOptions::default() };
     let error = Store::open(&fixture.root(), options).unwrap_err();
     let expected = format!(
-        "The store at `{}` was made by a newer gantry (format 9, this one knows 3)",
+        "The store at `{}` was made by a newer gantry (format 9, this one knows 4)",
         fixture.root().display()
     );
     assert_eq!(error.to_string(), expected);

@@ -58,13 +58,17 @@ pub(crate) fn run(args: &ImagePruneArgs, context: &Context) -> Result<ExitCode, 
         return Ok(ExitCode::SUCCESS);
     };
     let mut told = Vec::new();
-    for image in store.images().list()? {
-        if !selection.takes(&image, &store)? {
-            continue;
+    // Images for other platforms may go once those are gone that they stay with.
+    for _ in 0..2 {
+        for image in store.images().list()? {
+            if !selection.takes(&image, &store)? {
+                continue;
+            }
+            let removed = store.images().remove(&image.id.to_string(), true)?;
+            let untagged = removed.untagged.iter();
+            told.extend(untagged.map(|name| format!("untagged: {}", name.familiar())));
+            told.extend(removed.deleted.map(|id| format!("deleted: {id}")));
         }
-        let removed = store.images().remove(&image.id.to_string(), true)?;
-        told.extend(removed.untagged.iter().map(|name| format!("untagged: {}", name.familiar())));
-        told.extend(removed.deleted.map(|id| format!("deleted: {id}")));
     }
     if !told.is_empty() {
         context.ui.line(format_args!("Deleted Images:\n{}\n", told.join("\n")))?;
@@ -90,7 +94,8 @@ fn selection(args: &ImagePruneArgs) -> Result<Selection, Failure> {
 
 impl Selection {
     fn takes(&self, image: &Image, store: &Store) -> Result<bool, Failure> {
-        if !(self.all || image.names.is_empty())
+        if (image.names.is_empty() && !image.is_dangling())
+            || !(self.all || image.is_dangling())
             || self.until.is_some_and(|until| created(image) > until)
             || !store.pins().owners(&Pin::Image(image.id))?.is_empty()
         {

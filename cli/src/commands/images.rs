@@ -19,7 +19,7 @@ pub(crate) struct ImagesArgs {
     /// Show only images whose name fits
     #[arg(value_name = "REPOSITORY[:TAG]")]
     name: Option<String>,
-    /// Show all images (default hides intermediate images, of which gantry makes none)
+    /// Show all images (default hides those that were built with an image for another platform)
     #[arg(short, long)]
     all: bool,
     /// Show digests
@@ -67,7 +67,9 @@ pub(crate) fn run(args: &ImagesArgs, context: &Context) -> Result<ExitCode, Fail
     if let Some(store) = context.existing_store()? {
         let selection = Selection::new(&filters, args.name.as_deref(), &store)?;
         for image in store.images().list()? {
-            if selection.takes(&image, &store)? {
+            // The name of another image stands for this one too.
+            let hidden = !args.all && image.names.is_empty() && !image.is_dangling();
+            if !hidden && selection.takes(&image, &store)? {
                 rows.extend(rows_of(&image, &selection, args));
             }
         }
@@ -114,7 +116,7 @@ impl<'a> Selection<'a> {
 
     fn takes(&self, image: &Image, store: &Store) -> Result<bool, Failure> {
         let created = created(image);
-        if self.dangling.is_some_and(|wanted| wanted != image.names.is_empty())
+        if self.dangling.is_some_and(|wanted| wanted != image.is_dangling())
             || self.before.is_some_and(|before| created >= before)
             || self.since.is_some_and(|since| created <= since)
             || self.until.is_some_and(|until| created > until)

@@ -92,8 +92,8 @@ fn images_and_run_speak_docker() {
       [REPOSITORY[:TAG]]  Show only images whose name fits
 
     Options:
-      -a, --all              Show all images (default hides intermediate images, of which gantry makes
-                             none)
+      -a, --all              Show all images (default hides those that were built with an image for
+                             another platform)
           --digests          Show digests
       -f, --filter <filter>  Filter output based on conditions provided
           --format <string>  Format output: 'table', 'table TEMPLATE', 'json' or a Go template

@@ -118,6 +118,10 @@ impl Build<'_> {
             }
             let known = self.name(image, &tags)?;
             self.keep_list(stored, known)?;
+            if stored.images.len() > 1 {
+                let all: Vec<Digest> = stored.images.iter().map(Assembled::id).collect();
+                self.store.images().set_siblings(&image.id(), &all)?;
+            }
             for tag in &tags {
                 progress.end_part(&format!("naming to {}", tag.clone().with_default_tag()));
             }

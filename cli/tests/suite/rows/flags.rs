@@ -146,6 +146,59 @@ fn c1_10_several_platforms_make_an_index() {
     words(&sandbox, &["--platform", "local", "--platform", "local", "-o", "type=docker,dest=d"], 0);
 }
 
+/// A name stands for all platforms' images, and what only one of them needs is not garbage.
+#[test]
+fn the_images_for_other_platforms_stay_while_there_is_a_name() {
+    let sandbox = Sandbox::with([
+        ("Dockerfile", "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /which\n"),
+        ("amd64", "a"),
+        ("arm64", "b"),
+    ]);
+    let both = ["--platform", "linux/amd64,linux/arm64"];
+    let ids = |args: &[&str]| -> Vec<String> {
+        let list = [&["images", "-q", "--no-trunc"][..], args].concat();
+        let shown = sandbox.gantry_words(&list).success().stdout;
+        shown.lines().map(str::to_owned).collect()
+    };
+    words(&sandbox, &[&both[..], &["-t", "x"]].concat(), 0);
+    let (named, all) = (ids(&[]), ids(&["-a"]));
+    assert_eq!((named.len(), all.len()), (1, 2), "{all:?}");
+    let other = all.iter().find(|id| **id != named[0]).unwrap().as_str();
+    assert_eq!(ids(&["-a", "--filter", "dangling=true"]), [""; 0]);
+    let used = sandbox.gantry(["du", "--filter", "type=image", "--format", "{{.UsedBy}}"]);
+    assert_eq!(used.success().stdout, "image x:latest\n".repeat(2));
+
+    // Neither pruning nor the removal of another name takes it away, layers included.
+    sandbox.gantry(["tag", other, "y"]).success();
+    let removed = sandbox.gantry(["rmi", "y"]).success().stdout;
+    assert_eq!(removed, "Untagged: y:latest\n");
+    let refused = sandbox.gantry(["rmi", other]).code(1).stderr;
+    assert!(refused.contains("image x:latest"), "{refused}");
+    for prune in [&["image", "prune", "-f"][..], &["prune", "-af"]] {
+        sandbox.gantry_words(prune).success();
+        sandbox.gantry(["save", "-o", "other.tar", other]).success();
+        sandbox.gantry(["save", "-o", "named.tar", "x"]).success();
+        let saved = Sandbox::new();
+        let archive = sandbox.project().join("other.tar");
+        saved.gantry(["load", "-i", archive.to_str().unwrap()]).success();
+        saved.gantry(["inspect", other]).success();
+    }
+    sandbox.gantry(["fsck"]).success();
+
+    // Another image in its place lets the old one go; so does the end of the last name.
+    sandbox.write(if gantry_arch() == "amd64" { "arm64" } else { "amd64" }, "c");
+    words(&sandbox, &[&both[..], &["-t", "x"]].concat(), 0);
+    sandbox.gantry(["image", "prune", "-f"]).success();
+    sandbox.gantry(["inspect", other]).code(1);
+    assert_eq!((ids(&[]), ids(&["-a"]).len()), (named, 2));
+    sandbox.gantry(["rmi", "x"]).success();
+    sandbox.gantry(["image", "prune", "-f"]).success();
+    assert_eq!(ids(&["-a"]), [""; 0]);
+    words(&sandbox, &[&both[..], &["-t", "x"]].concat(), 0);
+    sandbox.gantry(["image", "prune", "-af"]).success();
+    assert_eq!(ids(&["-a"]), [""; 0]);
+}
+
 fn gantry_arch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
