@@ -65,7 +65,7 @@ mod usage;
 mod work;
 
 pub use blobs::{BlobWriter, Blobs};
-pub use builds::{BuildEntry, BuildId, Builds, Retention};
+pub use builds::{BuildEntry, BuildId, Builds, Retention, RunningBuild};
 pub use contexts::{ContextIndex, ContextIndexBuilder, Contexts, Look};
 pub use error::StoreError;
 pub use fsck::{FsckOptions, FsckReport, Problem, Severity};

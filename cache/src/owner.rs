@@ -3,6 +3,7 @@
 //! ```text
 //! work/<pid>-<rand>/
 //! ├── owner        flock'd; an unlocked one's owner is dead, whoever has its pid now
+//! ├── build-<…>   a build that runs (see `builds`)
 //! ├── lease-<n>    what the process uses (see `lease`)
 //! ├── dir-<n>/     work directories (see `work`)
 //! ├── gone-<n>/    work directories that the cleaner removes (see `cleaner`)
@@ -18,6 +19,7 @@ use gantry_tree::remove_tree;
 use rustix::fs::FlockOperation;
 
 use crate::StoreError;
+use crate::builds;
 use crate::error::Context;
 use crate::layout::Layout;
 use crate::lock::{self, Hold};
@@ -107,7 +109,8 @@ pub(crate) fn list(layout: &Layout) -> Result<Vec<Found>, StoreError> {
     Ok(found)
 }
 
-/// Removes what dead owners left. Returns how many directories went.
+/// Removes what dead owners left; their builds go into the history. Returns how many directories
+/// went.
 ///
 /// Trees of a rootless store hold files of subordinate ids, which only go from inside the user
 /// namespace: what resists stays for a later sweep.
@@ -121,6 +124,8 @@ pub(crate) fn sweep(layout: &Layout) -> Result<u64, StoreError> {
     // Nobody ever takes a dead directory over, so removing needs no lock.
     let mut swept = 0;
     for found in dead {
+        // A history with a gap is better than directories that stay.
+        let _ = builds::settle(layout, &found.dir);
         if remove_tree(&found.dir).is_ok() {
             swept += 1;
         }

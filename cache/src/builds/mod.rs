@@ -8,9 +8,11 @@
 //! builds/<milliseconds since 1970>-<id>
 //!     "gbld" version:u8 count:u32 log:[u8; 32]{count} record
 //! ```
-//! So a listing needs no file opened, and pruning reads no record.
+//! So a listing needs no file opened, and pruning reads no record. Builds that run are no part of it
+//! yet (see `running`).
 
 mod format;
+mod running;
 mod trim;
 
 use std::fmt;
@@ -22,10 +24,13 @@ use fs_err as fs;
 
 use crate::db::{from_millis, to_millis};
 use crate::error::Context;
+use crate::layout::Layout;
 use crate::store::Inner;
 use crate::{LogId, StoreError, owner};
 
 pub(crate) use format::logs_named;
+pub use running::RunningBuild;
+pub(crate) use running::settle;
 
 /// The history of the builds of a store.
 #[derive(Debug, Clone, Copy)]
@@ -102,8 +107,13 @@ impl Builds<'_> {
         record: &[u8],
     ) -> Result<BuildId, StoreError> {
         let id = BuildId(owner::random());
-        let path = self.path(&BuildEntry { id, started });
-        let doing = || format!("remember the build `{id}`");
+        self.put_as(&BuildEntry { id, started }, logs, record)?;
+        Ok(id)
+    }
+
+    fn put_as(&self, build: &BuildEntry, logs: &[LogId], record: &[u8]) -> Result<(), StoreError> {
+        let path = self.path(build);
+        let doing = || format!("remember the build `{}`", build.id);
         let temporary = path.with_extension("new");
         let create = || fs::File::create_new(&temporary);
         let mut file = match create() {
@@ -119,8 +129,7 @@ impl Builds<'_> {
         if renamed.is_err() {
             let _ = fs::remove_file(&temporary);
         }
-        renamed.doing(doing)?;
-        Ok(id)
+        renamed.doing(doing)
     }
 
     /// Lists all builds, the newest first. Opens none.
@@ -198,12 +207,12 @@ impl Builds<'_> {
     }
 
     fn path(&self, build: &BuildEntry) -> PathBuf {
-        path_of(self.inner, build)
+        path_of(&self.inner.layout, build)
     }
 }
 
-fn path_of(inner: &Inner, build: &BuildEntry) -> PathBuf {
-    inner.layout.builds().join(format!("{:013}-{}", to_millis(build.started).max(0), build.id))
+fn path_of(layout: &Layout, build: &BuildEntry) -> PathBuf {
+    layout.builds().join(format!("{:013}-{}", to_millis(build.started).max(0), build.id))
 }
 
 /// Reads a file's name; `None` for one that is still being written.

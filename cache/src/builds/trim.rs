@@ -40,7 +40,7 @@ fn fitting(inner: &Inner, builds: &[BuildEntry], bytes: u64) -> Result<usize, St
     let mut counted = HashSet::new();
     let mut total = 0;
     for (number, build) in builds.iter().enumerate() {
-        let path = path_of(inner, build);
+        let path = path_of(&inner.layout, build);
         total += size(&path);
         for log in logs_in(&path) {
             if !shared.contains(&log) && counted.insert(log) {
@@ -57,7 +57,7 @@ fn fitting(inner: &Inner, builds: &[BuildEntry], bytes: u64) -> Result<usize, St
 pub(super) fn remove(inner: &Inner, builds: &[BuildEntry]) -> Result<(), StoreError> {
     let mut logs: HashMap<LogId, ()> = HashMap::new();
     for build in builds {
-        let path = path_of(inner, build);
+        let path = path_of(&inner.layout, build);
         logs.extend(logs_in(&path).into_iter().map(|log| (log, ())));
         unlink(&path)?;
     }

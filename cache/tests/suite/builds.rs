@@ -97,3 +97,47 @@ fn a_store_without_a_history_gets_one() {
     fixture.store.builds().put(ago(1), &[], b"x").unwrap();
     assert_eq!(fixture.store.builds().list().unwrap().len(), 1);
 }
+
+#[test]
+fn a_build_runs_until_it_ends_or_is_dropped() {
+    let fixture = Fixture::new();
+    let builds = fixture.store.builds();
+    let running = builds.start(ago(5), b"asked").unwrap();
+    drop(builds.start(ago(4), b"dropped").unwrap());
+    let listed = builds.running().unwrap();
+    assert_eq!(listed.iter().map(|(_, record)| &record[..]).collect::<Vec<_>>(), [b"asked"]);
+    builds.settle().unwrap();
+    assert!(builds.list().unwrap().is_empty(), "the process lives");
+    let id = builds.end(running, &[], b"done").unwrap();
+    assert_eq!(id, listed[0].0.id);
+    assert!(builds.running().unwrap().is_empty());
+    let ended = builds.resolve(&id.to_string()).unwrap();
+    assert_eq!(builds.read(&ended).unwrap().unwrap(), b"done");
+    fixture.clean();
+}
+
+#[test]
+fn builds_of_dead_processes_become_history_unless_they_had_ended() {
+    let fixture = Fixture::new();
+    let builds = fixture.store.builds();
+    let id = builds.put(ago(9), &[], b"ended").unwrap();
+    let ended = builds.list().unwrap()[0];
+    let millis =
+        |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    let name = format!("build-{:013}-{id}", millis(ended.started));
+    // Nobody holds the lock of this one.
+    let dead = fixture.root().join("work/1-0123456789abcdef");
+    fs_err::create_dir(&dead).unwrap();
+    let file = |record: &str| [b"gbld\x01\0\0\0\0", record.as_bytes()].concat();
+    fs_err::write(dead.join(name), file("killed")).unwrap();
+    let name = |id: &str| dead.join(format!("build-{:013}-{id}", millis(ago(5))));
+    fs_err::write(name("aaaaaaaaaaaa"), file("killed")).unwrap();
+    fs_err::write(name("bbbbbbbbbbbb"), "").unwrap();
+    assert!(builds.running().unwrap().is_empty());
+    assert_eq!(fixture.store.sweep().unwrap(), 1);
+    let read = |id: &str| builds.read(&builds.resolve(id).unwrap()).unwrap().unwrap();
+    assert_eq!(read(&id.to_string()), b"ended");
+    assert_eq!(read("aaaa"), b"killed");
+    assert_eq!(builds.list().unwrap().len(), 2);
+    fixture.clean();
+}

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::interrupt::{signal, start};
 use crate::sandbox::Sandbox;
 
 fn built() -> Sandbox {
@@ -163,4 +164,95 @@ fn forgotten_builds_take_their_logs_along_unless_the_cache_has_them() {
     sandbox.gantry(["builds", "rm", "--all"]).success();
     assert_eq!(ids(&sandbox), [] as [&str; 0]);
     sandbox.gantry(["fsck", "--deep"]).success();
+}
+
+/// ID, status, name, duration and error of each build, as `--format json` has them.
+fn listed(sandbox: &Sandbox) -> Vec<[String; 5]> {
+    let listed = sandbox.gantry(["builds", "ls", "--format", "json"]).success().stdout;
+    let rows = listed.lines().map(|line| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        ["ID", "Status", "Name", "Duration", "Error"]
+            .map(|column| row[column].as_str().unwrap().to_owned())
+    });
+    rows.collect()
+}
+
+#[test]
+fn a_running_build_is_listed_and_keeps_its_id_when_it_ends() {
+    let text = "FROM busybox\nRUN --mount=type=cache,target=/c \\\n\
+                echo started; until test -e /c/go; do sleep 0.1; done\n";
+    let sandbox = Sandbox::with([("Dockerfile", text)]).with_busybox();
+    let mut child = start(&sandbox, ["build", "-t", "slow", "."], " started\n");
+    let running = listed(&sandbox);
+    let [[id, status, name, duration, error]] = running.as_slice() else { panic!("{running:?}") };
+    assert_eq!([status, name, error], ["Running", "slow:latest", ""]);
+    assert!(duration.ends_with('s') && duration != "-", "{duration}");
+    assert_eq!(ids(&sandbox), [id.as_str()]);
+    let table = sandbox.gantry(["builds", "ls"]).success().stdout;
+    let row = table.lines().nth(1).unwrap();
+    assert!(row.starts_with(id) && row.contains("Running") && row.contains("-/-"), "{table}");
+
+    let shown = show(&sandbox, &id[..6]);
+    assert_eq!((&shown["outcome"], &shown["error"]), (&"running".into(), &Value::Null));
+    assert!(sandbox.gantry(["builds", "logs", id]).code(1).stderr.contains("still runs"));
+    assert!(sandbox.gantry(["builds", "rm", id]).code(1).stderr.contains("still runs"));
+    // What is looked at without a name has ended.
+    assert!(sandbox.gantry(["builds", "show"]).code(1).stderr.contains("no build"));
+
+    let mount = fs_err::read_dir(sandbox.store().join("mounts")).unwrap().next().unwrap();
+    fs_err::write(mount.unwrap().path().join("0/go"), "").unwrap();
+    assert!(child.wait().unwrap().success());
+    let ended = listed(&sandbox);
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    assert_eq!([&ended[0][0], &ended[0][1]], [id, "Completed"]);
+    assert_eq!(sandbox.gantry(["builds", "logs", id, "2/2"]).success().stdout, "started\n");
+}
+
+#[test]
+fn a_killed_build_stays_in_the_history() {
+    let sandbox = Sandbox::with([("Dockerfile", "FROM busybox\nRUN echo started; sleep 60\n")])
+        .with_busybox();
+    let mut child = start(&sandbox, ["build", "-t", "slow", "."], " started\n");
+    let id = ids(&sandbox).remove(0);
+    signal(&child, "KILL");
+    assert!(!child.wait().unwrap().success());
+    // Where it ran in a user namespace, the process in there dies a moment later.
+    let patience = std::time::Instant::now();
+    while listed(&sandbox)[0][1] == "Running" {
+        assert!(patience.elapsed().as_secs() < 20, "the build still runs");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = [&id, "Killed", "slow:latest", "-", "The process was killed"].map(str::to_owned);
+    assert_eq!(listed(&sandbox), std::slice::from_ref(&killed));
+    let shown = sandbox.gantry(["builds", "show", &id]).success().stdout;
+    assert!(shown.contains("Killed") && shown.contains("The process was killed"), "{shown}");
+    assert_eq!(show(&sandbox, "^0")["outcome"], "killed");
+    assert!(sandbox.gantry(["builds", "logs"]).code(1).stderr.contains("was killed"));
+
+    sandbox.write("Dockerfile", "FROM busybox\nRUN true\n");
+    sandbox.gantry(["build", "-t", "next", "."]).success();
+    let both = listed(&sandbox);
+    assert_eq!((both[0][1].as_str(), &both[1..]), ("Completed", &[killed][..]));
+    sandbox.gantry(["builds", "rm", &id]).success();
+    assert_eq!(listed(&sandbox), both[..1]);
+}
+
+#[test]
+fn the_sweep_of_a_killed_build_remembers_it() {
+    let sandbox = Sandbox::with([("Dockerfile", "FROM busybox\nRUN echo started; sleep 60\n")])
+        .with_busybox();
+    let mut child = start(&sandbox, ["build", "-t", "slow", "."], " started\n");
+    signal(&child, "KILL");
+    assert!(!child.wait().unwrap().success());
+    // Nobody looks at the list before the directory goes.
+    let work = sandbox.store().join("work");
+    let patience = std::time::Instant::now();
+    while fs_err::read_dir(&work).unwrap().count() > 0 {
+        assert!(patience.elapsed().as_secs() < 20, "the directory stays");
+        sandbox.write("Dockerfile", format!("FROM busybox\nRUN : {:?}\n", patience.elapsed()));
+        sandbox.gantry(["build", "-t", "next", "."]).success();
+    }
+    let all = listed(&sandbox);
+    assert_eq!(all.last().unwrap()[1..3], ["Killed", "slow:latest"].map(str::to_owned), "{all:?}");
+    sandbox.gantry(["fsck"]).success();
 }

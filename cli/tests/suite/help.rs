@@ -16,7 +16,7 @@ fn the_manual() {
       check       Check a Dockerfile for what is legal and still unwise
       fmt         Format Dockerfiles
       parse       Show what a Dockerfile says, without building it
-      builds      Look at the builds of the past
+      builds      Look at running builds and those of the past
       why         Say why steps of a build ran instead of coming from the cache
       context     Look at a build context
       run         Create and run a new container from an image

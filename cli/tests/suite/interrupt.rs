@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::sandbox::Sandbox;
 
 /// Starts a command, and waits until it has printed this to stderr or stdout.
-fn start<const N: usize>(sandbox: &Sandbox, args: [&str; N], until: &str) -> Child {
+pub(crate) fn start<const N: usize>(sandbox: &Sandbox, args: [&str; N], until: &str) -> Child {
     let mut child = sandbox
         .command(args)
         .stdin(Stdio::null())
@@ -30,7 +30,7 @@ fn start<const N: usize>(sandbox: &Sandbox, args: [&str; N], until: &str) -> Chi
     child
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
     assert!(status.unwrap().success());
 }

@@ -86,6 +86,7 @@ pub fn build(
         None => store.clone(),
     };
     // Without privileges this is a first look, of which nobody hears if it leads to nothing.
+    let recorder = if unprivileged { recorder } else { recorder.telling(store) };
     let held = Arc::new(Held::new(observer, recorder, unprivileged));
     let begun = Build::begin(request, store, host, Arc::clone(&held), cancel);
     let outcome = begun.and_then(Build::run);

@@ -4,6 +4,8 @@ use gantry_cache::{BuildEntry, BuildId, LogId, Store, StoreError};
 use gantry_solver::Why;
 use serde::{Deserialize, Serialize};
 
+use super::recorder::micros;
+
 /// Everything that is remembered of one build.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -38,7 +40,7 @@ pub struct BuildRecord {
     pub steps: Vec<StepRecord>,
 }
 
-/// How a build ended.
+/// How a build ended, if it did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -49,16 +51,28 @@ pub enum Outcome {
     Error,
     /// It was canceled.
     Canceled,
+    /// Its process was killed, and nobody knows how far it came.
+    Killed,
+    /// It runs. The history has none of these.
+    Running,
 }
 
 impl Outcome {
-    /// The word for it, as `docker buildx history` has it.
+    /// Whether it is known what became of the steps: the build has ended by itself.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        !matches!(self, Outcome::Killed | Outcome::Running)
+    }
+
+    /// The word for it, as `docker buildx history` has it, which knows no killed ones.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Outcome::Completed => "Completed",
             Outcome::Error => "Error",
             Outcome::Canceled => "Canceled",
+            Outcome::Killed => "Killed",
+            Outcome::Running => "Running",
         }
     }
 }
@@ -136,7 +150,7 @@ impl StepRecord {
     }
 }
 
-/// A build of the history.
+/// A build of the history, or one that runs.
 #[derive(Debug, Clone)]
 pub struct PastBuild {
     /// Its name and when it began.
@@ -168,15 +182,41 @@ pub enum HistoryError {
 
 impl PastBuild {
     /// Finds a build: by the beginning of its ID, by `^1` for the one before the last, or the last.
+    /// One that runs is found by its ID only.
     ///
     /// # Errors
     /// [`HistoryError`].
     pub fn find(store: &Store, name: Option<&str>) -> Result<Self, HistoryError> {
         let entry = match name {
-            Some(name) => store.builds().resolve(name)?,
+            Some(name) => match store.builds().resolve(name) {
+                Err(error @ StoreError::NoSuchBuild { .. }) if !name.is_empty() => {
+                    let running = Self::running(store)?;
+                    let named = |past: &Self| past.entry.id.to_string().starts_with(name);
+                    return running.into_iter().find(named).ok_or(error.into());
+                }
+                other => other?,
+            },
             None => *store.builds().list()?.first().ok_or(HistoryError::Empty)?,
         };
         Self::read(store, entry)?.ok_or(HistoryError::Empty)
+    }
+
+    /// Lists the builds that run, the newest first, with what was asked of them and the time that
+    /// they have taken so far. Builds that have run nothing yet are missing.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn running(store: &Store) -> Result<Vec<Self>, HistoryError> {
+        let mut running = Vec::new();
+        for (entry, bytes) in store.builds().running()? {
+            let record: BuildRecord = serde_json::from_slice(&bytes)
+                .map_err(|source| HistoryError::Damaged { id: entry.id, source })?;
+            let took = entry.started.elapsed().unwrap_or_default();
+            let (outcome, error, took_us) = (Outcome::Running, None, micros(took));
+            running.push(Self { entry, record: BuildRecord { outcome, error, took_us, ..record } });
+        }
+        running.sort_by_key(|past| std::cmp::Reverse((past.entry.started, past.entry.id)));
+        Ok(running)
     }
 
     /// Reads what is remembered of a build; `None` if it was forgotten meanwhile.

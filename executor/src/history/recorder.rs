@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use gantry_cache::{BuildId, LogId, Retention, Store, StoreError};
+use gantry_cache::{BuildId, LogId, Retention, RunningBuild, Store, StoreError};
 use gantry_solver::{Event, Key, VertexId};
 
 use super::record::{BuildRecord, Outcome, StepRecord, StepStatus};
@@ -18,6 +18,9 @@ pub(crate) struct Recorder {
     started: SystemTime,
     began: Instant,
     notes: Mutex<Notes>,
+    /// Where it is told that the build runs, and what tells it.
+    store: Option<Store>,
+    running: Mutex<Option<RunningBuild>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,11 +45,38 @@ impl Recorder {
     /// Starts to take notes; `record` holds what was asked for.
     pub(crate) fn new(record: BuildRecord) -> Self {
         let notes = Mutex::new(Notes { record, ..Notes::default() });
-        Self { started: SystemTime::now(), began: Instant::now(), notes }
+        Self {
+            started: SystemTime::now(),
+            began: Instant::now(),
+            notes,
+            store: None,
+            running: Mutex::new(None),
+        }
+    }
+
+    /// Tells in this store that the build runs, once it runs a step.
+    pub(crate) fn telling(self, store: &Store) -> Self {
+        Self { store: Some(store.clone()), ..self }
+    }
+
+    /// Tells that the build runs, once. Where that can't be written, the build is merely not listed yet.
+    fn tell(&self, store: &Store) {
+        let mut running = lock(&self.running);
+        if running.is_some() {
+            return;
+        }
+        let record = BuildRecord {
+            outcome: Outcome::Killed,
+            error: Some("The process was killed".to_owned()),
+            ..self.notes().record.clone()
+        };
+        if let Ok(json) = serde_json::to_vec(&record) {
+            *running = store.builds().start(self.started, &json).ok();
+        }
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.notes)
     }
 
     /// Notes something about the build as a whole.
@@ -76,6 +106,9 @@ impl Recorder {
         }
         let at = self.began.elapsed();
         self.notes().take(event, at);
+        if let (Event::Missed { .. }, Some(store)) = (event, &self.store) {
+            self.tell(store);
+        }
     }
 
     /// Writes the record, and forgets old ones where this build took its time anyway.
@@ -93,7 +126,10 @@ impl Recorder {
             what: "put the build's record into words".to_owned(),
             source: error.into(),
         })?;
-        let id = store.builds().put(self.started, &logs, &json)?;
+        let id = match lock(&self.running).take() {
+            Some(running) => store.builds().end(running, &logs, &json)?,
+            None => store.builds().put(self.started, &logs, &json)?,
+        };
         // Of builds that ran nothing, one in sixteen tidies up.
         if ran || id.0[0] < 16 {
             store.builds().trim(&Retention::default())?;
@@ -204,6 +240,10 @@ impl Notes {
             note.step.started_us = micros(began);
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn micros(span: Duration) -> u64 {

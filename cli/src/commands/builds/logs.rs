@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gantry_cache::Store;
-use gantry_executor::{Chunk, StepLog, StepRecord, StepStatus};
+use gantry_executor::{Chunk, Outcome, StepLog, StepRecord, StepStatus};
 
 use super::super::Context;
 use super::{find, find_step, span, title};
@@ -29,6 +29,14 @@ pub(crate) struct LogsArgs {
 
 pub(crate) fn run(args: &LogsArgs, context: &Context) -> Result<ExitCode, Failure> {
     let (store, past) = find(args.build.as_deref(), context)?;
+    let untold = match past.record.outcome {
+        Outcome::Running => Some("still runs; what its steps print is kept when it ends"),
+        Outcome::Killed => Some("was killed; what its steps printed is lost"),
+        _ => None,
+    };
+    if let Some(untold) = untold {
+        return Err(Failure::text(format_args!("The build `{}` {untold}", past.entry.id)));
+    }
     let mut out = io::stdout().lock();
     if let Some(text) = &args.step {
         let (_, step) = find_step(&past.record, text)?;

@@ -1,4 +1,4 @@
-//! `gantry builds`: the builds of the past. `gantry buildx history` is the same.
+//! `gantry builds`: the builds of the past, and those that run. `gantry buildx history` is the same.
 
 mod logs;
 mod ls;
@@ -14,7 +14,7 @@ use gantry_executor::{BuildRecord, PastBuild, StepRecord};
 use super::Context;
 use crate::ui::Failure;
 
-/// Look at the builds of the past
+/// Look at running builds and those of the past
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Builds {
     #[command(visible_alias = "list")]
@@ -40,8 +40,15 @@ impl Builds {
 /// Finds a build of the past in a store that is there.
 pub(super) fn find(name: Option<&str>, context: &Context) -> Result<(Store, PastBuild), Failure> {
     let store = context.existing_store()?.ok_or_else(no_builds)?;
+    settle(&store);
     let past = PastBuild::find(&store, name)?;
     Ok((store, past))
+}
+
+/// Has the history know builds whose process was killed; where it can't be written, the next build
+/// that runs something does it.
+fn settle(store: &Store) {
+    let _ = store.builds().settle();
 }
 
 fn no_builds() -> Failure {

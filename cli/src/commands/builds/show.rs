@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gantry_executor::{PastBuild, StepStatus, Timing};
+use gantry_executor::{Outcome, PastBuild, StepStatus, Timing};
 use serde_json::{Value, json};
 
 use super::super::Context;
@@ -54,6 +54,12 @@ fn pretty(past: &PastBuild) -> String {
     let cached = steps().filter(|step| step.status == StepStatus::Cached).count();
     let count = steps().count();
     let percent = (100 * cached).checked_div(count).unwrap_or(0);
+    let ended = record.outcome.is_end();
+    let built = if ended { format!("{count} ({percent}% cached)") } else { String::new() };
+    let duration = match record.outcome {
+        Outcome::Killed => String::new(),
+        _ => span(record.took_us),
+    };
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let mut lines = Vec::new();
     for (name, value) in [
@@ -67,8 +73,8 @@ fn pretty(past: &PastBuild) -> String {
         ("Tags:", record.tags.join(", ")),
         ("Image:", text(&record.image)),
         ("Started:", human::timestamp(seconds(past.entry.started))),
-        ("Duration:", span(record.took_us)),
-        ("Build steps:", format!("{count} ({percent}% cached)")),
+        ("Duration:", duration),
+        ("Build steps:", built),
     ] {
         if !value.is_empty() {
             lines.push(format!("{name}\t{}", crate::progress::harmless(value.as_bytes())));
@@ -80,6 +86,9 @@ fn pretty(past: &PastBuild) -> String {
         for line in error.lines() {
             pretty.push_str(&format!("  {}\n", crate::progress::harmless(line.as_bytes())));
         }
+    }
+    if !ended {
+        return pretty;
     }
     let mut lines = vec!["#\tSTATUS\tTIME\tSTEP".to_owned()];
     for (number, step) in record.steps.iter().enumerate() {
