@@ -12,6 +12,9 @@ use crate::error::Context;
 use crate::store::Inner;
 use crate::{LogId, StoreError, owner};
 
+/// Fast before small: a step that prints without end must not wait for this.
+const LEVEL: i32 = 1;
+
 /// The step logs of a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Logs<'s> {
@@ -27,7 +30,7 @@ impl<'s> Logs<'s> {
         let path = self.inner.owner()?.fresh("log");
         let doing = || format!("create `{}`", path.display());
         let file = fs::File::create_new(&path).doing(doing)?;
-        let encoder = zstd::Encoder::new(file, 3).doing(doing)?;
+        let encoder = zstd::Encoder::new(file, LEVEL).doing(doing)?;
         Ok(LogWriter { inner: self.inner, encoder: Some(encoder), path })
     }
 

@@ -134,8 +134,9 @@ impl Events {
     }
 
     /// Reports output of a process.
-    pub fn log(&self, stream: Stream, data: &[u8]) {
-        self.observer.event(Event::Log { vertex: self.vertex, stream, data: data.to_vec() });
+    pub fn log(&self, stream: Stream, data: impl Into<Vec<u8>>) {
+        let data = data.into();
+        self.observer.event(Event::Log { vertex: self.vertex, stream, data });
     }
 
     /// Reports how far something with a name (a layer, a download) has come.

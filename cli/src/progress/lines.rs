@@ -28,6 +28,11 @@ impl Lines {
         }
     }
 
+    /// Forgets the begin of a line whose end hasn't come.
+    pub(super) fn forget(&mut self) {
+        self.partial.clear();
+    }
+
     /// Gives what is left when no more will come.
     pub(super) fn finish(&mut self) -> Option<String> {
         let rest = std::mem::take(&mut self.partial);

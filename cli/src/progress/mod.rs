@@ -65,6 +65,12 @@ trait Display: Send {
 
     /// Whether [`tick`](Self::tick) has something to do when called later.
     fn wants_ticks(&self) -> bool;
+
+    /// Whether all lines of [`Heard`] are of use. Where they aren't, only the last that `build`
+    /// keeps are made.
+    fn wants_lines(&self) -> bool {
+        true
+    }
 }
 
 /// An event with what it brought.
@@ -82,6 +88,9 @@ impl Display for Silent {
     fn tick(&mut self, _: &Build, _: Duration, _: &mut dyn Write) {}
     fn finish(&mut self, _: &Build, _: Duration, _: &mut dyn Write) {}
     fn wants_ticks(&self) -> bool {
+        false
+    }
+    fn wants_lines(&self) -> bool {
         false
     }
 }
@@ -175,7 +184,13 @@ impl Observer for Progress {
             return;
         }
         let Screen { build, display, out, .. } = &mut *screen;
-        let lines = build.apply(&event, at);
+        let lines = match &event {
+            Event::Log { vertex, stream, data } if !display.wants_lines() => {
+                build.keep_last(*vertex, *stream, data, at);
+                Vec::new()
+            }
+            event => build.apply(event, at),
+        };
         display.event(build, &Heard { event: &event, lines, at }, out);
         if screen.ticker.is_none() && screen.display.wants_ticks() {
             let (ticking, stop) = mpsc::channel();

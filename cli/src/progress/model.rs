@@ -148,6 +148,23 @@ impl Build {
         lines
     }
 
+    /// Takes what a step printed as [`apply`](Self::apply) does, but makes no line that the step
+    /// would forget at once.
+    pub(super) fn keep_last(&mut self, of: VertexId, stream: Stream, data: &[u8], at: Duration) {
+        self.change(of, |step| {
+            let end = |(at, byte): (usize, &u8)| (*byte == b'\n').then_some(at);
+            match data.iter().enumerate().rev().filter_map(end).nth(KEPT_LINES) {
+                Some(end) => {
+                    step.stream(stream).forget();
+                    step.log(stream, &data[end + 1..], at);
+                }
+                None => {
+                    step.log(stream, data, at);
+                }
+            }
+        });
+    }
+
     /// Ends the build: what still seemed to run was canceled.
     pub(super) fn finish(&mut self) {
         for step in self.steps.iter_mut().filter(|step| step.state == State::Running) {
@@ -187,13 +204,16 @@ impl Step {
     fn log(&mut self, stream: Stream, data: &[u8], at: Duration) -> Vec<Line> {
         let since = at.saturating_sub(self.started.unwrap_or(at));
         let mut complete = Vec::new();
-        let lines = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        };
-        lines.push(data, |text| complete.push(Line { since, text }));
+        self.stream(stream).push(data, |text| complete.push(Line { since, text }));
         self.keep(&complete);
         complete
+    }
+
+    fn stream(&mut self, stream: Stream) -> &mut Lines {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
     }
 
     fn flush(&mut self, at: Duration) -> Vec<Line> {
@@ -215,4 +235,37 @@ impl Step {
 /// Text of several lines, each made harmless.
 fn harmless_text(text: &str) -> String {
     text.lines().map(|line| harmless(line.as_bytes())).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_the_same_whether_all_are_made_or_not() {
+        let vertex = VertexId::internal(1);
+        let added = Event::VertexAdded {
+            vertex,
+            kind: "run".to_owned(),
+            title: "RUN chat".to_owned(),
+            inputs: vec![],
+        };
+        let text: String =
+            (0..2_000).map(|n| format!("line {n}\r\n{}", "\n".repeat(n % 3))).collect();
+        for size in [1, 7, 300, 5_000] {
+            let (mut all, mut last) = (Build::default(), Build::default());
+            all.apply(&added, Duration::ZERO);
+            last.apply(&added, Duration::ZERO);
+            for (data, n) in text.as_bytes().chunks(size).zip(0..) {
+                let stream = if n % 5 == 0 { Stream::Stderr } else { Stream::Stdout };
+                let at = Duration::from_millis(n);
+                all.apply(&Event::Log { vertex, stream, data: data.to_vec() }, at);
+                last.keep_last(vertex, stream, data, at);
+                assert_eq!(last.steps()[0].lines, all.steps()[0].lines, "{size} bytes at once");
+            }
+            let done = Event::Done { vertex, took: Duration::ZERO };
+            assert_eq!(last.apply(&done, Duration::ZERO), all.apply(&done, Duration::ZERO));
+            assert_eq!(last.steps()[0].lines.len(), KEPT_LINES);
+        }
+    }
 }

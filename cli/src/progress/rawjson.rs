@@ -229,6 +229,10 @@ impl Display for RawJson {
     fn wants_ticks(&self) -> bool {
         false
     }
+
+    fn wants_lines(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -203,6 +203,10 @@ impl Display for Tty {
     fn wants_ticks(&self) -> bool {
         self.heard
     }
+
+    fn wants_lines(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

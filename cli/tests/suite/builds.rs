@@ -115,6 +115,30 @@ fn logs_are_whole_and_have_times() {
 }
 
 #[test]
+fn logs_of_a_chatty_step_are_whole() {
+    let rest = "-".repeat(94);
+    let text = format!(
+        "FROM busybox\nRUN seq 1 200000 | sed 's/$/{rest}/'\n\
+         RUN seq 1 200000 | sed 's/$/{rest}/' >&2; echo failed >&2; exit 1\n"
+    );
+    let sandbox = Sandbox::with([("Dockerfile", text.as_str())]).with_busybox();
+    let built = sandbox.gantry(["build", "--progress=quiet", "."]).code(1);
+    let expected: String = (1..=200_000).map(|n| format!("{n}{rest}\n")).collect();
+    assert!(expected.len() > 20_000_000);
+    for (step, end) in [("2/3", ""), ("3/3", "failed\n")] {
+        let logged = sandbox.gantry(["builds", "logs", "^0", step]).success();
+        let printed = logged.stdout;
+        let whole = printed.strip_suffix(end) == Some(&expected);
+        assert!(whole, "{step}: {} instead of {} bytes", printed.len(), expected.len());
+    }
+    // Of the failed one, its last lines are shown as well.
+    let shown: Vec<&str> = built.stderr.lines().filter(|line| line.ends_with(&rest)).collect();
+    assert_eq!(shown.len(), 24, "{shown:?}");
+    assert!(shown[0].ends_with(&format!(" 199977{rest}")), "{}", shown[0]);
+    assert!(built.stderr.contains(" failed\n"), "{}", built.stderr);
+}
+
+#[test]
 fn logs_of_a_build_show_every_step_and_of_a_cached_one_what_it_printed_then() {
     let sandbox = built();
     sandbox.gantry(["build", "--build-arg", "TOKEN=s3cr3t", "."]).success();
