@@ -222,6 +222,14 @@ struct Engine {
 impl Engine {
     /// Starts it in the workspace; `None` if it does not answer.
     fn start(workspace: &Workspace) -> Result<Option<Self>, Problem> {
+        // Newer clients build by a plugin, which may lie beside them and nowhere else.
+        let plugins = workspace.path("docker.config/cli-plugins");
+        fs_err::create_dir_all(&plugins)?;
+        let found = Command::new("sh").args(["-c", "command -v docker-buildx"]).output()?.stdout;
+        let found = String::from_utf8(found)?;
+        if !found.is_empty() {
+            fs_err::os::unix::fs::symlink(found.trim(), plugins.join("docker-buildx"))?;
+        }
         let socket = workspace.path("docker.sock");
         let log = fs_err::File::create(workspace.path("docker.log"))?;
         let child = Command::new("dockerd")
