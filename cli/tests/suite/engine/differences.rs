@@ -90,7 +90,7 @@ fn buildkit_and_gantry_refuse_in_the_same_words() {
         sandbox.write(path, content);
     }
     let error = |text: &str| {
-        let line = text.lines().rfind(|line| line.starts_with("ERROR: ")).unwrap_or_default();
+        let line = text.lines().rfind(|line| line.starts_with("ERROR: ")).unwrap();
         // How BuildKit names the tree that it searched.
         let (mut line, mark) = (line.to_owned(), "failed to calculate checksum of ref ");
         if let Some(at) = line.find(mark) {

@@ -80,9 +80,16 @@ fn entries(layer: usize, blob: &[u8]) -> Vec<String> {
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).unwrap();
         let text = String::from_utf8_lossy(&bytes);
-        let text = if text.len() > 200 { format!("{} bytes", text.len()) } else { text.into() };
+        let text = if text.len() > 200 { digest(&bytes) } else { text.into() };
         lines.push(format!("{path} {kind:?} {mode:o} {owner} {link:?} {text:?} in layer {layer}"));
     }
     lines.sort();
     lines
+}
+
+/// What stands for many bytes.
+fn digest(bytes: &[u8]) -> String {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hasher::write(&mut hasher, bytes);
+    format!("{} bytes of {:x}", bytes.len(), std::hash::Hasher::finish(&hasher))
 }
