@@ -149,6 +149,72 @@ fn zeros_take_no_space() {
     assert!(bytes(&tar) == tree.tar());
     assert_eq!(packed.diff_id, DiffId(Digest::of(&tree.tar())));
     assert!(tar.metadata().unwrap().blocks() * 512 < SIZE as u64 / 4);
+    // Taken over, they take none again.
+    let earlier = Earlier { tar: &tar, manifest: &tree.manifest };
+    let (again, new) = source.pack(&tree.manifest, Some(earlier)).unwrap();
+    assert_eq!(again.diff_id, packed.diff_id);
+    assert!(new.metadata().unwrap().blocks() * 512 < SIZE as u64 / 4);
+}
+
+/// A sparse file of a size, with a few bytes at some offsets.
+fn sparse(file: &std::path::Path, size: u64, data: &[u64]) {
+    use std::os::unix::fs::FileExt;
+    let file = File::create(file).unwrap();
+    file.set_len(size).unwrap();
+    for at in data {
+        file.write_all_at(b"data", *at).unwrap();
+    }
+}
+
+#[test]
+fn holes_are_zeros_wherever_they_are() {
+    const MIB: u64 = 1 << 20;
+    let places: [(u64, &[u64]); 6] = [
+        (5 * MIB, &[]),
+        (5 * MIB, &[0]),
+        (5 * MIB + 7, &[5 * MIB + 3]),
+        (9 * MIB, &[2 * MIB - 2, 7 * MIB]),
+        (9 * MIB + 513, &[4 * MIB]),
+        (MIB, &[MIB - 4]),
+    ];
+    for (size, data) in places {
+        let mut content = vec![0; size as usize];
+        for at in data {
+            content[*at as usize..][..4].copy_from_slice(b"data");
+        }
+        for known in [true, false] {
+            let mut tree = Tree::of(&[("a", "before"), ("b", ""), ("c", "behind")]);
+            let mut entries = tree.manifest.into_entries();
+            entries[1].node = crate::support::file(&content);
+            tree.files.insert(path("b"), content.clone());
+            tree.manifest = Manifest::new(entries).unwrap();
+            let source = Source::of(&tree);
+            sparse(&source.dir.path().join("1"), size, data);
+            let mut asked = tree.manifest.clone();
+            if !known {
+                let mut entries = asked.into_entries();
+                entries[1].node = Node::File { size, content: ContentId::UNREAD };
+                asked = Manifest::new(entries).unwrap();
+            }
+            let (packed, tar) = source.pack(&asked, None).unwrap();
+            assert!(bytes(&tar) == tree.tar(), "{size} {data:?}");
+            assert_eq!(packed.manifest, tree.manifest);
+            assert_eq!(packed.diff_id, DiffId(Digest::of(&tree.tar())));
+
+            // The same out of a tar with holes.
+            let earlier = Earlier { tar: &tar, manifest: &tree.manifest };
+            let (again, new) = source.pack(&tree.manifest, Some(earlier)).unwrap();
+            assert!(bytes(&new) == tree.tar(), "{size} {data:?}");
+            assert_eq!(again.diff_id, packed.diff_id);
+
+            // Shorter or longer than asked for, it is another file.
+            for other in [size - 1, size - MIB, size + 1, size + 2 * MIB] {
+                sparse(&source.dir.path().join("1"), other, &[]);
+                let error = source.pack(&asked, None).unwrap_err();
+                assert!(matches!(error, PackError::Tree(TreeError::Changed { .. })), "{error:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -6,8 +6,10 @@
 //!
 //! - `unit`    the tar cut into pieces of work, some of which an earlier tar has already
 //! - `read`    a unit's bytes
+//! - `holes`   what of a sparse file need not be read
 //! - `put`     their way into the tar; what an earlier one has is copied inside of the kernel
 
+mod holes;
 mod put;
 mod read;
 mod unit;
@@ -32,7 +34,8 @@ const WORKERS: usize = 4;
 /// How many pieces a thread may be ahead.
 const AHEAD: usize = 2;
 
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// Up to how many bytes are read and digested by one thread, which is quicker than starting another.
+const ALONE: u64 = 1 << 20;
 
 /// What is to be packed.
 #[derive(Debug)]
@@ -92,7 +95,8 @@ pub fn pack(packing: Packing<'_>, out: &File) -> Result<Packed, PackError> {
     let mut sink = Sink { hasher: Hasher::new(), read: Vec::new() };
     let parallel = std::thread::available_parallelism().map_or(1, NonZero::get) * 2;
     let workers = WORKERS.min(parallel).min(units.len());
-    if workers > 1 {
+    // One large file is read by one thread, and digested meanwhile by this one.
+    if workers > 1 || units.end() > ALONE {
         threads((&packing, &units, &members), workers, out, &mut sink)?;
     } else {
         let mut reader = Reader::new(&packing, &units, &members, out);
@@ -175,12 +179,7 @@ struct Sink {
 impl Sink {
     fn take(&mut self, piece: Piece) {
         self.read.extend(piece.read);
-        let mut zeros = piece.zeros;
-        while zeros > 0 {
-            let now = zeros.min(ZEROS.len() as u64);
-            self.hasher.update(&ZEROS[..now as usize]);
-            zeros -= now;
-        }
+        holes::zeros(piece.zeros, |zeros| self.hasher.update(zeros));
         self.hasher.update(&piece.bytes);
     }
 }

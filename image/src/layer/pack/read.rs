@@ -1,11 +1,12 @@
 //! The bytes of a unit, read and held against the manifest.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 use gantry_tree::{ContentId, Node, Opener, TreeError, TreePath};
 
+use super::holes::{self, Holes};
 use super::put;
 use super::unit::{Unit, Units};
 use super::{PackError, Packing};
@@ -82,9 +83,15 @@ impl<'a> Reader<'a> {
 
     fn earlier(&self, range: std::ops::Range<u64>, sink: &mut Sink<'_>) -> Result<(), PackError> {
         let Some(earlier) = self.packing.earlier else { return Ok(()) };
+        let mut holes = Holes::of(earlier.tar).map_err(LayerError::Read)?;
         let mut at = range.start;
         while at < range.end {
             let length = (range.end - at).min(put::piece(at, PIECE as u64));
+            if holes.cover(earlier.tar, &(at..at + length)) {
+                at += length;
+                sink(Piece { zeros: length, last: at == range.end, ..Piece::default() })?;
+                continue;
+            }
             let mut bytes = vec![0; length as usize];
             earlier.tar.read_exact_at(&mut bytes, at).map_err(LayerError::Read)?;
             let mut piece = Piece { earlier: Some(at), ..Piece::default() };
@@ -143,32 +150,38 @@ fn large(
     piece: &mut Piece,
     sink: &mut Sink<'_>,
 ) -> Result<ContentId, PackError> {
+    let reading = |source| LayerError::Content { path: path.clone(), source };
     let mut hasher = blake3::Hasher::new();
-    let mut left = size;
+    let mut found = Holes::of(file).map_err(reading)?;
+    let mut at = 0;
     // The headers go first, so that pieces of the file begin where its zeros may begin.
     sink(std::mem::take(piece))?;
-    loop {
-        let mut bytes = vec![0; PIECE];
-        let length = fill(file, &mut bytes, (path, size))?;
-        bytes.truncate(length);
-        hasher.update(&bytes);
-        match left.checked_sub(length as u64) {
-            Some(0) => {
-                // Behind a whole piece there may still be more.
-                if length == PIECE && fill(file, &mut [0], (path, size))? > 0 {
-                    return Err(changed(path).into());
-                }
-                piece.put(bytes);
-                return Ok(ContentId(*hasher.finalize().as_bytes()));
-            }
-            Some(rest) if length == PIECE => left = rest,
-            _ => return Err(changed(path).into()),
+    while at < size {
+        let length = (size - at).min(PIECE as u64);
+        if found.cover(file, &(at..at + length)) {
+            holes::zeros(length, |bytes| _ = hasher.update(bytes));
+            piece.zeros += length;
+            at += length;
+            continue;
         }
+        file.seek(SeekFrom::Start(at)).map_err(reading)?;
+        let mut bytes = vec![0; length as usize];
+        if fill(file, &mut bytes, (path, size))? < bytes.len() {
+            return Err(changed(path).into());
+        }
+        hasher.update(&bytes);
         piece.put(bytes);
+        at += length;
         if !piece.bytes.is_empty() {
             sink(std::mem::take(piece))?;
         }
     }
+    // Behind the last piece there may still be more.
+    file.seek(SeekFrom::Start(size)).map_err(reading)?;
+    if found.cut(file).map_err(reading)? || fill(file, &mut [0], (path, size))? > 0 {
+        return Err(changed(path).into());
+    }
+    Ok(ContentId(*hasher.finalize().as_bytes()))
 }
 
 impl Piece {
