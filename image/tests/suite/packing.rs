@@ -159,7 +159,7 @@ fn zeros_take_no_space() {
 /// A sparse file of a size, with a few bytes at some offsets.
 fn sparse(file: &std::path::Path, size: u64, data: &[u64]) {
     use std::os::unix::fs::FileExt;
-    let file = File::create(file).unwrap();
+    let file = fs::File::create(file).unwrap().into_parts().0;
     file.set_len(size).unwrap();
     for at in data {
         file.write_all_at(b"data", *at).unwrap();
