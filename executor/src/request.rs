@@ -67,6 +67,8 @@ pub struct BuildRequest {
     pub tags: Vec<Reference>,
     /// What the image is called, with the digest of its manifest, if it gets no other name.
     pub dangling_prefix: Option<Reference>,
+    /// Whether each name is there once more, with the digest of the image's manifest for a tag.
+    pub canonical_names: bool,
     /// What to make of the result. Empty: nothing but the cache.
     pub outputs: Vec<Output>,
     /// `--cache-from`: asked, in this order, where the store knows nothing.
@@ -120,6 +122,7 @@ impl BuildRequest {
             from: None,
             tags: Vec::new(),
             dangling_prefix: None,
+            canonical_names: false,
             cache_from: Vec::new(),
             cache_to: Vec::new(),
             cache_inline: false,

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal as _;
 
+use clap::ValueEnum as _;
+
 /// How a build is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Mode {
@@ -22,6 +24,19 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
+    /// What `BUILDKIT_PROGRESS` asks for; [`Auto`](Self::Auto) if it isn't set.
+    ///
+    /// # Errors
+    /// In BuildKit's words, if there is no such mode.
+    pub(crate) fn of_environment() -> Result<Self, String> {
+        match std::env::var("BUILDKIT_PROGRESS") {
+            Ok(name) if !name.is_empty() => {
+                Self::from_str(&name, false).map_err(|_| format!("invalid progress mode {name}"))
+            }
+            _ => Ok(Self::Auto),
+        }
+    }
+
     /// The mode with `auto` decided.
     pub(crate) fn resolved(self) -> Self {
         match self {

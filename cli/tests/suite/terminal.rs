@@ -167,6 +167,23 @@ fn images_are_not_poured_into_a_terminal() {
 }
 
 #[test]
+fn c4_06_nor_are_the_outputs_of_builds() {
+    let sandbox = Sandbox::with([("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")]);
+    for (output, what) in
+        [("-", "tar"), ("type=tar", "tar"), ("type=oci", "oci"), ("type=docker,dest=-", "docker")]
+    {
+        let Some(output) = in_terminal(&sandbox, &format!("build -o {output} ."), "") else {
+            return;
+        };
+        let wanted = format!(
+            "ERROR: dest file is required for {what} exporter. refusing to write to console\n"
+        );
+        assert_eq!(text(&output).lines().next(), wanted.lines().next());
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
 fn a_terminal_needs_one_to_read_from() {
     let sandbox = Sandbox::new().with_busybox();
     let run = sandbox.gantry_with_input(["run", "-it", "--rm", "busybox", "true"], b"");

@@ -1,5 +1,6 @@
 //! The end of a build: the image put together, the outputs written, the names given.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -116,13 +117,20 @@ impl Build<'_> {
             {
                 tags.push(prefix.with_digest(stored.descriptor()?.digest));
             }
-            let known = self.name(image, &tags)?;
+            let mut all = tags.clone();
+            if self.request.canonical_names {
+                let digest = stored.descriptor()?.digest;
+                let canonical: BTreeSet<_> =
+                    tags.iter().map(|tag| tag.with_digest(digest)).collect();
+                all.extend(canonical.into_iter().filter(|name| !tags.contains(name)));
+            }
+            let known = self.name(image, &all)?;
             self.keep_list(stored, known)?;
             if stored.images.len() > 1 {
                 let all: Vec<Digest> = stored.images.iter().map(Assembled::id).collect();
                 self.store.images().set_siblings(&image.id(), &all)?;
             }
-            for tag in &tags {
+            for tag in &all {
                 progress.end_part(&format!("naming to {}", tag.clone().with_default_tag()));
             }
         }

@@ -30,8 +30,8 @@ enum Form<W> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// Starts a stream on `threads` threads. `level` `None` is the default; levels go from 1 to 12
-    /// for gzip, and from 1 to 22 for zstd.
+    /// Starts a stream on `threads` threads. `level` `None` is the default; levels go from 0 to 12
+    /// for gzip, where 0 compresses nothing, and from 0 to 22 for zstd, where 0 is 1.
     ///
     /// # Errors
     /// [`io::ErrorKind::Unsupported`] for bzip2 and xz, [`io::ErrorKind::InvalidInput`] for a level
@@ -43,11 +43,11 @@ impl<W: Write> Encoder<W> {
         out: W,
     ) -> io::Result<Self> {
         let check = |level: i32, highest: i32| {
-            if (1..=highest).contains(&level) {
+            if (0..=highest).contains(&level) {
                 return Ok(level);
             }
             let reason = format!(
-                "Compression level {level} of {compression} is not between 1 and {highest}"
+                "Compression level {level} of {compression} is not between 0 and {highest}"
             );
             Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
         };
@@ -63,7 +63,7 @@ impl<W: Write> Encoder<W> {
                 Form::Blocks(BlockWriter::new(out, GZIP_BLOCK, threads, make))
             }
             Compression::Zstd => {
-                let level = check(level.unwrap_or(DEFAULT_ZSTD_LEVEL), 22)?;
+                let level = check(level.unwrap_or(DEFAULT_ZSTD_LEVEL), 22)?.max(1);
                 let make = move || {
                     let mut compressor = zstd::bulk::Compressor::new(level)?;
                     compressor.include_checksum(true)?;

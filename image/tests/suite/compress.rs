@@ -162,7 +162,7 @@ fn zstd_skippable_frames_are_skipped() {
 #[test]
 fn wrong_levels_and_formats_are_said() {
     for (compression, level) in
-        [(Compression::Gzip, 0), (Compression::Gzip, 13), (Compression::Zstd, 23)]
+        [(Compression::Gzip, -1), (Compression::Gzip, 13), (Compression::Zstd, 23)]
     {
         let err = Encoder::new(compression, Some(level), 1, Vec::new()).err().unwrap();
         assert_eq!(err.kind(), std::io::ErrorKind::InvalidInput);
@@ -170,6 +170,17 @@ fn wrong_levels_and_formats_are_said() {
     let err = Encoder::new(Compression::Xz, None, 1, Vec::new()).err().unwrap();
     assert_eq!(err.kind(), std::io::ErrorKind::Unsupported);
     assert!(decoder(Compression::Xz, &b"no xz at all"[..]).unwrap().read(&mut [0; 9]).is_err());
+}
+
+/// BuildKit's levels begin with 0.
+#[test]
+fn the_lowest_level_is_zero() {
+    let data = sample(3_000_000);
+    let stored = compress(Compression::Gzip, Some(0), 2, &data);
+    assert!(stored.len() > data.len() && stored.len() < data.len() + data.len() / 100);
+    assert!(decompress(&stored).unwrap() == data);
+    let fast = compress(Compression::Zstd, Some(0), 2, &data);
+    assert!(fast == compress(Compression::Zstd, Some(1), 2, &data));
 }
 
 #[test]

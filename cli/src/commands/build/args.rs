@@ -101,8 +101,9 @@ pub(crate) struct BuildArgs {
         hide_env = true
     )]
     pub(super) platform: Vec<String>,
-    /// Set type of progress output. Use plain to show container output
-    #[arg(long, value_name = "string", env = "BUILDKIT_PROGRESS", hide_env_values = true)]
+    /// Set type of progress output; `auto` is what `BUILDKIT_PROGRESS` says. Use plain to show
+    /// container output
+    #[arg(long, value_name = "string")]
     pub(super) progress: Option<Mode>,
     /// Exit with the exit code of the step that failed, instead of 1
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",

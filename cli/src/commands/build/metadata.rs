@@ -9,7 +9,10 @@ use serde_json::{Map, Value, json};
 use crate::progress::base64;
 
 /// Writes the file's text.
-pub(super) fn write(built: &BuildOutcome, tags: &[Reference]) -> Result<String, serde_json::Error> {
+pub(super) fn write(
+    built: &BuildOutcome,
+    names: &[Reference],
+) -> Result<String, serde_json::Error> {
     let mut fields = Map::new();
     if let Some(image) = &built.image {
         if !image.is_index {
@@ -21,8 +24,8 @@ pub(super) fn write(built: &BuildOutcome, tags: &[Reference]) -> Result<String, 
     if let Some((id, _)) = &built.past {
         fields.insert("buildx.build.ref".to_owned(), json!(reference(*id)));
     }
-    if !tags.is_empty() {
-        let names: Vec<String> = tags.iter().map(Reference::to_string).collect();
+    if !names.is_empty() {
+        let names: Vec<String> = names.iter().map(Reference::to_string).collect();
         fields.insert("image.name".to_owned(), json!(names.join(",")));
     }
     let several = built.provenance.len() > 1;

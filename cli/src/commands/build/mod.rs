@@ -34,6 +34,7 @@ pub(super) mod source;
 mod ssh;
 pub(crate) mod values;
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
     }
     request.registry = Some(Arc::new(registry(args, context)?));
     outcome::prepare(args)?;
-    let tags = request.tags.clone();
+    let names = names(&request);
     let progress = Progress::start(mode, how.free);
     match build(request, context, &host, &progress) {
         Err(Ended::NeedsUserNamespace) => privilege::again(),
@@ -109,7 +110,7 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
             {
                 context.ui.note(super::builds::timing::text(record, &Timing::of(record)));
             }
-            outcome::succeeded(&built, &tags, args, context, &how)
+            outcome::succeeded(&built, &names, args, context, &how)
         }
         Err(Ended::Failed(error)) => {
             progress.finish(match &*error {
@@ -131,6 +132,24 @@ fn shown_as(context: &str, file: Option<&str>) -> String {
         .and_then(|file| there(Path::new(file)).or_else(|| there(&Path::new(context).join(file))));
     let path = named.unwrap_or_else(|| Path::new(context).join("Dockerfile"));
     github::name_of(&path)
+}
+
+/// What the result is called, in the store and elsewhere.
+fn names(request: &BuildRequest) -> Vec<Reference> {
+    let mut all = request.tags.clone();
+    for output in &request.outputs {
+        if let Output::Registry { names, .. }
+        | Output::Docker { names, .. }
+        | Output::Oci { names, .. } = output
+        {
+            for name in names {
+                if !all.contains(name) {
+                    all.push(name.clone());
+                }
+            }
+        }
+    }
+    all
 }
 
 /// How a build ended that made nothing.
@@ -203,14 +222,26 @@ fn call(args: &BuildArgs) -> Result<Option<Call>, Failure> {
 
 fn mode(args: &BuildArgs) -> Result<Mode, Failure> {
     let given = args.progress.filter(|mode| *mode != Mode::Auto);
-    match (given, args.quiet) {
-        (Some(Mode::Quiet) | None, true) => Ok(Mode::Quiet),
+    let mode = match (given, args.quiet) {
+        (Some(Mode::Quiet) | None, true) => return Ok(Mode::Quiet),
         (Some(mode), true) => {
             let name = format!("{mode:?}").to_lowercase();
-            Err(Failure::text(format_args!("progress={name} and quiet cannot be used together")))
+            return Err(Failure::text(format_args!(
+                "progress={name} and quiet cannot be used together"
+            )));
         }
-        (mode, false) => Ok(mode.unwrap_or(Mode::Auto)),
+        (Some(mode), false) => mode,
+        (None, false) => Mode::of_environment().map_err(|error| {
+            Failure::text(error).with_hint("`BUILDKIT_PROGRESS` names one of those of `--progress`")
+        })?,
+    };
+    if mode == Mode::Tty && !std::io::stderr().is_terminal() {
+        return Err(Failure::text("failed to get console: provided file is not a console")
+            .with_hint(
+                "`--progress=tty` draws on a terminal, which stderr is not; `plain` needs none",
+            ));
     }
+    Ok(mode)
 }
 
 /// Reads a name for an image.

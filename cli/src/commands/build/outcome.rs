@@ -34,7 +34,7 @@ pub(super) fn prepare(args: &BuildArgs) -> Result<(), Failure> {
 /// Writes the files and the image ID that were asked for.
 pub(super) fn succeeded(
     built: &BuildOutcome,
-    tags: &[Reference],
+    names: &[Reference],
     args: &BuildArgs,
     context: &Context,
     how: &Shown,
@@ -43,7 +43,9 @@ pub(super) fn succeeded(
         fs_err::write(path, image.id.to_string())?;
     }
     if let Some(path) = &args.metadata_file {
-        fs_err::write(path, metadata::write(built, tags)?)?;
+        // What has no name may be called by its digest.
+        let names = if names.is_empty() { &built.tags } else { names };
+        fs_err::write(path, metadata::write(built, names)?)?;
     }
     if let Some(file) = &how.file {
         for line in marks(built, file) {

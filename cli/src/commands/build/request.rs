@@ -118,6 +118,7 @@ pub(super) fn make(
     (request.cache_to, request.cache_inline) = (caches.targets, caches.inline);
     request.outputs = outputs.outputs;
     request.dangling_prefix = outputs.dangling_prefix;
+    request.canonical_names = outputs.canonical;
     match epoch(args, outputs.epoch.as_deref())? {
         Epoch::Seconds(seconds) => request.source_date_epoch = seconds,
         Epoch::Named(name) => {

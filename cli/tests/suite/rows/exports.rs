@@ -110,6 +110,20 @@ fn c4_03_other_keys_of_images() {
     output(&sandbox, &["--no-cache", "-o", "type=image,dangling-name-prefix=x/dangling"], 0);
     let names = sandbox.gantry(["images", "--digests", "x/dangling"]).success().stdout;
     assert!(names.contains("x/dangling") && names.contains("sha256:"), "{names}");
+    // A name of its own is all that it gets, and `name-canonical` adds one with the digest.
+    let keys = "type=image,name=own:1,dangling-name-prefix=x/unused,name-canonical=true";
+    output(&sandbox, &["--no-cache", "-o", keys, "--metadata-file", "m"], 0);
+    let listed = |name: &str| {
+        let format = "{{.Repository}}:{{.Tag}} {{.Digest}}";
+        let shown = sandbox.gantry(["images", "--digests", "--format", format, name]).success();
+        shown.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let digest = json(&sandbox, "m")["containerimage.digest"].as_str().unwrap().to_owned();
+    assert_eq!(listed("own"), [format!("own:1 {digest}")]);
+    let canonical = format!("own@{digest}");
+    let found = sandbox.gantry(["inspect", "-f", "{{json .RepoDigests}}", &canonical]);
+    assert!(found.success().stdout.contains(&format!("\"{canonical}\"")));
+    assert_eq!(listed("x/unused"), [""; 0]);
     output(&sandbox, &["-o", "type=image,name=old,source-date-epoch=1700000000"], 0);
     let created = sandbox.gantry(["inspect", "-f", "{{.Created}}", "old"]).success().stdout;
     assert_eq!(created, "2023-11-14T22:13:20Z\n");
@@ -119,6 +133,71 @@ fn c4_03_other_keys_of_images() {
         "invalid argument \"type=image,compression=x\" for \"--output\" flag: unsupported \
          compression type x"
     );
+}
+
+/// BuildKit's older behaviours have Docker's media types unless OCI's are asked for (moby/buildkit#6824).
+#[test]
+fn c4_03_media_types_of_older_versions() {
+    let sandbox = project("FROM busybox\nRUN true\n");
+    let media_type = |keys: &str| {
+        output(
+            &sandbox,
+            &["-t", "x", "-o", &format!("type=image{keys}"), "--metadata-file", "m"],
+            0,
+        );
+        let about = json(&sandbox, "m");
+        about["containerimage.descriptor"]["mediaType"].as_str().unwrap().to_owned()
+    };
+    let oci = "application/vnd.oci.image.manifest.v1+json";
+    let docker = "application/vnd.docker.distribution.manifest.v2+json";
+    for (keys, wanted) in [
+        ("", oci),
+        (",compatibility-version=30", oci),
+        (",compatibility-version=20", docker),
+        (",compatibility-version=20,oci-mediatypes=true", oci),
+        (",oci-mediatypes=true,compatibility-version=10", oci),
+        (",oci-mediatypes=false", docker),
+        (",oci-mediatypes=false,compression=zstd", oci),
+    ] {
+        assert_eq!(media_type(keys), wanted, "{keys}");
+    }
+    output(&sandbox, &["-o", "type=oci,dest=old,tar=false,compatibility-version=20"], 0);
+    assert_eq!(manifest(&sandbox, "old")["mediaType"], oci);
+    let error = refused(&["-o", "type=image,compatibility-version=31"]);
+    assert!(error.ends_with(": invalid compatibility-version=31"), "{error}");
+}
+
+/// Layers that are there keep their form unless it is forced upon them (E-28), and levels count.
+#[test]
+fn c4_03_and_e_28_forced_compression_and_levels() {
+    let sandbox = project("FROM busybox\nRUN seq 1 50000 > /f\n");
+    output(&sandbox, &["-o", "type=oci,dest=base,tar=false,name=base:1,compression=gzip"], 0);
+    sandbox.write("Dockerfile", "FROM base:1\nRUN seq 1 60000 > /g\n");
+    let there = Sandbox::new();
+    let layout = sandbox.project().join("base");
+    there.gantry(["load", "-i", layout.to_str().unwrap()]).success();
+    there.write("Dockerfile", sandbox.read("Dockerfile"));
+    let types = |keys: &str| {
+        output(&there, &["-o", &format!("type=oci,dest=l,tar=false,compression=zstd{keys}")], 0);
+        let layers = manifest(&there, "l")["layers"].as_array().unwrap().clone();
+        fs_err::remove_dir_all(there.project().join("l")).unwrap();
+        let suffix = |layer: &serde_json::Value| {
+            layer["mediaType"].as_str().unwrap().rsplit('+').next().unwrap().to_owned()
+        };
+        layers.iter().map(suffix).collect::<Vec<_>>()
+    };
+    assert_eq!(types(""), ["gzip", "gzip", "zstd"]);
+    assert_eq!(types(",force-compression=true"), ["zstd", "zstd", "zstd"]);
+    // As with BuildKit, what there is of a kind is taken, so each level has a store of its own.
+    for kind in ["gzip", "zstd"] {
+        let size = |level: &str| {
+            let sandbox = project("FROM busybox\nRUN seq 1 50000 > /f\n");
+            let keys = format!("compression={kind},compression-level={level}");
+            output(&sandbox, &["-o", &format!("type=oci,dest=l,tar=false,{keys}")], 0);
+            manifest(&sandbox, "l")["layers"][1]["size"].as_u64().unwrap()
+        };
+        assert!(size("9") < size("0"), "{kind}");
+    }
 }
 
 #[test]

@@ -245,11 +245,60 @@ fn c1_11_and_12_progress_and_quiet() {
     assert!(printed.stderr.starts_with('{'), "{}", printed.stderr);
 }
 
+/// Every value of the flag, alone and with `-q`; the variable is what `auto` means.
+#[test]
+fn c1_11_every_form_of_progress() {
+    let sandbox = project("FROM busybox\nRUN echo hi\n");
+    let shown = |mode: &str| {
+        let printed = sandbox.gantry(["build", "--progress", mode, "."]).success();
+        (printed.stdout, printed.stderr)
+    };
+    for mode in ["auto", "plain"] {
+        assert!(shown(mode).1.starts_with("#1 [internal] load build definition"), "{mode}");
+    }
+    for mode in ["quiet", "none"] {
+        assert_eq!(shown(mode), (String::new(), String::new()), "{mode}");
+    }
+    assert!(shown("rawjson").1.starts_with("{\"vertexes\":["));
+    assert!(shown("steps").0.starts_with("Step 1/2 : FROM busybox\n"));
+    let tty = "ERROR: failed to get console: provided file is not a console";
+    assert_eq!(refused(&["--progress=tty"]), tty);
+    for mode in ["plain", "tty", "rawjson", "none", "steps"] {
+        let wanted = format!("ERROR: progress={mode} and quiet cannot be used together");
+        assert_eq!(refused(&["-q", "--progress", mode]), wanted);
+    }
+    let quiet = |sandbox: &Sandbox, flag: &[&str]| {
+        let printed = sandbox.gantry_words(&[&["build", "-q"], flag, &["."]].concat()).success();
+        assert_eq!((printed.stdout.len(), printed.stderr.as_str()), (7 + 64 + 1, ""), "{flag:?}");
+    };
+    for flag in ["--progress=auto", "--progress=quiet"] {
+        quiet(&sandbox, &[flag]);
+    }
+    let sandbox = sandbox.env("BUILDKIT_PROGRESS", "rawjson");
+    quiet(&sandbox, &[]);
+    assert!(words(&sandbox, &["--progress=auto"], 0).starts_with('{'));
+    assert!(words(&sandbox, &["--progress=plain"], 0).starts_with("#1 "));
+    let sandbox = sandbox.env("BUILDKIT_PROGRESS", "");
+    assert!(words(&sandbox, &[], 0).starts_with("#1 "));
+    let sandbox = sandbox.env("BUILDKIT_PROGRESS", "sideways");
+    assert!(words(&sandbox, &[], 1).starts_with("ERROR: invalid progress mode sideways\n"));
+    quiet(&sandbox, &[]);
+}
+
 #[test]
 fn c1_13_the_image_id_in_a_file() {
     let sandbox = project("FROM busybox\n");
     let id = sandbox.gantry(["build", "-q", "--iidfile", "id", "."]).success().stdout;
     assert_eq!(sandbox.read("id"), id.trim_end().as_bytes());
+    // The one of a build that failed is gone, and what is no image's config is the index.
+    sandbox.write("Dockerfile", "FROM busybox\nRUN false\n");
+    words(&sandbox, &["--iidfile", "id"], 1);
+    assert!(!sandbox.project().join("id").exists());
+    sandbox.write("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n");
+    let several = ["--platform", "linux/amd64,linux/arm64", "--iidfile", "id"];
+    words(&sandbox, &[&several[..], &["-o", "type=oci,dest=l,tar=false"]].concat(), 0);
+    let index = json(&sandbox, "l/index.json")["manifests"][0]["digest"].clone();
+    assert_eq!(String::from_utf8(sandbox.read("id")).unwrap(), index.as_str().unwrap());
     let error = refused(&["--iidfile", "id", "-o", "out"]);
     assert_eq!(error, "ERROR: local and tar exporters are incompatible with image ID file");
 }
@@ -271,6 +320,36 @@ fn c1_14_the_metadata_file() {
     assert_eq!(warning["range"][0]["start"]["line"], 1);
     let url = warning["url"].as_str().unwrap();
     assert!(url.ends_with("/from-as-casing/"), "{url}");
+}
+
+/// What the image is called is told wherever the name was given, and nothing of what is no image.
+#[test]
+fn c1_14_names_in_the_metadata_file() {
+    let sandbox = project("FROM busybox\nRUN true\n").env("BUILDX_METADATA_PROVENANCE", "disabled");
+    let about = |flags: &[&str]| {
+        words(&sandbox, &[flags, &["--metadata-file", "m"]].concat(), 0);
+        json(&sandbox, "m")
+    };
+    for (output, name) in [
+        ("type=oci,dest=o.tar,name=q:1", "docker.io/library/q:1"),
+        (
+            "type=docker,dest=o.tar,\"name=q,r:2\"",
+            "docker.io/library/q:latest,docker.io/library/r:2",
+        ),
+        ("type=image,name=q:1", "docker.io/library/q:1"),
+    ] {
+        assert_eq!(about(&["-o", output])["image.name"], name);
+        // `--tag` stands in its place.
+        let tagged = about(&["-t", "zz", "-o", output]);
+        assert_eq!(tagged["image.name"], "docker.io/library/zz:latest");
+    }
+    let prefixed = about(&["-o", "type=image,dangling-name-prefix=x/y"]);
+    let name = format!("docker.io/x/y@{}", prefixed["containerimage.digest"].as_str().unwrap());
+    assert_eq!(prefixed["image.name"], name);
+    assert!(about(&[]).get("image.name").is_none());
+    let files = about(&["-o", "out"]);
+    let keys: Vec<_> = files.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["buildx.build.ref"], "{files}");
 }
 
 #[test]

@@ -18,7 +18,17 @@ pub(super) struct ImageKeys {
     pub(super) epoch: Option<String>,
     /// What an image without a name is called, together with its digest.
     pub(super) dangling_prefix: Option<String>,
+    /// Whether the image is also called by its digest.
+    pub(super) canonical: bool,
+    /// Whether the media types are OCI's, if that was said.
+    oci_types: Option<bool>,
+    /// BuildKit's behaviour of then that is wanted.
+    compatibility: Option<u32>,
 }
+
+/// The first of BuildKit's versions of behaviour in which images have OCI's media types unless
+/// something else is said.
+const OCI_BY_DEFAULT: u32 = 30;
 
 impl ImageKeys {
     /// Takes a key; returns whether it is one of these.
@@ -41,7 +51,7 @@ impl ImageKeys {
                 self.level = Some(level);
             }
             "force-compression" => self.options.force_compression = bool()?,
-            "oci-mediatypes" => self.options.docker_types = !bool()?,
+            "oci-mediatypes" => self.oci_types = Some(bool()?),
             "rewrite-timestamp" => self.options.keep_times = !bool()?,
             "source-date-epoch" => self.epoch = Some(value.to_owned()),
             "oci-artifact" => self.options.attestations.artifact = bool()?,
@@ -51,15 +61,18 @@ impl ImageKeys {
                 bool()?;
             }
             "compatibility-version" => {
-                value.parse::<u32>().map_err(|_| format!("invalid {key}={value}"))?;
+                let version = value.parse().ok().filter(|version| *version <= OCI_BY_DEFAULT);
+                self.compatibility = Some(version.ok_or_else(|| format!("invalid {key}={value}"))?);
             }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Puts together what depends on several keys.
-    pub(super) fn finish(&mut self) -> Result<(), String> {
+    /// Puts together what depends on several keys; `is_oci`: it is an output that was always OCI's.
+    pub(super) fn finish(&mut self, is_oci: bool) -> Result<(), String> {
+        let old = self.compatibility.is_some_and(|version| version < OCI_BY_DEFAULT);
+        self.options.docker_types = !self.oci_types.unwrap_or(is_oci || !old);
         let kind = match (self.kind, self.level) {
             (None, None) => return Ok(()),
             // BuildKit's default, of which the level then is.

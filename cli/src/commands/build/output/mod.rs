@@ -21,7 +21,7 @@ use gantry_image::Reference;
 /// The registries that outputs with `registry.insecure=true` are pushed to, each by host and port.
 pub(crate) fn insecure_registries(specs: &[OutputSpec], tags: &[String]) -> Vec<String> {
     let insecure = specs.iter().filter(|spec| spec.insecure && spec.push);
-    let names = insecure.flat_map(|spec| match spec.names.is_empty() {
+    let names = insecure.flat_map(|spec| match spec.names.is_empty() || !tags.is_empty() {
         true => tags,
         false => &spec.names[..],
     });

@@ -40,6 +40,8 @@ pub(crate) struct Outputs {
     pub(crate) names: Vec<Reference>,
     /// What the image is called, with its digest, if it has no name.
     pub(crate) dangling_prefix: Option<Reference>,
+    /// Whether the image in the store is also called by its names with its digest.
+    pub(crate) canonical: bool,
     /// `source-date-epoch` of an output.
     pub(crate) epoch: Option<String>,
     /// Whether one of them is nothing but files, which have no image ID.
@@ -57,7 +59,9 @@ pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
     let mut to_stdout = 0;
     let mut pushes = Vec::new();
     for spec in &specs(wanted) {
-        let names = spec.names.iter().map(|name| super::super::parse_tag(name));
+        // As for buildx, `--tag` stands in the place of the names of outputs.
+        let names = spec.names.iter().filter(|_| !wanted.has_tags);
+        let names = names.map(|name| super::super::parse_tag(name));
         let names = names.collect::<Result<Vec<_>, _>>()?;
         let options = || spec.image.options.clone();
         let mut stream = |what: &str| {
@@ -105,6 +109,7 @@ pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
                     resolved.dangling_prefix = Some(super::super::parse_tag(prefix)?);
                 }
                 if spec.store {
+                    resolved.canonical |= spec.image.canonical;
                     let mut options = options();
                     // What is loaded is the image alone.
                     options.attestations.none |= spec.kind == Kind::Docker;

@@ -86,7 +86,7 @@ impl FromStr for OutputSpec {
         for (key, value) in &pairs {
             spec.set(key, value)?;
         }
-        spec.image.finish()?;
+        spec.image.finish(spec.kind == Kind::Oci)?;
         Ok(spec)
     }
 }
@@ -109,10 +109,11 @@ impl OutputSpec {
             ("push", Kind::Image) => self.push = bool()?,
             ("push-by-digest", Kind::Image) => self.push_by_digest = bool()?,
             ("registry.insecure", Kind::Image) => self.insecure = bool()?,
-            // Layers lie unpacked in the store as it is, and an image is found by its digest.
-            ("unpack" | "name-canonical", Kind::Image) => {
+            // What a container needs of an image's layers is made when it needs it.
+            ("unpack", Kind::Image) => {
                 bool()?;
             }
+            ("name-canonical", Kind::Image) => self.image.canonical = bool()?,
             ("store", Kind::Image) => self.store = bool()?,
             ("dangling-name-prefix", Kind::Image) => {
                 self.image.dangling_prefix = Some(value.to_owned());
