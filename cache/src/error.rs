@@ -163,6 +163,19 @@ pub enum StoreError {
         /// What was asked for.
         name: String,
     },
+    /// No image that a name stands for runs on a platform.
+    #[error(
+        "image with reference {name} was found but does not provide the specified platform \
+         ({wanted})"
+    )]
+    NoPlatform {
+        /// The name.
+        name: String,
+        /// What was asked for.
+        wanted: Box<gantry_image::Platform>,
+        /// What there is.
+        available: Vec<gantry_image::Platform>,
+    },
     /// More than one image's id begins so.
     #[error("The image ID prefix `{prefix}` is ambiguous: {count} images begin with it")]
     AmbiguousImage {
@@ -285,6 +298,11 @@ impl StoreError {
                 "Run `gantry fsck --repair`; what it removes is built again".to_owned()
             }
             StoreError::Full { .. } => "Run `gantry prune` to free space".to_owned(),
+            StoreError::NoPlatform { available, .. } => {
+                let there: Vec<String> =
+                    available.iter().map(|platform| format!("`{platform}`")).collect();
+                format!("It is there for {}", there.join(", "))
+            }
             StoreError::NotFetched { image, .. } => {
                 format!("Run `gantry pull {image}`, which fetches all layers")
             }

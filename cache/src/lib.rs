@@ -70,7 +70,7 @@ pub use contexts::{ContextIndex, ContextIndexBuilder, Contexts, Look};
 pub use error::StoreError;
 pub use fsck::{FsckOptions, FsckReport, Problem, Severity};
 pub use id::{BadId, Key, LayerId, LogId};
-pub use images::{Image, Images, NewImage, Removed};
+pub use images::{Image, Images, List, Member, NewImage, NewList, Removed};
 pub use layers::{BlobForm, Fetch, FetchError, Forms, Layer, Layers, RemoteForm};
 pub use lease::Lease;
 pub use lock::LockGuard;

@@ -80,6 +80,12 @@ impl Descriptor {
             .is_some_and(|kind| kind == "attestation-manifest")
             || self.platform.as_ref().is_some_and(Platform::is_unknown)
     }
+
+    /// Returns the digest of the manifest that an attestation of an index is about, if it says so.
+    #[must_use]
+    pub fn attested(&self) -> Option<Digest> {
+        self.annotations.get("vnd.docker.reference.digest")?.parse().ok()
+    }
 }
 
 /// An image: its config and its layers, lowest first.

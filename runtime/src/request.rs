@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use gantry_image::Platform;
 use gantry_sandbox::{ExtraHost, Limits, Rlimit, WindowSize};
 
 /// Everything that a new container is made from.
@@ -11,6 +12,8 @@ use gantry_sandbox::{ExtraHost, Limits, Rlimit, WindowSize};
 pub struct RunRequest {
     /// What the user calls the image.
     pub image: String,
+    /// Which of the images is meant that the name of an index stands for; `None`: the host's.
+    pub platform: Option<Platform>,
     /// What stands behind the image on the command line: replaces CMD.
     pub command: Vec<String>,
     /// `--entrypoint`.
@@ -56,6 +59,7 @@ impl RunRequest {
     pub fn new(image: impl Into<String>) -> Self {
         Self {
             image: image.into(),
+            platform: None,
             command: Vec::new(),
             entrypoint: Entrypoint::Image,
             name: None,

@@ -34,7 +34,7 @@ impl Container {
         host: &Host,
         warn: &mut dyn FnMut(String),
     ) -> Result<Running, RunError> {
-        let image = store.images().resolve(&request.image)?;
+        let image = store.images().resolve_for(&request.image, request.platform.as_ref())?;
         let lease = store.lease()?;
         lease.keep_layers(&image.layers)?;
         let config = config(store, &image)?;

@@ -16,7 +16,7 @@ pub(crate) const FORMAT: u32 = STEPS.len() as u32;
 /// "gtry": says that a database is a store's.
 const APPLICATION: i64 = 0x6774_7279;
 
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     create table meta (name text primary key, value) without rowid;
 
@@ -122,6 +122,27 @@ const STEPS: [&str; 4] = [
         image text not null, other text not null, primary key (image, other)
     ) without rowid;
     create index siblings_by_other on siblings (other);
+",
+    "
+    -- A name may stand for an index over several images: the blobs that the index needs besides
+    -- configs and layers, itself included, and the images. The one of an image came with it last.
+    alter table names add column list text;
+    create table index_blobs (
+        list text not null, digest text not null, primary key (list, digest)
+    ) without rowid;
+    create index index_blobs_by_digest on index_blobs (digest);
+    create table index_images (
+        list text not null, image text not null, primary key (list, image)
+    ) without rowid;
+    create index index_images_by_image on index_images (image);
+    insert or ignore into index_blobs select i.list, b.digest from images i
+        join list_blobs b on b.image = i.id where i.list is not null;
+    insert or ignore into index_blobs
+        select list, manifest from images where list is not null and manifest is not null;
+    insert into index_images select list, id from images where list is not null;
+    update names set list = (select list from images where id = names.image);
+    drop table list_blobs;
+    drop table siblings;
 ",
 ];
 

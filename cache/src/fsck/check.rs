@@ -116,7 +116,7 @@ const DANGLING: [(&str, &str); 4] = [
 ];
 
 /// Rows without meaning: what they are, how to find them, how to remove them.
-const STRAY: [(&str, &str, &str); 6] = [
+const STRAY: [(&str, &str, &str); 5] = [
     (
         "preimage",
         "select count(*) from preimages p where not exists \
@@ -135,20 +135,16 @@ const STRAY: [(&str, &str, &str); 6] = [
         "delete from names where image not in (select id from images)",
     ),
     (
-        "list of an image",
-        "select count(*) from list_blobs l where not exists \
-             (select 1 from blobs where digest = l.digest) \
-             or not exists (select 1 from images where id = l.image)",
-        "update images set list = null where id in (select image from list_blobs \
-             where digest not in (select digest from blobs)); \
-         delete from list_blobs where image not in (select id from images where list is not null)",
-    ),
-    (
-        "image for another platform",
-        "select count(*) from siblings where image not in (select id from images) \
-             or other not in (select id from images)",
-        "delete from siblings where image not in (select id from images) \
-             or other not in (select id from images)",
+        "part of an index",
+        "select (select count(*) from index_blobs l where not exists \
+             (select 1 from blobs where digest = l.digest)) \
+             + (select count(*) from index_images l where not exists \
+             (select 1 from images where id = l.image)) \
+             + (select count(*) from names where list is not null \
+             and list not in (select list from index_images)) \
+             + (select count(*) from images where list is not null \
+             and list not in (select list from index_images))",
+        crate::images::MEND_LISTS,
     ),
     (
         "layer's blob",

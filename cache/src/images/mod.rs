@@ -4,6 +4,7 @@
 //! a name to another image leaves the old one without (dangling), and the last name that goes takes
 //! the image along.
 
+mod lists;
 mod names;
 mod rows;
 
@@ -16,8 +17,10 @@ use crate::lease::line_of_blob;
 use crate::store::Inner;
 use crate::{LayerId, StoreError, db};
 
+pub use lists::{List, Member, NewList};
+pub(crate) use lists::{MEND_LISTS, forget_lists};
 pub use names::Removed;
-pub(crate) use rows::{drop_dangling_names, forget, forget_lists, naming_blob, remeasure, within};
+pub(crate) use rows::{drop_dangling_names, forget, naming_blob, remeasure, within};
 
 /// The images of a store.
 #[derive(Debug, Clone, Copy)]
@@ -32,9 +35,12 @@ pub struct Image {
     pub id: Digest,
     /// The digest of its manifest, if it came with one or was exported with one.
     pub manifest: Option<Digest>,
-    /// The digest of an index that lists it together with what is said about it.
+    /// The digest of the index that it was asked for by: the one that its name stands for; if it was
+    /// found by its ID, the one that it got last.
     pub list: Option<Digest>,
-    /// Another image, with a name, that it stays with: see [`Images::set_siblings`].
+    /// Which of its names stand for an index, and for which.
+    pub lists: Vec<(Reference, Digest)>,
+    /// Another image, with a name, whose index lists it: that keeps it.
     pub within: Option<Digest>,
     /// What it runs on.
     pub platform: Platform,
@@ -121,70 +127,6 @@ impl Images<'_> {
                 db::now(),
                 Inner::epoch(tx)?,
             ))?;
-            Ok(())
-        })
-    }
-
-    /// Keeps with an image an index that lists it together with what is said about it, and the
-    /// blobs that the index needs besides the image's own; or none any more.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchImage`], or [`StoreError::BlobGone`] if one of the blobs isn't there.
-    pub fn set_list(
-        &self,
-        id: &Digest,
-        list: Option<(&Digest, &[Digest])>,
-    ) -> Result<(), StoreError> {
-        let id = id.to_string();
-        self.inner.db.write(|tx| {
-            tx.prepare_cached("delete from list_blobs where image = ?1")?.execute([&id])?;
-            let index = list.map(|(index, _)| index.to_string());
-            let changed = tx
-                .prepare_cached("update images set list = ?2 where id = ?1")?
-                .execute((&id, &index))?;
-            if changed == 0 {
-                return Err(StoreError::NoSuchImage { name: id.clone() }.into());
-            }
-            let Some((index, blobs)) = list else { return Ok(()) };
-            for digest in std::iter::once(index).chain(blobs) {
-                let text = digest.to_string();
-                let there = tx
-                    .prepare_cached("update blobs set dying = 0 where digest = ?1")?
-                    .execute([&text])?;
-                if there == 0 {
-                    return Err(StoreError::BlobGone { digest: *digest }.into());
-                }
-                tx.prepare_cached("insert or ignore into list_blobs values (?1, ?2)")?
-                    .execute((&id, &text))?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Keeps the images for other platforms for as long as an image has a name: the name stands for
-    /// all of them. Replaces those that were kept before; if they are the same, nothing is written.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchImage`] if one of the images isn't there.
-    pub fn set_siblings(&self, id: &Digest, others: &[Digest]) -> Result<(), StoreError> {
-        let mut others: Vec<String> = others.iter().map(Digest::to_string).collect();
-        let id = id.to_string();
-        others.retain(|other| *other != id);
-        others.sort_unstable();
-        others.dedup();
-        if self.inner.db.read(|connection| rows::siblings(connection, &id))? == others {
-            return Ok(());
-        }
-        self.inner.db.write(|tx| {
-            tx.prepare_cached("delete from siblings where image = ?1")?.execute([&id])?;
-            for other in [&id].into_iter().chain(&others) {
-                if !tx.prepare_cached("select 1 from images where id = ?1")?.exists([other])? {
-                    return Err(StoreError::NoSuchImage { name: other.clone() }.into());
-                }
-            }
-            for other in &others {
-                tx.prepare_cached("insert into siblings values (?1, ?2)")?.execute((&id, other))?;
-            }
             Ok(())
         })
     }

@@ -3,7 +3,7 @@
 use gantry_image::{Digest, Reference};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{Images, rows};
+use super::{Images, lists, rows};
 use crate::StoreError;
 use crate::db::WriteError;
 
@@ -14,6 +14,8 @@ pub struct Removed {
     pub untagged: Vec<Reference>,
     /// The image, if it went with its last name.
     pub deleted: Option<Digest>,
+    /// The images for other platforms that no name stands for any more.
+    pub others: Vec<Digest>,
 }
 
 impl Images<'_> {
@@ -23,17 +25,40 @@ impl Images<'_> {
     /// # Errors
     /// [`StoreError::NoSuchImage`] if there is no image `id`.
     pub fn tag(&self, reference: &Reference, id: &Digest) -> Result<(), StoreError> {
+        self.tag_list(reference, id, None)
+    }
+
+    /// Lets `reference` name an index of which the image `id` is the one to be shown; without one,
+    /// the image alone. An index that isn't kept, or doesn't list the image, is none.
+    ///
+    /// # Errors
+    /// As [`tag`](Self::tag).
+    pub fn tag_list(
+        &self,
+        reference: &Reference,
+        id: &Digest,
+        list: Option<&Digest>,
+    ) -> Result<(), StoreError> {
         let (name, id) = (key(reference), id.to_string());
+        let list = list.map(Digest::to_string);
         self.inner.db.write(|tx| {
             if !tx.prepare_cached("select 1 from images where id = ?1")?.exists([&id])? {
                 return Err(StoreError::NoSuchImage { name: id }.into());
             }
             // Until the new image is on disk for sure, the name remembers the old one.
+            let changed = tx
+                .prepare_cached("select 1 from names where name = ?1 and list is not null")?
+                .exists([&name])?;
             tx.prepare_cached(
-                "insert into names (name, image) values (?1, ?2) on conflict do update set \
+                "insert into names (name, image, list) values (?1, ?2, \
+                     (select list from index_images where list = ?3 and image = ?2)) \
+                 on conflict do update set list = excluded.list, \
                  previous = case when image = ?2 then previous else image end, image = ?2",
             )?
-            .execute((name, id))?;
+            .execute((&name, id, list))?;
+            if changed {
+                lists::settle(tx)?;
+            }
             Ok(())
         })
     }
@@ -41,7 +66,9 @@ impl Images<'_> {
     /// Removes what a user calls an image, as `docker rmi` does.
     ///
     /// A name goes alone while others name the image. The last name, or the id, takes the image
-    /// along, unless it [stays with](Images::set_siblings) another one. Its layers stay for pruning, which knows who else uses them.
+    /// along, unless the index of another one's name lists it; and so does the last name of an index
+    /// with the images for other platforms. Their layers stay for pruning, which knows who else uses
+    /// them.
     ///
     /// # Errors
     /// [`StoreError::NoSuchImage`]; without `force`, [`StoreError::ImageReferenced`] for the id of
@@ -60,7 +87,9 @@ impl Images<'_> {
             };
             let id = image.id.to_string();
             let named = match text.parse::<Reference>() {
-                Ok(reference) if rows::by_name(tx, &reference)?.as_ref() == Some(&id) => {
+                Ok(reference)
+                    if rows::by_name(tx, &reference)?.is_some_and(|(found, _)| found == id) =>
+                {
                     Some(reference)
                 }
                 _ => None,
@@ -87,7 +116,11 @@ impl Images<'_> {
                 let id = image.id.short();
                 return Err(StoreError::ImageUsed { name: None, id, owner }.into());
             }
+            let mut others = Vec::new();
             for name in &going {
+                if let Some(list) = image.list_of(name) {
+                    others.extend(lists::listed(tx, &list.to_string())?);
+                }
                 tx.prepare_cached("delete from names where name = ?1")?.execute([key(name)])?;
             }
             let deleted = last && user.is_none() && holder.is_none();
@@ -97,9 +130,32 @@ impl Images<'_> {
                     .execute([&id])?;
                 rows::forget(tx, &id)?;
             }
-            Ok(Removed { untagged: going, deleted: deleted.then_some(image.id) })
+            lists::settle(tx)?;
+            let others = forget_unnamed(tx, others, &id)?;
+            Ok(Removed { untagged: going, deleted: deleted.then_some(image.id), others })
         })
     }
+}
+
+/// Removes those images that an index listed, and that neither a name nor a user keeps now.
+fn forget_unnamed(
+    tx: &Connection,
+    mut images: Vec<String>,
+    but: &str,
+) -> Result<Vec<Digest>, WriteError> {
+    images.sort_unstable();
+    images.dedup();
+    let mut gone = Vec::new();
+    for id in images.iter().filter(|id| *id != but) {
+        let Some(image) = rows::by_id(tx, id)? else { continue };
+        if image.is_dangling() && pinned_by(tx, id)?.is_none() {
+            tx.prepare_cached("update names set previous = null where previous = ?1")?
+                .execute([id])?;
+            rows::forget(tx, id)?;
+            gone.push(image.id);
+        }
+    }
+    Ok(gone)
 }
 
 /// The text by which a name is known in the database: canonical, with its tag or digest.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gantry_image::{Platform, Reference};
+use gantry_image::{Digest, Platform, Reference};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -30,13 +30,14 @@ fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
             Some(_) => Some(parsed(row, 8)?),
             None => None,
         },
+        lists: Vec::new(),
         within: None,
         names: Vec::new(),
     })
 }
 
 /// Reads a column that holds a value as text.
-fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
@@ -48,24 +49,32 @@ where
 
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Image>> {
     let mut names: HashMap<String, Vec<Reference>> = HashMap::new();
-    let mut statement = connection.prepare_cached("select name, image from names order by name")?;
+    let mut lists: HashMap<String, Vec<(Reference, Digest)>> = HashMap::new();
+    let mut statement =
+        connection.prepare_cached("select name, image, list from names order by name")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        names.entry(row.get(1)?).or_default().push(parsed(row, 0)?);
+        let (id, name): (String, Reference) = (row.get(1)?, parsed(row, 0)?);
+        if row.get_ref(2)?.as_str_or_null()?.is_some() {
+            lists.entry(id.clone()).or_default().push((name.clone(), parsed(row, 2)?));
+        }
+        names.entry(id).or_default().push(name);
     }
     let mut holders = HashMap::new();
-    let mut statement = connection.prepare_cached("select other, image from siblings")?;
+    let mut statement = connection.prepare_cached(
+        "select i.image, n.image from names n join index_images i on i.list = n.list \
+         where i.image != n.image order by n.name desc",
+    )?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        if names.contains_key(&row.get::<_, String>(1)?) {
-            holders.insert(row.get::<_, String>(0)?, parsed(row, 1)?);
-        }
+        holders.insert(row.get::<_, String>(0)?, parsed(row, 1)?);
     }
     let mut statement = connection.prepare_cached(&format!("select {COLUMNS} from images"))?;
     let images = statement.query_map((), |row| {
         let mut image = image(row)?;
         let id: String = row.get(0)?;
         image.names = names.get(&id).cloned().unwrap_or_default();
+        image.lists = lists.get(&id).cloned().unwrap_or_default();
         image.within = holders.get(&id).copied();
         Ok(image)
     })?;
@@ -80,25 +89,19 @@ pub(super) fn by_id(connection: &Connection, id: &str) -> rusqlite::Result<Optio
         connection.prepare_cached("select name from names where image = ?1 order by name")?;
     let names = statement.query_map([id], |row| parsed(row, 0))?;
     image.names = names.collect::<rusqlite::Result<_>>()?;
+    image.lists = super::lists::of_names(connection, id)?;
     image.within =
         connection.prepare_cached(WITHIN)?.query_row([id], |row| parsed(row, 1)).optional()?;
     Ok(Some(image))
 }
 
-/// The image that another one stays with: its first name, and its ID.
-const WITHIN: &str = "select n.name, s.image from siblings s join names n on n.image = s.image \
-     where s.other = ?1 order by n.name limit 1";
+/// The image whose index lists another one: its first name, and its ID.
+const WITHIN: &str = "select n.name, n.image from index_images i join names n on n.list = i.list \
+     where i.image = ?1 and n.image != ?1 order by n.name limit 1";
 
 /// The name for whose sake an image stays that may have none itself.
 pub(crate) fn within(connection: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
     connection.prepare_cached(WITHIN)?.query_row([id], |row| row.get(0)).optional()
-}
-
-/// The images for other platforms that stay with one.
-pub(super) fn siblings(connection: &Connection, id: &str) -> rusqlite::Result<Vec<String>> {
-    let mut statement =
-        connection.prepare_cached("select other from siblings where image = ?1 order by other")?;
-    statement.query_map([id], |row| row.get(0))?.collect()
 }
 
 /// What a text that names an image came to.
@@ -112,6 +115,16 @@ pub(super) fn resolve(connection: &Connection, text: &str) -> rusqlite::Result<R
     let one = |id: &str| -> rusqlite::Result<Resolved> {
         Ok(by_id(connection, id)?.map_or(Resolved::None, |image| Resolved::One(Box::new(image))))
     };
+    let named = |(id, list): (String, Option<String>)| -> rusqlite::Result<Resolved> {
+        let found = one(&id)?;
+        Ok(match found {
+            Resolved::One(mut image) => {
+                image.list = list.and_then(|list| list.parse().ok());
+                Resolved::One(image)
+            }
+            other => other,
+        })
+    };
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
     let is_hex = !hex.is_empty()
         && hex.len() <= 64
@@ -120,9 +133,9 @@ pub(super) fn resolve(connection: &Connection, text: &str) -> rusqlite::Result<R
         return one(&format!("sha256:{hex}"));
     }
     if let Ok(reference) = text.parse::<Reference>()
-        && let Some(id) = by_name(connection, &reference)?
+        && let Some(found) = by_name(connection, &reference)?
     {
-        return one(&id);
+        return named(found);
     }
     if !is_hex {
         return Ok(Resolved::None);
@@ -140,24 +153,28 @@ pub(super) fn resolve(connection: &Connection, text: &str) -> rusqlite::Result<R
     }
 }
 
-/// Finds the id of the image that a name stands for.
+/// Finds the id of the image that a name stands for, and its index if it stands for one.
 pub(super) fn by_name(
     connection: &Connection,
     reference: &Reference,
-) -> rusqlite::Result<Option<String>> {
+) -> rusqlite::Result<Option<(String, Option<String>)>> {
     let name = super::names::key(reference);
-    let mut statement = connection.prepare_cached("select image from names where name = ?1")?;
-    if let Some(id) = statement.query_row([&name], |row| row.get(0)).optional()? {
-        return Ok(Some(id));
+    let both = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let mut statement =
+        connection.prepare_cached("select image, list from names where name = ?1")?;
+    if let Some(found) = statement.query_row([&name], both).optional()? {
+        return Ok(Some(found));
     }
     // `name@digest` also means an image that has a tag there and this manifest, or this index.
     let Some(digest) = reference.digest() else { return Ok(None) };
     let mut statement = connection.prepare_cached(
-        "select i.id from images i join names n on n.image = i.id \
-         where (i.manifest = ?1 or i.list = ?1) and n.name >= ?2 and n.name < ?3 limit 1",
+        "select n.image, case when n.list = ?1 then n.list end \
+         from names n join images i on n.image = i.id \
+         where (n.list = ?1 or i.manifest = ?1) and n.name >= ?2 and n.name < ?3 \
+         order by n.list is not ?1 limit 1",
     )?;
     let (from, to) = (format!("{}:", reference.name()), format!("{};", reference.name()));
-    statement.query_row((digest.to_string(), from, to), |row| row.get(0)).optional()
+    statement.query_row((digest.to_string(), from, to), both).optional()
 }
 
 /// Sums the sizes of images up anew of which a layer has come that was not here before.
@@ -188,34 +205,18 @@ pub(crate) fn naming_blob(tx: &Connection, digest: &str) -> rusqlite::Result<Vec
     statement.query_map([digest], |row| row.get(0))?.collect()
 }
 
-/// Drops what is said about images where a blob of that is gone: the images are whole without it.
-pub(crate) fn forget_lists(tx: &Connection, digest: &str) -> Result<(), WriteError> {
-    tx.prepare_cached(
-        "update images set list = null \
-         where id in (select image from list_blobs where digest = ?1)",
-    )?
-    .execute([digest])?;
-    tx.prepare_cached(
-        "delete from list_blobs \
-         where image in (select image from list_blobs where digest = ?1)",
-    )?
-    .execute([digest])?;
-    Ok(())
-}
-
 /// Drops an image's rows. A name of it falls back to what it meant before, if that is there.
 pub(crate) fn forget(tx: &Connection, id: &str) -> Result<(), WriteError> {
     tx.prepare_cached("delete from image_layers where image = ?1")?.execute([id])?;
-    tx.prepare_cached("delete from list_blobs where image = ?1")?.execute([id])?;
-    tx.prepare_cached("delete from siblings where image = ?1 or other = ?1")?.execute([id])?;
     tx.prepare_cached("delete from images where id = ?1")?.execute([id])?;
-    drop_dangling_names(tx)
+    drop_dangling_names(tx)?;
+    super::lists::forget_listing(tx, id)
 }
 
 /// Brings names back to an image that is there, and drops those for which there is none.
 pub(crate) fn drop_dangling_names(tx: &Connection) -> Result<(), WriteError> {
     tx.prepare_cached(
-        "update names set image = previous, previous = null \
+        "update names set image = previous, previous = null, list = null \
          where image not in (select id from images) and previous in (select id from images)",
     )?
     .execute(())?;

@@ -237,7 +237,7 @@ fn finish(
             let doomed = exists("select 1 from blobs where digest = ?1 and dying = 1", digest)?;
             let kept = leases.contains(&lease::line_of_blob(digest))
                 || exists("select 1 from images where id = ?1 or manifest = ?1", digest)?
-                || exists("select 1 from list_blobs where digest = ?1", digest)?
+                || exists("select 1 from index_blobs where digest = ?1", digest)?
                 || exists("select 1 from pins where kind = 'blob' and target = ?1", digest)?
                 || is_last_form_of_leased(tx, digest, leases)?;
             if doomed && !kept {

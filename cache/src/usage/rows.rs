@@ -33,7 +33,10 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Snapshot> {
     })?;
     snapshot.blobs = blobs.collect::<rusqlite::Result<_>>()?;
     let mut names = connection.prepare_cached("select name from names where image = ?1")?;
-    let mut lists = connection.prepare_cached("select digest from list_blobs where image = ?1")?;
+    let mut lists = connection.prepare_cached(
+        "select digest from index_blobs where list in (select list from names where image = ?1 \
+             union select list from images where id = ?1)",
+    )?;
     let mut statement =
         connection.prepare_cached("select id, manifest, layers, stored, used from images")?;
     let mut rows = statement.query(())?;

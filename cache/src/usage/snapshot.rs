@@ -46,7 +46,7 @@ pub(crate) struct ImageUsage {
     pub(crate) names: Vec<String>,
     /// The name of another image that it stays with.
     pub(crate) within: Option<String>,
-    /// What is said about it.
+    /// What indexes need that it or a name of it stands for.
     pub(crate) list: Vec<String>,
     pub(crate) created: i64,
     pub(crate) used: i64,

@@ -1,7 +1,7 @@
 //! Images and names, as docker has them.
 
-use gantry_cache::{Pin, PruneOptions, StoreError};
-use gantry_image::{Digest, Reference};
+use gantry_cache::{FsckOptions, Member, NewList, Pin, PruneOptions, StoreError};
+use gantry_image::{Descriptor, Digest, ImageIndex, ImageManifest, MediaType, Raw, Reference};
 
 use crate::support::{Fixture, image, layer};
 
@@ -156,20 +156,63 @@ fn a_pulled_image_is_found_by_its_manifests_digest() {
     assert_eq!(store.images().get(&id).unwrap().unwrap().platform, platform);
 }
 
+/// A manifest of an image whose config is a blob of the store.
+fn manifest(store: &gantry_cache::Store, config: Digest) -> Digest {
+    let size = store.blobs().size(&config).unwrap().unwrap();
+    let config = Descriptor::new(MediaType::OciConfig, config, size);
+    store.blobs().put(Raw::write(ImageManifest::new(config, Vec::new(), false)).bytes()).unwrap()
+}
+
+/// An index over images, for amd64 and arm64; with a statement's blob, if there is one to be made.
+fn index(store: &gantry_cache::Store, images: [Digest; 2], said: Option<&[u8]>) -> Digest {
+    let mut blobs = Vec::new();
+    let mut entries = Vec::new();
+    for (image, platform) in images.into_iter().zip(["linux/amd64", "linux/arm64"]) {
+        let manifest = manifest(store, image);
+        let size = store.blobs().size(&manifest).unwrap().unwrap();
+        let mut entry = Descriptor::new(MediaType::OciManifest, manifest, size);
+        entry.platform = Some(platform.parse().unwrap());
+        entries.push(entry);
+        blobs.push(manifest);
+    }
+    if let Some(said) = said {
+        let blob =
+            Descriptor::new(MediaType::InToto, store.blobs().put(said).unwrap(), said.len() as u64);
+        let config = store.blobs().put(b"{}").unwrap();
+        let config = Descriptor::new(MediaType::OciConfig, config, 2);
+        let manifest = Raw::write(ImageManifest::new(config, vec![blob.clone()], false));
+        let entry = Descriptor::new(
+            MediaType::OciManifest,
+            manifest.digest(),
+            manifest.bytes().len() as u64,
+        )
+        .annotate("vnd.docker.reference.type", "attestation-manifest");
+        entries.push(entry);
+        store.blobs().put(manifest.bytes()).unwrap();
+        blobs.extend([manifest.digest(), blob.digest, Digest::of(b"{}")]);
+    }
+    let index = store.blobs().put(Raw::write(ImageIndex::new(entries, false)).bytes()).unwrap();
+    let list = NewList { index, blobs: &blobs, images: &images };
+    store.images().set_list(&images[0], Some(&list)).unwrap();
+    index
+}
+
 #[test]
-fn images_for_other_platforms_stay_with_a_name_and_no_longer() {
+fn a_name_of_an_index_keeps_what_that_lists_and_no_longer() {
     let fixture = Fixture::new();
     let store = &fixture.store;
     let images = store.images();
-    let (below, lost) = (layer(store, &[("f", "other")]), Digest::of(b"lost"));
+    let below = layer(store, &[("f", "other")]);
     let (one, other) = (image(store, "1", &[]), image(store, "2", &[below]));
-    images.tag(&name("app"), &one).unwrap();
-    images.set_siblings(&one, &[one, other]).unwrap();
-    let error = images.set_siblings(&one, &[lost]).unwrap_err();
+    let list = index(store, [one, other], Some(b"said"));
+    let lost = NewList { index: list, blobs: &[], images: &[Digest::of(b"lost")] };
+    let error = images.set_list(&one, Some(&lost)).unwrap_err();
     assert!(matches!(error, StoreError::NoSuchImage { .. }), "{error}");
+    images.tag_list(&name("app"), &one, Some(&list)).unwrap();
     let there = |id: &Digest| images.get(id).unwrap();
     assert_eq!(there(&other).unwrap().within, Some(one));
     assert_eq!(there(&one).unwrap().within, None, "it stays for its own name");
+    assert_eq!(there(&one).unwrap().lists, [(name("app:latest"), list)]);
     let listed = images.list().unwrap();
     assert!(listed.iter().all(|image| Some(image) == there(&image.id).as_ref()));
     let fixture = fixture.reopened();
@@ -177,13 +220,68 @@ fn images_for_other_platforms_stay_with_a_name_and_no_longer() {
     fixture.store.prune(&PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
     assert_eq!(images.get(&other).unwrap().unwrap().layers, [below]);
     assert!(fixture.store.layers().get(&below).unwrap().is_some());
+    let members = images.members(&list).unwrap();
+    assert_eq!(members.images().map(|(image, _)| image.id).collect::<Vec<_>>(), [one, other]);
+    let [_, _, Member::Other { blobs, .. }] = &members.members[..] else {
+        panic!("{members:?}");
+    };
+    assert_eq!(blobs[0].1, b"said");
     // By force it loses its own name, and stays.
     images.tag(&name("own"), &other).unwrap();
     let error = images.remove(&other.to_string(), false).unwrap_err();
     assert!(matches!(error, StoreError::ImageUsed { .. }), "{error}");
     assert_eq!(images.remove(&other.to_string(), true).unwrap().deleted, None);
-    assert_eq!(images.remove("app", false).unwrap().deleted, Some(one));
-    assert!(images.get(&other).unwrap().unwrap().is_dangling());
-    fixture.store.prune(&PruneOptions::default()).unwrap();
+    let removed = images.remove("app", false).unwrap();
+    assert_eq!((removed.deleted, removed.others), (Some(one), vec![other]));
     assert_eq!(images.get(&other).unwrap(), None);
+    fixture.store.prune(&PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
+    assert_eq!(fixture.store.blobs().size(&list).unwrap(), None);
+}
+
+#[test]
+fn one_image_has_names_that_stand_for_it_alone_and_for_indexes() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let images = store.images();
+    let ids = ["1", "2", "3"].map(|text| image(store, text, &[]));
+    let first = index(store, [ids[0], ids[1]], None);
+    images.tag_list(&name("two"), &ids[0], Some(&first)).unwrap();
+    let second = index(store, [ids[0], ids[2]], None);
+    images.tag_list(&name("three"), &ids[0], Some(&second)).unwrap();
+    images.tag(&name("alone"), &ids[0]).unwrap();
+    for (text, list) in [("two", Some(first)), ("three", Some(second)), ("alone", None)] {
+        let found = images.resolve(text).unwrap();
+        assert_eq!((found.id, found.list), (ids[0], list), "{text}");
+    }
+    assert_eq!(images.resolve(&ids[0].to_string()).unwrap().list, Some(second), "the last one");
+    assert_eq!(images.resolve(&format!("two@{first}")).unwrap().list, Some(first));
+    let arm = "linux/arm64".parse().unwrap();
+    // The fixture's images say all the same of themselves; what does not is not found.
+    let error = images.resolve_for("alone", Some(&arm)).unwrap_err();
+    assert!(matches!(error, StoreError::NoPlatform { .. }), "{error}");
+    // A name that is given away lets its index go, and one that is removed.
+    images.tag(&name("two"), &ids[0]).unwrap();
+    assert!(images.get(&ids[1]).unwrap().unwrap().is_dangling());
+    let removed = images.remove("three", false).unwrap();
+    assert_eq!((removed.deleted, removed.others), (None, vec![ids[2]]));
+    let fixture = fixture.reopened();
+    fixture.store.prune(&PruneOptions { all: true, ..PruneOptions::default() }).unwrap();
+    for list in [first, second] {
+        assert_eq!(fixture.store.blobs().size(&list).unwrap(), None);
+    }
+    assert_eq!(fixture.store.images().resolve("two").unwrap().list, None);
+}
+
+#[test]
+fn an_index_of_which_a_part_is_gone_is_none() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    let images = store.images();
+    let (one, other) = (image(store, "1", &[]), image(store, "2", &[]));
+    let list = index(store, [one, other], Some(b"said"));
+    images.tag_list(&name("app"), &one, Some(&list)).unwrap();
+    fs_err::remove_file(store.blobs().path(&Digest::of(b"said"))).unwrap();
+    store.fsck(FsckOptions { deep: false, repair: true }).unwrap();
+    let found = images.resolve("app").unwrap();
+    assert_eq!((found.id, found.list, found.lists), (one, None, vec![]));
 }

@@ -27,13 +27,38 @@ fn a_newer_store_is_refused_and_left_alone() {
     let options = OpenOptions { create: true, ..OpenOptions::default() };
     let error = Store::open(&fixture.root(), options).unwrap_err();
     let expected = format!(
-        "The store at `{}` was made by a newer gantry (format 9, this one knows 4)",
+        "The store at `{}` was made by a newer gantry (format 9, this one knows 5)",
         fixture.root().display()
     );
     assert_eq!(error.to_string(), expected);
     let connection = rusqlite::Connection::open(&database).unwrap();
     let version: i64 = connection.query_row("pragma user_version", (), |r| r.get(0)).unwrap();
     assert_eq!(version, 9);
+}
+
+/// Format 4 knew of an image which index came with it, and nothing of its names.
+#[test]
+fn a_store_of_format_4_is_lifted() {
+    let fixture = Fixture::new();
+    let id = image(&fixture.store, "1", &[]);
+    let list = fixture.store.blobs().put(b"an index").unwrap();
+    fixture.store.images().tag(&"app".parse().unwrap(), &id).unwrap();
+    let connection = rusqlite::Connection::open(fixture.root().join("gantry.db")).unwrap();
+    let back = format!(
+        "drop table index_blobs; drop table index_images; alter table names drop column list;
+         create table list_blobs (image text not null, digest text not null,
+             primary key (image, digest)) without rowid;
+         create table siblings (image text not null, other text not null,
+             primary key (image, other)) without rowid;
+         insert into list_blobs values ('{id}', '{list}');
+         update images set list = '{list}'; pragma user_version = 4"
+    );
+    connection.execute_batch(&back).unwrap();
+    drop(connection);
+    let fixture = fixture.reopened();
+    let found = fixture.store.images().resolve("app").unwrap();
+    assert_eq!((found.id, found.list), (id, Some(list)));
+    fixture.clean();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use gantry_cache::{Image, LayerId, Store};
-use gantry_image::History;
+use gantry_image::{History, Platform};
 use serde_json::Value;
 
 use super::images::read_config;
@@ -35,6 +35,10 @@ pub(crate) struct HistoryArgs {
     /// Don't truncate output
     #[arg(long)]
     no_trunc: bool,
+    /// Show the history of the image for this platform of several that a name stands for. Formatted
+    /// as "os[/arch[/variant]]"
+    #[arg(long, value_name = "string")]
+    platform: Option<Platform>,
     /// Only show image IDs
     #[arg(short, long)]
     quiet: bool,
@@ -70,7 +74,7 @@ pub(crate) fn run(args: &HistoryArgs, context: &Context) -> Result<ExitCode, Fai
     let listing = Listing { default, ..LISTING };
     let format = listing.format(args.format.as_deref(), args.quiet)?;
     let store = context.store()?;
-    let image = store.images().resolve(&args.image)?;
+    let image = store.images().resolve_for(&args.image, args.platform.as_ref())?;
     listing.print(&format, rows(&image, &store, args)?, &context.ui)?;
     Ok(ExitCode::SUCCESS)
 }

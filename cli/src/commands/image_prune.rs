@@ -67,7 +67,8 @@ pub(crate) fn run(args: &ImagePruneArgs, context: &Context) -> Result<ExitCode, 
             let removed = store.images().remove(&image.id.to_string(), true)?;
             let untagged = removed.untagged.iter();
             told.extend(untagged.map(|name| format!("untagged: {}", name.familiar())));
-            told.extend(removed.deleted.map(|id| format!("deleted: {id}")));
+            let gone = removed.deleted.into_iter().chain(removed.others);
+            told.extend(gone.map(|id| format!("deleted: {id}")));
         }
     }
     if !told.is_empty() {

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use gantry_cache::{Image, Store};
-use gantry_image::{Config, ImageConfig};
+use gantry_cache::{Image, Store, StoreError};
+use gantry_image::{Config, ImageConfig, Platform};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,6 +20,10 @@ pub(crate) struct InspectArgs {
     /// Format output: 'json' or a Go template
     #[arg(short, long, value_name = "string")]
     format: Option<String>,
+    /// Inspect the image for this platform of several that a name stands for. Formatted as
+    /// "os[/arch[/variant]]"
+    #[arg(long, value_name = "string")]
+    platform: Option<Platform>,
     /// Only inspect objects of the given type
     #[arg(long = "type", value_name = "string", value_parser = ["image"])]
     kind: Option<String>,
@@ -87,7 +91,15 @@ pub(crate) fn run(args: &InspectArgs, context: &Context) -> Result<ExitCode, Fai
     let mut code = ExitCode::SUCCESS;
     for name in &args.names {
         let found = match &store {
-            Some(store) => store.images().resolve(name).ok().map(|image| (image, store)),
+            Some(store) => match store.images().resolve_for(name, args.platform.as_ref()) {
+                Ok(image) => Some((image, store)),
+                Err(error @ StoreError::NoPlatform { .. }) => {
+                    Failure::from(error).print(&context.ui);
+                    code = ExitCode::FAILURE;
+                    continue;
+                }
+                Err(_) => None,
+            },
             None => None,
         };
         let Some((image, store)) = found else {

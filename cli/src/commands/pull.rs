@@ -24,6 +24,9 @@ pub(crate) struct PullArgs {
     /// Download all tagged images in the repository
     #[arg(short, long)]
     all_tags: bool,
+    /// Download the images for all platforms, and what is said about them; the name stands for all
+    #[arg(long)]
+    all_platforms: bool,
     /// Set platform if server is multi-platform capable
     #[arg(long, value_name = "string")]
     platform: Option<Platform>,
@@ -57,6 +60,7 @@ pub(crate) fn run(args: &PullArgs, context: &Context) -> Result<ExitCode, Failur
         store: &store,
         host: &host,
         platform: args.platform.as_ref(),
+        all: args.all_platforms,
         bars: if args.quiet { || None } else { Bars::on_stdout },
         say: &|line| {
             // A reader that went away does not stop what goes into the store.
@@ -92,6 +96,7 @@ struct Pull<'a> {
     store: &'a Store,
     host: &'a Host,
     platform: Option<&'a Platform>,
+    all: bool,
     /// Makes the bars of an image, where there is a terminal for them.
     bars: fn() -> Option<Bars>,
     say: &'a (dyn Fn(&str) + Sync),
@@ -104,7 +109,8 @@ impl Pull<'_> {
             None => name.to_string(),
         };
         let head = format!("{what}: Pulling from {}", name.path());
-        let request = PullRequest { reference: name, platform: self.platform, tag: true };
+        let (platform, all) = (self.platform, self.all);
+        let request = PullRequest { reference: name, platform, all, tag: true };
         let watch = Lines { head, bars: OnceLock::new(), on: self.bars, say: self.say };
         let cancel = CancelToken::new();
         let pulled = self.registry.pull(&request, self.store, self.host, &watch, &cancel)?;
@@ -128,8 +134,15 @@ pub(super) fn pull_for_run(
 ) -> Result<Digest, Failure> {
     let registry = context.registry();
     let say = |line: &str| context.ui.note(line);
-    let pull =
-        Pull { registry: &registry, store, host, platform, bars: Bars::on_stderr, say: &say };
+    let pull = Pull {
+        registry: &registry,
+        store,
+        host,
+        platform,
+        all: false,
+        bars: Bars::on_stderr,
+        say: &say,
+    };
     let pulled = pull.one(name)?;
     pull.status(pulled.newer, &name.familiar());
     Ok(pulled.id)

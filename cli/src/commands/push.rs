@@ -22,7 +22,7 @@ pub(crate) struct PushArgs {
     /// Push all tags of an image to the repository
     #[arg(short, long)]
     all_tags: bool,
-    /// Push only this platform; an image of another one is refused
+    /// Push only the image for this platform, and not the whole index that a name stands for
     #[arg(long, value_name = "string")]
     platform: Option<Platform>,
     /// Suppress verbose output
@@ -100,17 +100,19 @@ fn push(
     let found = store.images().resolve(&name.to_string());
     let image =
         found.ok().filter(|image| image.names.contains(name)).ok_or_else(|| absent(name))?;
-    if let Some(platform) = args.platform.as_ref().filter(|wanted| !wanted.matches(&image.platform))
-    {
-        return Err(Failure::text(format_args!(
-            "image {} does not provide the platform {platform}, but {}",
-            name.familiar(),
-            image.platform
-        )));
-    }
+    let (image, list) = match &args.platform {
+        Some(platform) => {
+            let found = store.images().resolve_for(&name.to_string(), Some(platform))?;
+            (found, None)
+        }
+        None => {
+            let list = image.list;
+            (image, list)
+        }
+    };
     let lines = PushLines::new(&context.ui);
     let watch: &dyn Watch = if args.quiet { &Unwatched } else { &lines };
-    let request = PushRequest { image: image.id, reference: name };
+    let request = PushRequest { image: image.id, list, reference: name };
     let pushed = registry.push(&request, store, watch, &CancelToken::new())?;
     if !args.quiet {
         let tag = name.tag().unwrap_or("latest");

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &RmiArgs, context: &Context) -> Result<ExitCode, Failure
                 for name in removed.untagged {
                     context.ui.line(format_args!("Untagged: {}", name.familiar()))?;
                 }
-                if let Some(id) = removed.deleted {
+                for id in removed.deleted.into_iter().chain(removed.others) {
                     context.ui.line(format_args!("Deleted: {id}"))?;
                 }
             }

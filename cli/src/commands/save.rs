@@ -26,7 +26,8 @@ pub(crate) struct SaveArgs {
     #[arg(long, value_name = "string", default_value = "docker-archive",
           value_parser = ["docker-archive", "oci-archive", "oci-dir"])]
     format: String,
-    /// Save only the given platform variant. Formatted as "os[/arch[/variant]]"
+    /// Save only the image for this platform, and not all that its name stands for. Formatted as
+    /// "os[/arch[/variant]]"
     #[arg(long, value_name = "string")]
     platform: Option<Platform>,
 }
@@ -47,15 +48,7 @@ pub(crate) fn run(args: &SaveArgs, context: &Context) -> Result<ExitCode, Failur
         return Ok(code);
     }
     let store = context.store()?;
-    let images = select(&args.images, &store)?;
-    if let Some(platform) = &args.platform
-        && let Some(other) = images.iter().find(|saved| !platform.matches(&saved.image.platform))
-    {
-        let (id, there) = (other.image.id.short(), &other.image.platform);
-        return Err(Failure::text(format_args!(
-            "image {id} does not provide the platform {platform}, but {there}"
-        )));
-    }
+    let images = select(&args.images, args.platform.as_ref(), &store)?;
     // Where the archive goes to stdout, stderr is what there is to look at.
     let bars = Bars::on_stderr();
     let tell = |layer: &Digest, current, total| {
@@ -79,13 +72,18 @@ pub(crate) fn run(args: &SaveArgs, context: &Context) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
-/// Finds the images. One asked for by several names comes once, with all of them.
-fn select(texts: &[String], store: &Store) -> Result<Vec<Saved>, Failure> {
+/// Finds the images. One asked for by several names comes once, with all of them; but for those that
+/// stand for another index.
+fn select(
+    texts: &[String],
+    platform: Option<&Platform>,
+    store: &Store,
+) -> Result<Vec<Saved>, Failure> {
     let mut all: Vec<Saved> = Vec::new();
     for text in texts {
-        for (image, name) in named(text, store)? {
-            let position = all.iter().position(|saved| saved.image.id == image.id);
-            let position = position.unwrap_or_else(|| {
+        for (image, name) in named(text, platform, store)? {
+            let same = |saved: &Saved| (saved.image.id, saved.image.list) == (image.id, image.list);
+            let position = all.iter().position(same).unwrap_or_else(|| {
                 all.push(Saved { image, names: Vec::new() });
                 all.len() - 1
             });
@@ -99,24 +97,28 @@ fn select(texts: &[String], store: &Store) -> Result<Vec<Saved>, Failure> {
 type Named = Vec<(gantry_cache::Image, Option<Reference>)>;
 
 /// What a text names: one image, without a name if by its ID; a repository names all of its tags.
-fn named(text: &str, store: &Store) -> Result<Named, Failure> {
+fn named(text: &str, platform: Option<&Platform>, store: &Store) -> Result<Named, Failure> {
+    let mut names = Vec::new();
     if let Ok(reference) = text.parse::<Reference>() {
         let whole = reference.tag().is_none() && reference.digest().is_none();
         let wanted = |name: &Reference| match whole {
             true => name.name() == reference.name() && name.tag().is_some(),
             false => *name == reference,
         };
-        let mut found = Vec::new();
-        for image in store.images().list()? {
-            for name in image.names.iter().filter(|name| wanted(name)) {
-                found.push((image.clone(), Some(name.clone())));
-            }
-        }
-        if !found.is_empty() {
-            return Ok(found);
-        }
+        let images = store.images().list()?;
+        names.extend(images.into_iter().flat_map(|image| image.names).filter(wanted));
     }
-    Ok(vec![(store.images().resolve(text)?, None)])
+    let find = |text: &str| -> Result<gantry_cache::Image, Failure> {
+        let mut image = store.images().resolve_for(text, platform)?;
+        if platform.is_some() {
+            image.list = None;
+        }
+        Ok(image)
+    };
+    if names.is_empty() {
+        return Ok(vec![(find(text)?, None)]);
+    }
+    names.into_iter().map(|name| Ok((find(&name.to_string())?, Some(name)))).collect()
 }
 
 /// Writes to a file, which appears when it is whole.

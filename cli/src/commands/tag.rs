@@ -21,7 +21,7 @@ pub(crate) fn run(args: &TagArgs, context: &Context) -> Result<ExitCode, Failure
     let target = parse_target(&args.target)?;
     let store = context.store()?;
     let image = store.images().resolve(&args.source)?;
-    store.images().tag(&target, &image.id)?;
+    store.images().tag_list(&target, &image.id, image.list.as_ref())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use gantry_cache::{NewImage, Store};
+use gantry_cache::{NewImage, NewList, Store};
 use gantry_image::archive::{Archive, ArchivedImage, DirectorySpool};
 use gantry_image::{DateTime, Digest, Platform, Reference};
 
@@ -29,9 +29,10 @@ pub(crate) struct Loaded {
     pub(crate) names: Vec<Reference>,
 }
 
-/// Loads all images of an archive, each for one platform only: `platform`, or the host's, or,
-/// where there is a single one and none was asked for, that. `tell` hears how far each new layer has
-/// come.
+/// Loads all images of an archive. A name that stands for an index there does so in the store, with
+/// all that it lists, and shows the host's image or else the first; of several images that bear one
+/// name without an index, the host's is taken. With a `platform`, every name stands for the image for
+/// that alone. `tell` hears how far each new layer has come.
 ///
 /// # Errors
 /// [`TransferError`]. Images before the broken one have been loaded then.
@@ -53,13 +54,7 @@ pub(crate) fn load(
         Source::Stream(stream) => Archive::read(stream, &mut spool),
     }
     .map_err(broken)?;
-    let chosen = choose(archive.images(), platform);
-    if chosen.is_empty() {
-        let platform = Box::new(platform.cloned().unwrap_or_else(Platform::host));
-        return Err(TransferError::NoPlatform { name: name.to_owned(), platform });
-    }
-    let mut loaded = Vec::new();
-    for image in chosen {
+    let bring = |image: &ArchivedImage| -> Result<Digest, TransferError> {
         let mut layers = Vec::with_capacity(image.layers.len());
         let mut size = 0;
         for layer in &image.layers {
@@ -80,6 +75,58 @@ pub(crate) fn load(
             size,
             created: image.config.value().created.as_ref().and_then(system_time),
         })?;
+        Ok(id)
+    };
+    let mut loaded = Vec::new();
+    let mut alone = archive.images().to_vec();
+    for over in archive.indexes().iter().filter(|_| platform.is_none()) {
+        let images: Vec<&ArchivedImage> =
+            over.images.iter().filter_map(|at| archive.images().get(*at)).collect();
+        let all: Vec<Digest> = images.iter().map(|image| bring(image)).collect::<Result<_, _>>()?;
+        let host = Platform::host();
+        let ranked = images.iter().enumerate();
+        let ranked = ranked.filter_map(|(at, image)| Some((host.rank(&image.platform)?, at)));
+        let shown = all[ranked.min().map_or(0, |(_, at)| at)];
+        let mut blobs = Vec::new();
+        for part in &over.blobs {
+            if !lease.keep_blob(&part.digest)? {
+                let mut bytes = archive.open_part(part).map_err(broken)?;
+                let mut writer = store.blobs().writer()?;
+                std::io::copy(&mut bytes, &mut writer)
+                    .map_err(TransferError::io(format!("read the blob `{}`", part.digest)))?;
+                writer.finish(Some(part.digest))?;
+            }
+            blobs.push(part.digest);
+        }
+        let index = store.blobs().put(over.index.bytes())?;
+        let list = NewList { index, blobs: &blobs, images: &all };
+        store.images().set_list(&shown, Some(&list))?;
+        for name in &over.names {
+            store.images().tag_list(name, &shown, Some(&index))?;
+        }
+        loaded.push(Loaded { id: shown, names: over.names.clone() });
+        // What is left of an image's names stands for it alone.
+        for at in &over.images {
+            if let Some(image) = alone.get_mut(*at) {
+                image.names.retain(|name| !over.names.contains(name));
+            }
+        }
+    }
+    let listed = |at: usize| {
+        platform.is_none() && archive.indexes().iter().any(|over| over.images.contains(&at))
+    };
+    let mut at = 0;
+    alone.retain(|image| {
+        at += 1;
+        !(image.names.is_empty() && listed(at - 1))
+    });
+    let chosen = choose(&alone, platform);
+    if chosen.is_empty() && loaded.is_empty() {
+        let platform = Box::new(platform.cloned().unwrap_or_else(Platform::host));
+        return Err(TransferError::NoPlatform { name: name.to_owned(), platform });
+    }
+    for image in chosen {
+        let id = bring(image)?;
         for name in &image.names {
             store.images().tag(name, &id)?;
         }

@@ -84,6 +84,9 @@ pub(crate) enum TransferError {
         /// What is wrong with it.
         message: String,
     },
+    /// A layer could not be compressed as it was, or fetched.
+    #[error(transparent)]
+    Registry(#[from] gantry_executor::registry::TransferError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -5,19 +5,21 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 
-use gantry_cache::{Image, LayerId, Lease, Store, StoreError};
+use gantry_cache::{Image, LayerId, Lease, List, Member, Store, StoreError};
+use gantry_executor::registry::restore_layer;
 use gantry_image::archive::{
-    ArchiveError, SaveImage, SaveLayer, Within, write_docker, write_oci_directory, write_oci_tar,
+    ArchiveError, SaveImage, SaveIndex, SaveLayer, write_docker_index, write_oci_index_directory,
+    write_oci_index_tar,
 };
 use gantry_image::{
-    Descriptor, DiffId, Digest, ImageConfig, ImageIndex, ImageManifest, MediaType, ParseJsonError,
-    Raw, Reference,
+    Descriptor, DiffId, Digest, ImageConfig, ImageManifest, MediaType, Raw, Reference,
 };
 
 use super::TransferError;
 use super::told::{Tell, Told};
 
-/// An image and the names that it has in the archive.
+/// An image and the names that it has in the archive. Where it comes with an index, that is what the
+/// names stand for, and all that it lists is written.
 pub(crate) struct Saved {
     pub(crate) image: Image,
     pub(crate) names: Vec<Reference>,
@@ -25,8 +27,6 @@ pub(crate) struct Saved {
 
 /// No config and no manifest comes near this.
 const LIMIT: u64 = 8 << 20;
-/// No statement about an image comes near this.
-const STATEMENTS: u64 = 100 << 20;
 
 /// What an archive looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +48,9 @@ pub(crate) fn save(
     out: &mut dyn Write,
     tell: Tell<'_>,
 ) -> Result<(), TransferError> {
-    write(images, form, store, tell, |prepared| match form {
-        Form::Docker => write_docker(prepared, out),
-        Form::Oci => write_oci_tar(prepared, out),
+    write(images, form, store, tell, |indexes, prepared| match form {
+        Form::Docker => write_docker_index(indexes, prepared, out),
+        Form::Oci => write_oci_index_tar(indexes, prepared, out),
     })
 }
 
@@ -64,7 +64,9 @@ pub(crate) fn save_layout(
     directory: &Path,
     tell: Tell<'_>,
 ) -> Result<(), TransferError> {
-    write(images, Form::Oci, store, tell, |prepared| write_oci_directory(prepared, directory))
+    write(images, Form::Oci, store, tell, |indexes, prepared| {
+        write_oci_index_directory(indexes, prepared, directory)
+    })
 }
 
 fn write(
@@ -72,17 +74,33 @@ fn write(
     form: Form,
     store: &Store,
     tell: Tell<'_>,
-    write: impl FnOnce(&mut [SaveImage<'_>]) -> Result<(), ArchiveError>,
+    write: impl FnOnce(&[SaveIndex], &mut [SaveImage<'_>]) -> Result<(), ArchiveError>,
 ) -> Result<(), TransferError> {
     let lease = store.lease()?;
-    let mut prepared = Vec::new();
+    let (mut indexes, mut prepared) = (Vec::new(), Vec::<SaveImage<'_>>::new());
     for saved in images {
-        lease.keep_layers(&saved.image.layers)?;
-        let mut image = prepare(saved, form, store, &lease)?;
-        image.layers = image.layers.into_iter().map(|layer| told(layer, tell)).collect();
-        prepared.push(image);
+        let list = match &saved.image.list {
+            Some(list) => whole(list, store, &lease)?,
+            None => None,
+        };
+        let Some((list, members)) = list else {
+            lease.keep_layers(&saved.image.layers)?;
+            prepared.push(prepare(saved, form, store, &lease)?);
+            continue;
+        };
+        indexes.push(over(list, saved));
+        for member in members {
+            let digest = |image: &SaveImage<'_>| image.manifest.as_ref().map(Raw::digest);
+            if prepared.iter().all(|known| digest(known) != digest(&member)) {
+                prepared.push(member);
+            }
+        }
     }
-    write(&mut prepared)
+    for image in &mut prepared {
+        let layers = std::mem::take(&mut image.layers);
+        image.layers = layers.into_iter().map(|layer| told(layer, tell)).collect();
+    }
+    write(&indexes, &mut prepared)
         .map_err(|source| TransferError::Archive { name: "output".to_owned(), source })
 }
 
@@ -105,9 +123,7 @@ fn prepare<'s>(
     let image = saved.image;
     let name = || format!("image {}", image.id.short());
     let invalid = |source| TransferError::Document { name: name(), source };
-    let config = store.blobs().read(&image.id, LIMIT)?;
-    let config = config.ok_or(StoreError::BlobGone { digest: image.id })?;
-    let config = Raw::<ImageConfig>::parse(config).map_err(invalid)?;
+    let config = read_config(&image, store)?;
     let manifest = match image.manifest {
         Some(digest) => store.blobs().read(&digest, LIMIT)?,
         None => None,
@@ -118,7 +134,6 @@ fn prepare<'s>(
         && fetched(&image, manifest, store)?
         && let Some(layers) = blobs(manifest, store, lease)?
     {
-        let within = said(image.list, store).map_err(invalid)?;
         return Ok(SaveImage {
             names: saved.names,
             platform: Some(image.platform),
@@ -126,7 +141,6 @@ fn prepare<'s>(
             manifest: Some(manifest.clone()),
             layers,
             annotations: Vec::new(),
-            within,
         });
     }
     let mut layers = Vec::new();
@@ -145,27 +159,71 @@ fn prepare<'s>(
         manifest,
         layers,
         annotations: Vec::new(),
-        // It names another manifest than this one.
-        within: None,
     })
 }
 
-/// What is said about an image, as the store keeps it; nothing if a part of it is gone.
-fn said(list: Option<Digest>, store: &Store) -> Result<Option<Within>, ParseJsonError> {
-    let read = |digest: &Digest| store.blobs().read(digest, STATEMENTS).ok().flatten();
-    let Some(index) = list.as_ref().and_then(read) else { return Ok(None) };
-    let index = Raw::<ImageIndex>::parse(index)?;
+/// The index as it goes into the archive, under the names that stand for it.
+fn over(list: List, saved: Saved) -> SaveIndex {
     let mut blobs = Vec::new();
-    for entry in index.manifests.iter().filter(|entry| entry.is_attestation()) {
-        let Some(bytes) = read(&entry.digest) else { return Ok(None) };
-        let manifest = Raw::<ImageManifest>::parse(bytes)?;
-        blobs.push(manifest.bytes().to_vec());
-        for blob in manifest.layers.iter().chain([&manifest.config]) {
-            let Some(bytes) = read(&blob.digest) else { return Ok(None) };
-            blobs.push(bytes);
+    for member in list.members {
+        if let Member::Other { manifest, blobs: parts } = member {
+            blobs.push(manifest.bytes().to_vec());
+            blobs.extend(parts.into_iter().map(|(_, bytes)| bytes));
         }
     }
-    Ok(Some(Within { index, blobs }))
+    SaveIndex {
+        names: saved.names,
+        index: list.index,
+        shown: Some(saved.image.id),
+        annotations: Vec::new(),
+        blobs,
+    }
+}
+
+/// An index with all of its images, as their manifests say; nothing if the bytes of a layer, which
+/// was compressed in another way than gantry's own, are neither here nor to be had.
+fn whole<'s>(
+    list: &Digest,
+    store: &'s Store,
+    lease: &Lease,
+) -> Result<Option<(List, Vec<SaveImage<'s>>)>, TransferError> {
+    let list = store.images().members(list)?;
+    let mut images = Vec::new();
+    for (image, manifest) in list.images() {
+        lease.keep_layers(&image.layers)?;
+        let config = read_config(image, store)?;
+        let mut layers = Vec::new();
+        let diff_ids = image.layers.iter().zip(&config.value().rootfs.diff_ids);
+        for ((id, diff_id), descriptor) in diff_ids.zip(&manifest.value().layers) {
+            if descriptor.digest == diff_id.0 {
+                let tar = layer(*id, *diff_id, config.value(), store)?;
+                layers.push(SaveLayer { descriptor: descriptor.clone(), open: tar.open });
+                continue;
+            }
+            if !restore_layer(store, id, diff_id, config.value(), descriptor)? {
+                return Ok(None);
+            }
+            lease.keep_blob(&descriptor.digest)?;
+            layers.push(blob(descriptor, store));
+        }
+        images.push(SaveImage {
+            names: Vec::new(),
+            platform: Some(image.platform.clone()),
+            config,
+            manifest: Some(manifest.clone()),
+            layers,
+            annotations: Vec::new(),
+        });
+    }
+    Ok(Some((list, images)))
+}
+
+fn read_config(image: &Image, store: &Store) -> Result<Raw<ImageConfig>, TransferError> {
+    let invalid =
+        |source| TransferError::Document { name: format!("image {}", image.id.short()), source };
+    let config = store.blobs().read(&image.id, LIMIT)?;
+    let config = config.ok_or(StoreError::BlobGone { digest: image.id })?;
+    Raw::<ImageConfig>::parse(config).map_err(invalid)
 }
 
 /// Fetches those layers that are blobs in a registry only.
@@ -192,17 +250,23 @@ fn blobs<'s>(
         if !lease.keep_blob(&digest)? || store.blobs().size(&digest)? != Some(descriptor.size) {
             return Ok(None);
         }
-        layers.push(SaveLayer {
-            descriptor: descriptor.clone(),
-            open: Box::new(move || {
-                let file = store.blobs().open(&digest).map_err(io::Error::other)?;
-                let gone = || io::Error::other(StoreError::BlobGone { digest });
-                let reader: Box<dyn Read + 's> = Box::new(file.ok_or_else(gone)?);
-                Ok(reader)
-            }),
-        });
+        layers.push(blob(descriptor, store));
     }
     Ok(Some(layers))
+}
+
+/// A layer that is a blob of the store.
+fn blob<'s>(descriptor: &Descriptor, store: &'s Store) -> SaveLayer<'s> {
+    let digest = descriptor.digest;
+    SaveLayer {
+        descriptor: descriptor.clone(),
+        open: Box::new(move || {
+            let file = store.blobs().open(&digest).map_err(io::Error::other)?;
+            let gone = || io::Error::other(StoreError::BlobGone { digest });
+            let reader: Box<dyn Read + 's> = Box::new(file.ok_or_else(gone)?);
+            Ok(reader)
+        }),
+    }
 }
 
 /// A layer's tar as its image knows it.

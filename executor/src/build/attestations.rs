@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use gantry_cache::{Image, NewList};
 use gantry_image::compress::Compression;
 use gantry_image::{Digest, Platform, Raw, Reference};
 use gantry_solver::{Graph, ImageName, ImageRequest, Resolve as _};
@@ -10,7 +11,7 @@ use gantry_solver::{Graph, ImageName, ImageRequest, Resolve as _};
 use super::{Build, Ready, Target};
 use crate::attest::{Attestations, Attested, Attestor, Scanned, add_scan, read_sboms};
 use crate::error::BuildError;
-use crate::export::{self, Assembly};
+use crate::export::{self, Assembled, Assembly};
 use crate::image_options::{AttestationOptions, ImageOptions, LayerCompression};
 use crate::request::Output;
 use crate::resolve::Resolver;
@@ -131,38 +132,34 @@ impl Build<'_> {
         })
     }
 
-    /// Keeps with an image of the store what is said about it, or nothing if nothing is; `known` is
-    /// what was kept before.
-    ///
-    /// Of several platforms' images the store's name stands for one only, and so does what is kept.
+    /// Keeps with an image of the store the index over it, over those for other platforms, and over
+    /// what is said about them; or none where there is none. `known` is the image as it was before.
     pub(super) fn keep_list(
         &self,
         stored: &Assembly,
-        known: Option<Digest>,
-    ) -> Result<(), BuildError> {
+        known: Option<&Image>,
+    ) -> Result<Option<Digest>, BuildError> {
         let image = stored.named()?;
-        let mut about = stored.images.iter().zip(&stored.attached);
-        let about = about.find(|(one, _)| one.id() == image.id()).map(|(_, attached)| attached);
-        let (list, blobs) = match (&stored.index, about) {
-            (Some(index), Some(attached)) => {
-                let mut blobs = vec![attached.manifest.digest()];
-                blobs.extend(attached.blobs.iter().map(|blob| blob.descriptor.digest));
-                let mut list = index.clone();
-                if stored.images.len() > 1 {
-                    let mut one = index.value().clone();
-                    let (about, said) = (image.manifest.digest(), attached.manifest.digest());
-                    one.manifests.retain(|entry| entry.digest == about || entry.digest == said);
-                    list = Raw::write(one);
-                    self.store.blobs().put(list.bytes())?;
-                }
-                (Some(list.digest()), blobs)
-            }
-            _ => (None, Vec::new()),
-        };
-        if known != list {
-            let list = list.as_ref().map(|list| (list, &blobs[..]));
-            self.store.images().set_list(&image.id(), list)?;
+        let list = stored.index.as_ref().map(Raw::digest);
+        if known.is_some_and(|known| known.list == list) {
+            return Ok(list);
         }
-        Ok(())
+        let Some(index) = list else {
+            self.store.images().set_list(&image.id(), None)?;
+            return Ok(None);
+        };
+        let mut blobs = Vec::new();
+        for image in &stored.images {
+            // An image that was pushed since has another manifest, and this one may be gone.
+            blobs.push(self.store.blobs().put(image.manifest.bytes())?);
+        }
+        for attached in &stored.attached {
+            blobs.push(attached.manifest.digest());
+            blobs.extend(attached.blobs.iter().map(|blob| blob.descriptor.digest));
+        }
+        let images: Vec<Digest> = stored.images.iter().map(Assembled::id).collect();
+        let list = NewList { index, blobs: &blobs, images: &images };
+        self.store.images().set_list(&image.id(), Some(&list))?;
+        Ok(Some(index))
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use gantry_cache::Image;
 use gantry_image::{Descriptor, Digest, Reference};
 use gantry_solver::{Op, Snapshot, VertexId};
 
@@ -124,12 +125,9 @@ impl Build<'_> {
                     tags.iter().map(|tag| tag.with_digest(digest)).collect();
                 all.extend(canonical.into_iter().filter(|name| !tags.contains(name)));
             }
-            let known = self.name(image, &all)?;
-            self.keep_list(stored, known)?;
-            if stored.images.len() > 1 {
-                let all: Vec<Digest> = stored.images.iter().map(Assembled::id).collect();
-                self.store.images().set_siblings(&image.id(), &all)?;
-            }
+            let known = self.store.images().get(&image.id())?;
+            let list = self.keep_list(stored, known.as_ref())?;
+            self.name(image, known.as_ref(), &all, list.as_ref())?;
             for tag in &all {
                 progress.end_part(&format!("naming to {}", tag.clone().with_default_tag()));
             }
@@ -197,18 +195,25 @@ impl Build<'_> {
         ready.targets.iter().map(solved).collect()
     }
 
-    /// Gives the image its names; a rebuild, whose image has them, writes nothing. Returns the index
-    /// that is kept with it.
-    fn name(&self, image: &Assembled, tags: &[Reference]) -> Result<Option<Digest>, BuildError> {
-        let images = self.store.images();
-        let there = images.get(&image.id())?;
-        let (known, list) = there.map(|image| (image.names, image.list)).unwrap_or_default();
+    /// Gives the image its names, or lets them stand for the index that is kept with it; a rebuild,
+    /// which finds all of that as it is, writes nothing.
+    fn name(
+        &self,
+        image: &Assembled,
+        known: Option<&Image>,
+        tags: &[Reference],
+        list: Option<&Digest>,
+    ) -> Result<(), BuildError> {
         for name in tags {
-            if !known.contains(&name.clone().with_default_tag()) {
-                images.tag(name, &image.id())?;
+            let full = name.clone().with_default_tag();
+            let same = |known: &Image| {
+                known.names.contains(&full) && known.list_of(&full).as_ref() == list
+            };
+            if !known.is_some_and(same) {
+                self.store.images().tag_list(name, &image.id(), list)?;
             }
         }
-        Ok(list)
+        Ok(())
     }
 
     fn assemble(

@@ -30,7 +30,7 @@ pub(super) fn oci(
     out: &mut dyn Write,
 ) -> Result<(), ExportError> {
     match over(made, &names) {
-        Some(index) => Ok(write_oci_index_tar(&index, &mut unnamed(store, made), out)?),
+        Some(index) => Ok(write_oci_index_tar(&[index], &mut unnamed(store, made), out)?),
         None => Ok(write_oci_tar(&mut [save(store, made.first()?, names)], out)?),
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn oci_directory(
 ) -> Result<(), ExportError> {
     super::dest::check_directory(path)?;
     match over(made, &names) {
-        Some(index) => Ok(write_oci_index_directory(&index, &mut unnamed(store, made), path)?),
+        Some(index) => Ok(write_oci_index_directory(&[index], &mut unnamed(store, made), path)?),
         None => Ok(write_oci_directory(&mut [save(store, made.first()?, names)], path)?),
     }
 }
@@ -52,7 +52,7 @@ pub(super) fn oci_directory(
 fn over(made: &Assembly, names: &[Reference]) -> Option<SaveIndex> {
     let index = made.index.clone()?;
     let (annotations, blobs) = (made.annotations.clone(), made.extra_bytes());
-    Some(SaveIndex { names: names.to_vec(), index, annotations, blobs })
+    Some(SaveIndex { names: names.to_vec(), index, shown: None, annotations, blobs })
 }
 
 fn unnamed<'a>(store: &'a Store, made: &'a Assembly) -> Vec<SaveImage<'a>> {
@@ -72,6 +72,5 @@ fn save<'a>(store: &'a Store, image: &'a Assembled, names: Vec<Reference>) -> Sa
         layers: layers.collect(),
         annotations: image.annotations.clone(),
         platform: Some(image.config.platform()),
-        within: None,
     }
 }

@@ -35,6 +35,6 @@ pub use self::lazy::Fetcher;
 pub(crate) use self::lazy::Lazy;
 pub use self::pull::{PullRequest, Pulled};
 pub(crate) use self::push::Bill;
-pub use self::push::{PushRequest, Pushed};
+pub use self::push::{PushRequest, Pushed, restore_layer};
 pub use self::remote::{Document, Registry};
 pub use self::watch::{Moment, Unwatched, Watch};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use gantry_cache::{LayerId, NewImage, RemoteForm, Store};
+use gantry_cache::{LayerId, NewImage, NewList, RemoteForm, Store};
 use gantry_image::layer::UnpackOptions;
 use gantry_image::{
     DateTime, Descriptor, DiffId, Digest, ImageConfig, ImageIndex, ImageManifest, Platform, Raw,
@@ -26,6 +26,9 @@ pub struct PullRequest<'a> {
     pub reference: &'a Reference,
     /// For which platform. `None`: the host's, or whatever a single image is for.
     pub platform: Option<&'a Platform>,
+    /// Whether all that an index lists is pulled, and kept as that index: `platform` says then which
+    /// of the images is shown.
+    pub all: bool,
     /// Whether the image gets the tag that it was asked for by; the name with its digest it gets
     /// anyway.
     pub tag: bool,
@@ -88,11 +91,100 @@ impl Registry {
         watch: &dyn Watch,
         cancel: &CancelToken,
     ) -> Result<Pulled, TransferError> {
+        if request.all
+            && let Some(pulled) = self.pull_all(request, store, host, watch, cancel)?
+        {
+            return Ok(pulled);
+        }
         let found = self.find(request.reference, request.platform, cancel)?;
         if let Some(wanted) = request.platform {
             found.check(request.reference, wanted)?;
         }
         self.take(&found, request, store, &unpack_options(host), watch, cancel)
+    }
+
+    /// Pulls all that an index lists. Nothing is done if the reference stands for a single image.
+    fn pull_all(
+        &self,
+        request: &PullRequest<'_>,
+        store: &Store,
+        host: &Host,
+        watch: &dyn Watch,
+        cancel: &CancelToken,
+    ) -> Result<Option<Pulled>, TransferError> {
+        let reference = request.reference;
+        let document = self.document(reference, cancel)?;
+        if !document.media_type.is_index() {
+            return Ok(None);
+        }
+        let index = Raw::<ImageIndex>::parse(document.bytes)?;
+        let (mut images, mut blobs) = (Vec::new(), Vec::new());
+        for entry in &index.manifests {
+            let document = self.document(&reference.with_digest(entry.digest), cancel)?;
+            let manifest = Raw::<ImageManifest>::parse(document.bytes.clone())?;
+            blobs.push(store.blobs().put(manifest.bytes())?);
+            let image = !entry.is_attestation()
+                && manifest.artifact_type.is_none()
+                && manifest.config.media_type.is_config();
+            if image {
+                images.push(self.found(reference, index.digest(), document, cancel)?);
+                continue;
+            }
+            for part in manifest.layers.iter().chain([&manifest.config]) {
+                blobs.push(self.keep_blob(reference, part, store, cancel)?);
+            }
+        }
+        let shown = shown(&images, request.platform).ok_or_else(|| TransferError::NoPlatform {
+            wanted: Box::new(request.platform.cloned().unwrap_or_else(Platform::host)),
+            available: images.iter().filter_map(Found::platform).collect(),
+        })?;
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for (descriptor, diff_id) in images.iter().flat_map(Found::layers) {
+            if wanted.iter().all(|known| known.diff_id != *diff_id) {
+                let places = vec![(reference.clone(), descriptor.clone())];
+                wanted.push(Wanted { diff_id: *diff_id, places });
+            }
+        }
+        let digests = wanted.iter().flat_map(|wanted| &wanted.places);
+        watch.moment(Moment::Layers(digests.map(|(_, blob)| blob.digest).collect()));
+        let lease = store.lease()?;
+        let unpack = unpack_options(host);
+        let fetch = Fetch::new(self, store, &unpack, &lease, watch, cancel);
+        let mut newer = fetch.run(wanted)?;
+        let mut kept = Vec::new();
+        for found in &images {
+            let (id, layers, new) = found.store(store)?;
+            newer |= new;
+            kept.push((id, layers));
+        }
+        let all: Vec<Digest> = kept.iter().map(|(id, _)| *id).collect();
+        let list =
+            NewList { index: store.blobs().put(index.bytes())?, blobs: &blobs, images: &all };
+        let (id, layers) = kept.swap_remove(shown);
+        store.images().set_list(&id, Some(&list))?;
+        let found = images.swap_remove(shown);
+        newer |= found.name(request, store, &id)?;
+        Ok(Some(Pulled { id, digest: found.digest, config: found.config, layers, newer }))
+    }
+
+    /// Brings a blob into the store that is no layer of an image.
+    fn keep_blob(
+        &self,
+        reference: &Reference,
+        blob: &Descriptor,
+        store: &Store,
+        cancel: &CancelToken,
+    ) -> Result<Digest, TransferError> {
+        if store.lease()?.keep_blob(&blob.digest)? {
+            return Ok(blob.digest);
+        }
+        let what = || format!("fetch the blob `{}`", blob.digest);
+        let mut stream = self.blob(reference, blob, cancel)?;
+        let failures = stream.failures();
+        let mut writer = store.blobs().writer()?;
+        std::io::copy(&mut stream, &mut writer)
+            .map_err(|error| failures.take().unwrap_or_else(|| TransferError::io(what())(error)))?;
+        Ok(writer.finish(Some(blob.digest))?.0)
     }
 
     /// Finds out what a reference stands for, without fetching a layer.
@@ -124,6 +216,17 @@ impl Registry {
             };
             document = self.document(&reference.with_digest(chosen), cancel)?;
         }
+        self.found(reference, digest, document, cancel)
+    }
+
+    /// The image whose manifest a document is; `digest` is what its name stands for.
+    fn found(
+        &self,
+        reference: &Reference,
+        digest: Digest,
+        document: Document,
+        cancel: &CancelToken,
+    ) -> Result<Found, TransferError> {
         let manifest = self.image_manifest(reference, document)?;
         let config = self.config(reference, &manifest.value().config, cancel)?;
         let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
@@ -231,7 +334,15 @@ impl Found {
 
     /// Stores the image, whose layers are known by now.
     fn keep(&self, request: &PullRequest<'_>, store: &Store) -> Result<Pulled, TransferError> {
-        let Found { digest, manifest, config } = self;
+        let (id, layers, new) = self.store(store)?;
+        let named = self.name(request, store, &id)?;
+        let (digest, config) = (self.digest, self.config.clone());
+        Ok(Pulled { id, digest, config, layers, newer: new || named })
+    }
+
+    /// Stores the image without a name, and says whether it wasn't there.
+    fn store(&self, store: &Store) -> Result<(Digest, Vec<LayerId>, bool), TransferError> {
+        let Found { manifest, config, .. } = self;
         let diff_ids = &config.rootfs.diff_ids;
         let mut layers = Vec::with_capacity(diff_ids.len());
         let mut size = 0;
@@ -256,19 +367,42 @@ impl Found {
             size,
             created: config.created.as_ref().and_then(system_time),
         })?;
-        let mut newer = known.is_none();
-        let names = known.map(|image| image.names).unwrap_or_default();
-        let reference = request.reference;
+        Ok((id, layers, known.is_none()))
+    }
+
+    /// Gives the image the names that it is to have, and says whether it had them not. A name stands
+    /// for the whole index where the store has all of that.
+    fn name(
+        &self,
+        request: &PullRequest<'_>,
+        store: &Store,
+        id: &Digest,
+    ) -> Result<bool, TransferError> {
+        let (digest, reference) = (&self.digest, request.reference);
+        let image = store.images().get(id)?.ok_or(TransferError::Lost)?;
         let tag = reference.tag().filter(|_| request.tag && reference.digest().is_none());
         let tagged = tag.and_then(|tag| reference.with_tag(tag).ok());
+        let mut newer = false;
         for name in tagged.into_iter().chain([reference.with_digest(*digest)]) {
-            if !names.contains(&name) {
+            let list = image.list_of(&name);
+            let good = list == Some(*digest) || (list.is_none() && !request.all);
+            if !image.names.contains(&name) || !good {
                 newer = true;
-                images.tag(&name, &id)?;
+                store.images().tag_list(&name, id, Some(digest))?;
             }
         }
-        Ok(Pulled { id, digest: *digest, config: config.clone(), layers, newer })
+        Ok(newer)
     }
+}
+
+/// Which of an index's images its name shows: the one that suits the platform; where none was asked
+/// for, the host's, or else the first.
+fn shown(images: &[Found], platform: Option<&Platform>) -> Option<usize> {
+    let wanted = platform.cloned().unwrap_or_else(Platform::host);
+    let rank = |found: &Found| found.platform().and_then(|offered| wanted.rank(&offered));
+    let ranked = images.iter().enumerate().filter_map(|(at, found)| Some((rank(found)?, at)));
+    let best = ranked.min().map(|(_, at)| at);
+    best.or((platform.is_none() && !images.is_empty()).then_some(0))
 }
 
 /// The one index inside of an index, if there is nothing else to choose.

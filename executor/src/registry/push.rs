@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use gantry_cache::{Image, Layer, LayerId, Lease, NewImage, Store, StoreError};
+use gantry_cache::{Image, Layer, LayerId, Lease, Member, NewImage, NewList, Store, StoreError};
 use gantry_image::compress::Compression;
 use gantry_image::registry::Pushed as Sent;
 use gantry_image::{
@@ -21,14 +21,14 @@ use crate::image_options::{ImageOptions, LayerCompression};
 const AT_ONCE: usize = 4;
 /// No config and no manifest comes near this.
 const LIMIT: u64 = 8 << 20;
-/// No statement about an image comes near this.
-const STATEMENTS: u64 = 100 << 20;
 
 /// What to push.
 #[derive(Debug, Clone)]
 pub struct PushRequest<'a> {
     /// The ID of an image of the store.
     pub image: Digest,
+    /// The index that is pushed whole, with this image and all others; else the image alone.
+    pub list: Option<Digest>,
     /// Where to, with a tag.
     pub reference: &'a Reference,
 }
@@ -36,16 +36,16 @@ pub struct PushRequest<'a> {
 /// An image that is in the registry now.
 #[derive(Debug, Clone)]
 pub struct Pushed {
-    /// The digest of its manifest.
+    /// The digest of its manifest, or of the index.
     pub digest: Digest,
-    /// The size of its manifest.
+    /// The size of that.
     pub size: u64,
     /// What kind of manifest it is.
     pub media_type: MediaType,
 }
 
 impl Registry {
-    /// Pushes an image. One that came with a manifest keeps it, byte for byte; of any other the
+    /// Pushes an image, or all that an index lists and then the index. An image that came with a manifest keeps it, byte for byte; of any other the
     /// layers are compressed the first time, and both blobs and manifest are kept.
     ///
     /// # Errors
@@ -59,34 +59,46 @@ impl Registry {
     ) -> Result<Pushed, TransferError> {
         let lease = store.lease()?;
         let image = store.images().resolve(&request.image.to_string())?;
-        lease.keep_layers(&image.layers)?;
-        let bill = Bill::of_image(store, &image, &lease)?;
-        let pushed = match List::of(store, &image, &bill)? {
-            Some(list) => {
-                self.upload_list(&list, &bill, request.reference, store, watch, cancel)?
+        let to = request.reference;
+        let name = |pushed: &Descriptor| to.with_digest(pushed.digest);
+        let pushed = match &request.list {
+            Some(index) => {
+                let list = Listing::of(store, index, &lease)?;
+                let pushed = self.upload_list(&list, to, store, watch, cancel)?;
+                if list.index.digest() != *index {
+                    list.keep(store, &image.id)?;
+                    store.images().tag_list(to, &image.id, Some(&pushed.digest))?;
+                }
+                store.images().tag_list(&name(&pushed), &image.id, Some(&pushed.digest))?;
+                pushed
             }
-            None => self.upload(&bill, request.reference, store, watch, cancel)?,
+            None => {
+                lease.keep_layers(&image.layers)?;
+                let bill = Bill::of_image(store, &image, &lease)?;
+                let pushed = self.upload(&bill, to, store, watch, cancel)?;
+                if !image.names.contains(&name(&pushed)) {
+                    store.images().tag(&name(&pushed), &image.id)?;
+                }
+                pushed
+            }
         };
-        let name = request.reference.with_digest(pushed.digest);
-        if !image.names.contains(&name) {
-            store.images().tag(&name, &image.id)?;
-        }
         Ok(Pushed { digest: pushed.digest, size: pushed.size, media_type: pushed.media_type })
     }
 
-    /// Brings an image into a repository, then what is said about it, and the index at last.
+    /// Brings all that an index lists into a repository, and the index at last.
     fn upload_list(
         &self,
-        list: &List,
-        bill: &Bill,
+        list: &Listing,
         to: &Reference,
         store: &Store,
         watch: &dyn Watch,
         cancel: &CancelToken,
     ) -> Result<Descriptor, TransferError> {
         let by_digest = |digest: Digest| to.with_digest(digest);
-        self.upload(bill, &by_digest(bill.descriptor().digest), store, watch, cancel)?;
-        for (manifest, blobs) in &list.attached {
+        for bill in &list.bills {
+            self.upload(bill, &by_digest(bill.descriptor().digest), store, watch, cancel)?;
+        }
+        for (manifest, blobs) in &list.others {
             for (descriptor, bytes) in blobs {
                 self.push_bytes(to, descriptor, bytes, cancel)?;
             }
@@ -143,9 +155,7 @@ pub(crate) struct Bill {
 
 impl Bill {
     fn of_image(store: &Store, image: &Image, lease: &Lease) -> Result<Self, TransferError> {
-        let gone = StoreError::BlobGone { digest: image.id };
-        let config = store.blobs().read(&image.id, LIMIT)?;
-        let config = Raw::<ImageConfig>::parse(config.ok_or(gone)?)?;
+        let config = read_config(store, &image.id)?;
         let manifest = match image.manifest {
             Some(digest) => store.blobs().read(&digest, LIMIT)?,
             None => None,
@@ -223,39 +233,82 @@ impl Bill {
     }
 }
 
-/// An index over an image and what is said about it, as the store keeps it.
-struct List {
+/// An index of the store as it goes into a registry, where layers are compressed.
+struct Listing {
     index: Raw<ImageIndex>,
-    attached: Vec<Spoken>,
+    bills: Vec<Bill>,
+    others: Vec<Spoken>,
 }
 
-/// A manifest of statements, and the blobs that it names.
+/// A manifest that is no image's, and the blobs that it names.
 type Spoken = (Raw<ImageManifest>, Vec<(Descriptor, Vec<u8>)>);
 
-impl List {
-    /// Reads what is said about an image, if it is about the manifest that is pushed.
-    fn of(store: &Store, image: &Image, bill: &Bill) -> Result<Option<Self>, TransferError> {
-        let Some(list) = image.list else { return Ok(None) };
-        let read = |digest: &Digest| -> Result<Vec<u8>, TransferError> {
-            let bytes = store.blobs().read(digest, STATEMENTS)?;
-            Ok(bytes.ok_or(StoreError::BlobGone { digest: *digest })?)
-        };
-        let index = Raw::<ImageIndex>::parse(read(&list)?)?;
-        let about = bill.descriptor().digest;
-        if !index.images().any(|entry| entry.digest == about) {
-            return Ok(None);
-        }
-        let mut attached = Vec::new();
-        for entry in index.manifests.iter().filter(|entry| entry.is_attestation()) {
-            let manifest = Raw::<ImageManifest>::parse(read(&entry.digest)?)?;
-            let mut blobs = Vec::new();
-            for blob in manifest.layers.iter().chain([&manifest.config]) {
-                blobs.push((blob.clone(), read(&blob.digest)?));
+impl Listing {
+    /// Compresses what is to be compressed. Where that gives an image another manifest, what is said
+    /// about the old one is left out; where all stays as it is, so does the index, byte for byte.
+    fn of(store: &Store, index: &Digest, lease: &Lease) -> Result<Self, TransferError> {
+        let list = store.images().members(index)?;
+        let mut made = list.index.value().clone();
+        made.manifests.clear();
+        let (mut bills, mut others) = (Vec::new(), Vec::new());
+        let mut spoken_of = Vec::new();
+        for (entry, member) in list.index.manifests.iter().zip(list.members) {
+            match member {
+                Member::Image { image, manifest } => {
+                    lease.keep_layers(&image.layers)?;
+                    let config = read_config(store, &image.id)?;
+                    let bill = Bill::new(store, config, Some(manifest), &image.layers, lease)?;
+                    let pushed = bill.descriptor();
+                    spoken_of.push((entry.digest, pushed.digest));
+                    made.manifests.push(Descriptor {
+                        media_type: pushed.media_type,
+                        digest: pushed.digest,
+                        size: pushed.size,
+                        ..entry.clone()
+                    });
+                    bills.push(bill);
+                }
+                Member::Other { manifest, blobs } => {
+                    made.manifests.push(entry.clone());
+                    others.push((manifest, blobs));
+                }
             }
-            attached.push((manifest, blobs));
         }
-        Ok(Some(Self { index, attached }))
+        let lost = |entry: &Descriptor| {
+            let about = entry.attested();
+            spoken_of.iter().any(|(old, new)| Some(*old) == about && old != new)
+        };
+        let lost: Vec<Digest> =
+            made.manifests.iter().filter(|entry| lost(entry)).map(|entry| entry.digest).collect();
+        made.manifests.retain(|entry| !lost.contains(&entry.digest));
+        others.retain(|(manifest, _)| !lost.contains(&manifest.digest()));
+        let index = match made == *list.index.value() {
+            true => list.index,
+            false => Raw::write(made),
+        };
+        Ok(Self { index, bills, others })
     }
+
+    /// Keeps the index as it was pushed, with an image that it lists.
+    fn keep(&self, store: &Store, id: &Digest) -> Result<(), TransferError> {
+        let index = store.blobs().put(self.index.bytes())?;
+        let mut blobs = Vec::new();
+        for bill in &self.bills {
+            blobs.push(store.blobs().put(bill.manifest.bytes())?);
+        }
+        for (manifest, parts) in &self.others {
+            blobs.push(manifest.digest());
+            blobs.extend(parts.iter().map(|(part, _)| part.digest));
+        }
+        let images: Vec<Digest> = self.bills.iter().map(|bill| bill.config.digest()).collect();
+        let list = NewList { index, blobs: &blobs, images: &images };
+        Ok(store.images().set_list(id, Some(&list))?)
+    }
+}
+
+fn read_config(store: &Store, id: &Digest) -> Result<Raw<ImageConfig>, TransferError> {
+    let config = store.blobs().read(id, LIMIT)?;
+    Ok(Raw::parse(config.ok_or(StoreError::BlobGone { digest: *id })?)?)
 }
 
 /// The clamp under which a layer has its diff ID: an image that was built with SOURCE_DATE_EPOCH
@@ -276,6 +329,34 @@ fn clamp(
         }
     }
     Err(TransferError::LayerChanged(*diff_id))
+}
+
+/// Makes sure that the store has the very bytes of a layer that a manifest describes: they are
+/// fetched, or compressed once more. Says whether it has them then.
+///
+/// # Errors
+/// [`TransferError`], where the layer can't be read or fetched.
+pub fn restore_layer(
+    store: &Store,
+    id: &LayerId,
+    diff_id: &DiffId,
+    config: &ImageConfig,
+    wanted: &Descriptor,
+) -> Result<bool, TransferError> {
+    store.layers().ensure_blob(id, &wanted.digest)?;
+    let here = || -> Result<bool, TransferError> {
+        Ok(store.blobs().size(&wanted.digest)? == Some(wanted.size))
+    };
+    let kind = wanted.media_type.layer_compression();
+    if let (false, Some(kind)) = (here()?, kind.filter(|kind| *kind != Compression::None)) {
+        let clamp = clamp(store, id, diff_id, config)?;
+        let (_, size) = store.layers().ensure_diff_id(id, clamp)?;
+        let layer = ImageLayer { id: *id, diff_id: *diff_id, size, clamp };
+        let compression = Some(LayerCompression { kind, level: None });
+        let options = ImageOptions { compression, ..ImageOptions::default() };
+        compress::descriptor(store, &layer, false, &options)?;
+    }
+    here()
 }
 
 /// Says whether a manifest's layers are blobs of the store, or of registries that the store knows;

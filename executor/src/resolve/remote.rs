@@ -78,7 +78,7 @@ impl Remote {
         // A single image is built upon whatever it runs on; a check warns of that, as BuildKit's does.
         let actual = found.platform().unwrap_or_else(|| platform.clone());
         let tag = Platform::host().matches(&actual);
-        let request = PullRequest { reference: name, platform: Some(platform), tag };
+        let request = PullRequest { reference: name, platform: Some(platform), all: false, tag };
         let pulled = found.adopt(&request, store)?;
         if !tag || !platform.matches(&actual) {
             remember(store, name, platform, &pulled.id)?;

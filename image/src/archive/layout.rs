@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::source::Source;
-use super::{ArchiveError, ArchivedImage, ArchivedLayer};
+use super::{ArchiveError, ArchivedImage, ArchivedIndex, ArchivedLayer};
 use crate::config::ImageConfig;
 use crate::digest::Digest;
 use crate::index::ImageIndex;
@@ -23,38 +23,54 @@ pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const NESTING: usize = 4;
 const IMAGES: usize = 10_000;
+/// No statement about an image comes near this.
+const STATEMENT: u64 = 100 << 20;
 
 /// Is this an OCI layout?
 pub(super) fn is_layout(source: &dyn Source) -> bool {
     source.has("oci-layout") && source.has("index.json")
 }
 
-/// Reads all images. `names` are those of a docker archive's `manifest.json` in the same tar.
+/// What an OCI layout holds.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    pub(super) images: Vec<ArchivedImage>,
+    pub(super) indexes: Vec<ArchivedIndex>,
+}
+
+/// Reads all images, and the indexes that are there whole. `names` are those of a docker archive's `manifest.json` in the same tar.
 pub(super) fn read(
     source: &dyn Source,
     names: &BTreeMap<Digest, Vec<Reference>>,
-) -> Result<Vec<ArchivedImage>, ArchiveError> {
+) -> Result<Layout, ArchiveError> {
     check_version(source)?;
     let name = "index.json";
     let bytes = source.read(name, ImageIndex::LIMIT)?;
     let index: Raw<ImageIndex> = Raw::parse(bytes)
         .map_err(|source| ArchiveError::Document { name: name.to_owned(), source })?;
     let mut images: Vec<ArchivedImage> = Vec::new();
+    let mut indexes: Vec<ArchivedIndex> = Vec::new();
     let mut missing = None;
     for entry in &index.manifests {
         let mut found = Found::default();
         collect(source, entry, NESTING, &mut found)?;
         missing = missing.or(found.missing);
+        let mut places = Vec::new();
         let called = reference(entry)?;
         for mut image in found.images {
             image.names.extend(called.clone());
             // One image under many names has many entries in the index.
-            let same = |known: &&mut ArchivedImage| {
-                known.manifest.as_ref().map(Raw::digest) == image.manifest.as_ref().map(Raw::digest)
-            };
-            match images.iter_mut().find(same) {
-                Some(known) => known.names.append(&mut image.names),
-                None => images.push(image),
+            let digest = image.manifest.as_ref().map(Raw::digest);
+            let same = |known: &ArchivedImage| known.manifest.as_ref().map(Raw::digest) == digest;
+            match images.iter().position(same) {
+                Some(at) => {
+                    images[at].names.append(&mut image.names);
+                    places.push(at);
+                }
+                None => {
+                    places.push(images.len());
+                    images.push(image);
+                }
             }
             if images.len() > IMAGES {
                 return Err(ArchiveError::refused(
@@ -62,6 +78,9 @@ pub(super) fn read(
                     format!("it has more than {IMAGES} images"),
                 ));
             }
+        }
+        if entry.media_type.is_index() {
+            add_index(source, entry, called, places, &mut indexes)?;
         }
     }
     // One image that isn't whole among others is another platform's; alone it is damage.
@@ -75,7 +94,65 @@ pub(super) fn read(
         image.names.sort();
         image.names.dedup();
     }
-    Ok(images)
+    for index in &mut indexes {
+        if index.names.is_empty() {
+            // Docker's own list says what of it is shown, and how that is called.
+            let of = |at: &usize| names.get(&images[*at].config.digest()).cloned();
+            index.names = index.images.iter().filter_map(of).flatten().collect();
+        }
+        index.names.sort();
+        index.names.dedup();
+    }
+    indexes.retain(|index| !index.names.is_empty());
+    Ok(Layout { images, indexes })
+}
+
+/// Adds an index, if it is flat and nothing is missing that it needs.
+fn add_index(
+    source: &dyn Source,
+    entry: &Descriptor,
+    called: Option<Reference>,
+    images: Vec<usize>,
+    indexes: &mut Vec<ArchivedIndex>,
+) -> Result<(), ArchiveError> {
+    if let Some(known) = indexes.iter_mut().find(|known| known.index.digest() == entry.digest) {
+        known.names.extend(called);
+        return Ok(());
+    }
+    if images.is_empty() {
+        return Ok(());
+    }
+    let index: Raw<ImageIndex> = document(source, entry)?;
+    let (mut blobs, mut count) = (Vec::new(), 0);
+    for inner in &index.manifests {
+        let known = inner.media_type.is_manifest() && source.has(&blob(inner.digest));
+        if !known || inner.size > ImageManifest::LIMIT {
+            return Ok(());
+        }
+        let manifest: Raw<ImageManifest> = document(source, inner)?;
+        blobs.push(Descriptor::new(inner.media_type.clone(), inner.digest, inner.size));
+        if is_image(inner, &manifest) {
+            count += 1;
+            continue;
+        }
+        for part in manifest.layers.iter().chain([&manifest.config]) {
+            if !source.has(&blob(part.digest)) || part.size > STATEMENT {
+                return Ok(());
+            }
+            blobs.push(part.clone());
+        }
+    }
+    // Of an image that is no image, or isn't whole, the index is not.
+    if count == images.len() {
+        indexes.push(ArchivedIndex { names: called.into_iter().collect(), index, images, blobs });
+    }
+    Ok(())
+}
+
+fn is_image(entry: &Descriptor, manifest: &ImageManifest) -> bool {
+    !entry.is_attestation()
+        && manifest.config.media_type.is_config()
+        && manifest.artifact_type.is_none()
 }
 
 fn check_version(source: &dyn Source) -> Result<(), ArchiveError> {
@@ -138,7 +215,7 @@ fn collect(
         return Ok(());
     }
     let manifest: Raw<ImageManifest> = document(source, entry)?;
-    if !manifest.config.media_type.is_config() || manifest.artifact_type.is_some() {
+    if !is_image(entry, &manifest) {
         return Ok(());
     }
     let mut parts =

@@ -34,8 +34,9 @@ use self::spool::SpooledTar;
 use crate::compress::{self, Compression, SNIFF_LEN, sniff};
 use crate::config::ImageConfig;
 use crate::digest::{DiffId, Digest, VerifyReader};
+use crate::index::ImageIndex;
 use crate::json::Raw;
-use crate::manifest::ImageManifest;
+use crate::manifest::{Descriptor, ImageManifest};
 use crate::media_type::MediaType;
 use crate::platform::Platform;
 use crate::reference::Reference;
@@ -43,13 +44,14 @@ use crate::reference::Reference;
 pub use error::ArchiveError;
 pub use spool::{DirectorySpool, Spool};
 pub use write::{
-    SaveImage, SaveIndex, SaveLayer, Within, write_docker, write_oci_directory,
+    SaveImage, SaveIndex, SaveLayer, write_docker, write_docker_index, write_oci_directory,
     write_oci_index_directory, write_oci_index_tar, write_oci_tar,
 };
 
 /// An archive that was opened: its images, and a way to their layers' bytes.
 pub struct Archive<'a> {
     images: Vec<ArchivedImage>,
+    indexes: Vec<ArchivedIndex>,
     source: Box<dyn Source + 'a>,
 }
 
@@ -66,6 +68,20 @@ pub struct ArchivedImage {
     pub config: Raw<ImageConfig>,
     /// Its layers, lowest first, as many as the config has diff IDs.
     pub layers: Vec<ArchivedLayer>,
+}
+
+/// An index of an OCI layout whose images are all there whole, and that has names.
+#[derive(Clone, Debug)]
+pub struct ArchivedIndex {
+    /// What it is called.
+    pub names: Vec<Reference>,
+    /// The index, byte for byte.
+    pub index: Raw<ImageIndex>,
+    /// Where its images are among the archive's, in its order.
+    pub images: Vec<usize>,
+    /// What else it needs, such as what is said about an image: manifests and their blobs, and the
+    /// images' manifests. All are in the archive.
+    pub blobs: Vec<Descriptor>,
 }
 
 /// A layer of an image of an archive.
@@ -123,8 +139,11 @@ impl<'a> Archive<'a> {
     }
 
     fn of(source: Box<dyn Source + 'a>) -> Result<Self, ArchiveError> {
+        let mut indexes = Vec::new();
         let images = if layout::is_layout(&*source) {
-            layout::read(&*source, &docker::names(&*source)?)?
+            let read = layout::read(&*source, &docker::names(&*source)?)?;
+            indexes = read.indexes;
+            read.images
         } else if source.has("manifest.json") {
             docker::read(&*source)?
         } else if source.has("repositories") {
@@ -132,13 +151,28 @@ impl<'a> Archive<'a> {
         } else {
             return Err(ArchiveError::NotAnArchive);
         };
-        Ok(Self { images, source })
+        Ok(Self { images, indexes, source })
     }
 
     /// Lists the images, in the archive's order.
     #[must_use]
     pub fn images(&self) -> &[ArchivedImage] {
         &self.images
+    }
+
+    /// Lists the indexes that have names, and of which nothing is missing.
+    #[must_use]
+    pub fn indexes(&self) -> &[ArchivedIndex] {
+        &self.indexes
+    }
+
+    /// Opens a blob that an index needs. Reading to the end verifies its digest.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn open_part(&self, part: &Descriptor) -> Result<Box<dyn Read + Send + '_>, ArchiveError> {
+        let (_, data) = self.source.open(&layout::blob(part.digest))?;
+        Ok(Box::new(VerifyReader::new(data, part.digest, Some(part.size))))
     }
 
     /// Opens a layer's bytes as stored. Reading to the end verifies its digest, where it is known.

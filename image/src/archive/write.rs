@@ -27,7 +27,8 @@ const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// An image to be written.
 pub struct SaveImage<'a> {
-    /// What it shall be called; each name gets an entry in `index.json`.
+    /// What it alone shall be called; each name gets an entry in `index.json`. One without a name
+    /// gets an entry, too, unless an index lists it.
     pub names: Vec<Reference>,
     /// Its config.
     pub config: Raw<ImageConfig>,
@@ -39,17 +40,6 @@ pub struct SaveImage<'a> {
     pub annotations: Vec<(String, String)>,
     /// Its platform in `index.json`, where that shall be said.
     pub platform: Option<Platform>,
-    /// What is said about it; an index that doesn't list its manifest is left out.
-    pub within: Option<Within>,
-}
-
-/// An index that lists one image together with what is said about it.
-#[derive(Debug, Clone)]
-pub struct Within {
-    /// The index, which takes the image's place in `index.json`.
-    pub index: Raw<ImageIndex>,
-    /// Manifests and blobs that it needs besides the image's.
-    pub blobs: Vec<Vec<u8>>,
 }
 
 /// A layer's blob to be written: what it is, and a way to its bytes.
@@ -64,8 +54,10 @@ pub struct SaveLayer<'a> {
 pub struct SaveIndex {
     /// What it shall be called; each name gets an entry in `index.json`.
     pub names: Vec<Reference>,
-    /// The index itself, whose manifests must be those of the images.
+    /// The index itself; every image that it lists must be among those that are written.
     pub index: Raw<ImageIndex>,
+    /// The ID of the image that its names stand for in docker's `manifest.json`, where one is written.
+    pub shown: Option<Digest>,
     /// Annotations for its entries in `index.json`.
     pub annotations: Vec<(String, String)>,
     /// What else it names, such as attestations: manifests and their blobs.
@@ -78,7 +70,20 @@ pub struct SaveIndex {
 /// [`ArchiveError::Write`], also for a blob that isn't what its descriptor says;
 /// [`ArchiveError::Inconsistent`] for an image whose parts don't fit.
 pub fn write_docker(images: &mut [SaveImage<'_>], out: &mut dyn Write) -> Result<(), ArchiveError> {
-    write_tar(images, None, true, out)
+    write_tar(images, &[], true, out)
+}
+
+/// Writes such a tar whose names may stand for indexes over `images`. `manifest.json`, which knows no
+/// indexes, holds of each the image that is shown.
+///
+/// # Errors
+/// As [`write_docker`].
+pub fn write_docker_index(
+    indexes: &[SaveIndex],
+    images: &mut [SaveImage<'_>],
+    out: &mut dyn Write,
+) -> Result<(), ArchiveError> {
+    write_tar(images, indexes, true, out)
 }
 
 /// Writes an OCI layout as a tar.
@@ -89,31 +94,31 @@ pub fn write_oci_tar(
     images: &mut [SaveImage<'_>],
     out: &mut dyn Write,
 ) -> Result<(), ArchiveError> {
-    write_tar(images, None, false, out)
+    write_tar(images, &[], false, out)
 }
 
-/// Writes an OCI layout whose one image is an index over `images`, as a tar.
+/// Writes an OCI layout of indexes over `images`, as a tar.
 ///
 /// # Errors
 /// As [`write_docker`].
 pub fn write_oci_index_tar(
-    index: &SaveIndex,
+    indexes: &[SaveIndex],
     images: &mut [SaveImage<'_>],
     out: &mut dyn Write,
 ) -> Result<(), ArchiveError> {
-    write_tar(images, Some(index), false, out)
+    write_tar(images, indexes, false, out)
 }
 
-/// Writes an index over `images` into a directory, as [`write_oci_directory`] does.
+/// Writes indexes over `images` into a directory, as [`write_oci_directory`] does.
 ///
 /// # Errors
 /// As [`write_docker`].
 pub fn write_oci_index_directory(
-    index: &SaveIndex,
+    indexes: &[SaveIndex],
     images: &mut [SaveImage<'_>],
     directory: &Path,
 ) -> Result<(), ArchiveError> {
-    write_directory(images, Some(index), directory)
+    write_directory(images, indexes, directory)
 }
 
 /// Writes an OCI layout into a directory, which is made if it is missing. Blobs that are there
@@ -126,16 +131,16 @@ pub fn write_oci_directory(
     images: &mut [SaveImage<'_>],
     directory: &Path,
 ) -> Result<(), ArchiveError> {
-    write_directory(images, None, directory)
+    write_directory(images, &[], directory)
 }
 
 fn write_directory(
     images: &mut [SaveImage<'_>],
-    over: Option<&SaveIndex>,
+    indexes: &[SaveIndex],
     directory: &Path,
 ) -> Result<(), ArchiveError> {
     let mut target = DirectoryTarget { directory };
-    let plan = plan(images, over)?;
+    let plan = plan(images, indexes)?;
     write_blobs(images, &plan, &mut target)?;
     let path = directory.join("index.json");
     let mut entries = plan.index;
@@ -164,9 +169,7 @@ fn write_directory(
 struct Plan {
     index: Vec<Descriptor>,
     manifests: Vec<Raw<ImageManifest>>,
-    /// The index that is itself a blob.
-    over: Option<Raw<ImageIndex>>,
-    /// What it names besides the images.
+    /// The indexes that are blobs themselves, and what they name besides the images.
     blobs: Vec<Vec<u8>>,
 }
 
@@ -182,18 +185,18 @@ struct Item {
 
 fn write_tar(
     images: &mut [SaveImage<'_>],
-    over: Option<&SaveIndex>,
+    indexes: &[SaveIndex],
     docker: bool,
     out: &mut dyn Write,
 ) -> Result<(), ArchiveError> {
-    let plan = plan(images, over)?;
+    let plan = plan(images, indexes)?;
     let mut target = TarTarget::new(out);
     let mut document =
         |name: &str, bytes: &[u8]| target.member(name, bytes.len() as u64, &mut &bytes[..]);
     document("oci-layout", LAYOUT)?;
     document("index.json", &to_go_vec(&ImageIndex::new(plan.index.clone(), false), false))?;
     if docker {
-        document("manifest.json", &to_go_vec(&docker_items(images), false))?;
+        document("manifest.json", &to_go_vec(&docker_items(images, indexes), false))?;
     }
     target.directory("blobs/")?;
     target.directory("blobs/sha256/")?;
@@ -202,8 +205,16 @@ fn write_tar(
 }
 
 /// Makes the manifests that are missing and the index, and checks that all fits.
-fn plan(images: &[SaveImage<'_>], over: Option<&SaveIndex>) -> Result<Plan, ArchiveError> {
+fn plan(images: &[SaveImage<'_>], indexes: &[SaveIndex]) -> Result<Plan, ArchiveError> {
     let mut plan = Plan::default();
+    for SaveIndex { names, index, annotations, blobs, .. } in indexes {
+        let kind = index.media_type.clone().unwrap_or(MediaType::OciIndex);
+        let mut entry = Descriptor::new(kind, index.digest(), index.size());
+        entry.annotations.extend(annotations.iter().cloned());
+        plan.index.extend(named(&entry, names));
+        plan.blobs.push(index.bytes().to_vec());
+        plan.blobs.extend(blobs.iter().cloned());
+    }
     for image in images {
         let layers: Vec<Descriptor> =
             image.layers.iter().map(|layer| layer.descriptor.clone()).collect();
@@ -239,31 +250,21 @@ fn plan(images: &[SaveImage<'_>], over: Option<&SaveIndex>) -> Result<Plan, Arch
         let mut entry = Descriptor::new(manifest.media_type(), manifest.digest(), manifest.size());
         entry.annotations.extend(image.annotations.iter().cloned());
         entry.platform.clone_from(&image.platform);
-        let lists = |within: &&Within| {
-            within.index.images().any(|listed| listed.digest == manifest.digest())
+        let listed = || {
+            let mut entries = indexes.iter().flat_map(|over| &over.index.manifests);
+            entries.any(|entry| entry.digest == manifest.digest())
         };
-        if let Some(Within { index, blobs }) = image.within.as_ref().filter(lists) {
-            let kind = index.media_type.clone().unwrap_or(MediaType::OciIndex);
-            entry = Descriptor::new(kind, index.digest(), index.size());
-            plan.blobs.push(index.bytes().to_vec());
-            plan.blobs.extend(blobs.iter().cloned());
+        if !image.names.is_empty() || !listed() {
+            plan.index.extend(named(&entry, &image.names));
         }
-        plan.index.extend(named(&entry, &image.names));
         plan.manifests.push(manifest);
     }
-    if let Some(SaveIndex { names, index, annotations, blobs }) = over {
-        let listed = |manifest: &Raw<ImageManifest>| {
-            index.manifests.iter().any(|entry| entry.digest == manifest.digest())
-        };
-        if !plan.manifests.iter().all(listed) {
-            return Err(ArchiveError::Inconsistent("its index is of other images".to_owned()));
-        }
-        let kind = index.media_type.clone().unwrap_or(MediaType::OciIndex);
-        let mut entry = Descriptor::new(kind, index.digest(), index.size());
-        entry.annotations.extend(annotations.iter().cloned());
-        plan.index = named(&entry, names);
-        plan.over = Some(index.clone());
-        plan.blobs.clone_from(blobs);
+    let written = |entry: &Descriptor| {
+        plan.manifests.iter().any(|manifest| manifest.digest() == entry.digest)
+    };
+    let mut listed = indexes.iter().flat_map(|over| over.index.images());
+    if !listed.all(written) {
+        return Err(ArchiveError::Inconsistent("its index is of other images".to_owned()));
     }
     Ok(plan)
 }
@@ -280,31 +281,36 @@ fn named(entry: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
     names.iter().map(annotated).collect()
 }
 
-fn docker_items(images: &[SaveImage<'_>]) -> Vec<Item> {
-    let item = |image: &SaveImage<'_>| Item {
-        config: blob(image.config.digest()),
-        repo_tags: image
-            .names
-            .iter()
-            .filter(|name| name.tag().is_some())
-            .map(|name| {
-                // By digest nothing can be loaded again, so only the tag is said.
-                name.tag()
-                    .and_then(|tag| name.with_tag(tag).ok())
-                    .map_or_else(|| name.familiar(), |name| name.familiar())
-            })
-            .collect(),
-        layers: image.layers.iter().map(|layer| blob(layer.descriptor.digest)).collect(),
-        layer_sources: image
-            .config
-            .rootfs
-            .diff_ids
-            .iter()
-            .zip(&image.layers)
-            .map(|(diff_id, layer)| (diff_id.to_string(), layer.descriptor.clone()))
-            .collect(),
+fn docker_items(images: &[SaveImage<'_>], indexes: &[SaveIndex]) -> Vec<Item> {
+    // By digest nothing can be loaded again, so only the tag is said.
+    let tagged = |name: &Reference| {
+        let tag = name.tag()?;
+        Some(name.with_tag(tag).map_or_else(|_| name.familiar(), |name| name.familiar()))
     };
-    images.iter().map(item).collect()
+    let mut items = Vec::new();
+    for image in images {
+        let lists = |over: &&SaveIndex| {
+            let manifest = image.manifest.as_ref().map(Raw::digest);
+            over.index.manifests.iter().any(|entry| Some(entry.digest) == manifest)
+        };
+        let over: Vec<&SaveIndex> = indexes.iter().filter(lists).collect();
+        let shown = |over: &&&SaveIndex| over.shown == Some(image.config.digest());
+        let shown: Vec<&&SaveIndex> = over.iter().filter(shown).collect();
+        if image.names.is_empty() && !over.is_empty() && shown.is_empty() {
+            continue;
+        }
+        let names = shown.iter().flat_map(|over| &over.names).chain(&image.names);
+        let diff_ids = image.config.rootfs.diff_ids.iter().zip(&image.layers);
+        items.push(Item {
+            config: blob(image.config.digest()),
+            repo_tags: names.filter_map(tagged).collect(),
+            layers: image.layers.iter().map(|layer| blob(layer.descriptor.digest)).collect(),
+            layer_sources: diff_ids
+                .map(|(diff_id, layer)| (diff_id.to_string(), layer.descriptor.clone()))
+                .collect(),
+        });
+    }
+    items
 }
 
 fn write_blobs(
@@ -313,11 +319,6 @@ fn write_blobs(
     target: &mut dyn Target,
 ) -> Result<(), ArchiveError> {
     let mut done: BTreeSet<Digest> = BTreeSet::new();
-    if let Some(over) = &plan.over
-        && !target.has(&blob(over.digest()))
-    {
-        target.member(&blob(over.digest()), over.size(), &mut over.bytes())?;
-    }
     for bytes in &plan.blobs {
         let digest = Digest::of(bytes);
         if done.insert(digest) && !target.has(&blob(digest)) {

@@ -66,7 +66,6 @@ impl Sample {
                 .collect(),
             annotations: Vec::new(),
             platform: None,
-            within: None,
         }
     }
 

@@ -204,9 +204,9 @@ fn pull_if_wanted(
         return Ok(());
     }
     let wanted = args.platform.as_ref();
-    let found = match store.images().resolve(&request.image) {
-        Ok(image) => wanted.is_none_or(|wanted| wanted.matches(&image.platform)),
-        Err(StoreError::NoSuchImage { .. }) => false,
+    let found = match store.images().resolve_for(&request.image, wanted) {
+        Ok(_) => true,
+        Err(StoreError::NoSuchImage { .. } | StoreError::NoPlatform { .. }) => false,
         Err(error) => return Err(error.into()),
     };
     if found && args.pull == "missing" {

@@ -27,6 +27,7 @@ pub(super) fn make(args: &RunArgs) -> Result<RunRequest, Failure> {
         Some("") => Entrypoint::Cleared,
         Some(program) => Entrypoint::Program(program.to_owned()),
     };
+    request.platform = args.platform.clone();
     request.name = args.name.clone();
     for path in &args.env_files {
         request.env.extend(values::env_file(path)?);

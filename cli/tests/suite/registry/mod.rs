@@ -5,6 +5,7 @@ mod bars;
 mod build;
 mod cache;
 mod fake;
+mod indexes;
 mod lazy;
 mod lists;
 mod peers;

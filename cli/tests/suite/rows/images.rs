@@ -249,7 +249,7 @@ fn a3_13_and_14_an_image_moves() {
     assert!(error.contains("directory"), "{error}");
     let other = ["save", "--platform", "linux/s390x", "-o", "x.tar", "fridge"];
     let error = here.gantry(other).code(1).stderr;
-    assert!(error.contains("does not provide the platform linux/s390x"), "{error}");
+    assert!(error.contains("does not provide the specified platform (linux/s390x)"), "{error}");
 }
 
 #[test]
