@@ -158,6 +158,25 @@ fn a1_01_a_shell_in_a_terminal() {
     assert_eq!(child.wait().unwrap().code(), Some(3), "{}", screen.text);
 }
 
+/// Docker's prompts; the password is read and not shown.
+#[test]
+fn a5_23_a_login_by_hand() {
+    let Some(server) = crate::registry::server::Server::with_password() else { return };
+    let sandbox = Sandbox::new();
+    let words = ["login", &server.host];
+    let Some((mut child, mut screen)) = at_a_screen(&sandbox, &words) else { return };
+    screen.wait_for("Username: ");
+    screen.enter("user");
+    screen.wait_for("Password: ");
+    screen.enter("secret");
+    let shown = screen.wait_for("Login Succeeded");
+    assert!(!shown.contains("secret"), "{shown}");
+    assert!(shown.contains("WARNING! Your credentials are stored unencrypted in"), "{shown}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let kept = String::from_utf8(sandbox.read("../home/.docker/config.json")).unwrap();
+    assert!(kept.contains("dXNlcjpzZWNyZXQ="), "{kept}");
+}
+
 #[test]
 fn images_are_not_poured_into_a_terminal() {
     let sandbox = Sandbox::new().with_busybox();

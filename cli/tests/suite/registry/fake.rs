@@ -2,10 +2,10 @@
 //! answers by their paths.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use gantry_image::Digest;
@@ -17,8 +17,12 @@ use crate::sandbox::Sandbox;
 /// Type and bytes of what lies at a path.
 type Answers = BTreeMap<String, (String, Vec<u8>)>;
 
+/// Heads, in lower case, and bodies of what was asked.
+type Log = Mutex<Vec<(String, Vec<u8>)>>;
+
 struct Fake {
     host: String,
+    asked: Arc<Log>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -29,17 +33,18 @@ impl Fake {
         let host = listener.local_addr().unwrap().to_string();
         let answers = make(&host);
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let asked = Arc::new(Log::default());
+        let (stopped, log) = (Arc::clone(&stop), Arc::clone(&asked));
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::SeqCst) {
                     return;
                 }
                 // A client that goes away is none of ours.
-                let _ = stream.and_then(|stream| answer(stream, &answers));
+                let _ = stream.and_then(|stream| answer(stream, &answers, &log));
             }
         });
-        Self { host, stop, thread: Some(thread) }
+        Self { host, asked, stop, thread: Some(thread) }
     }
 }
 
@@ -51,27 +56,38 @@ impl Drop for Fake {
     }
 }
 
-fn answer(stream: TcpStream, answers: &Answers) -> std::io::Result<()> {
+/// Says what is at a path; takes whatever is sent, and has none of it then.
+fn answer(stream: TcpStream, answers: &Answers, log: &Log) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    while line.trim_end() != "" {
-        line.clear();
-        reader.read_line(&mut line)?;
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Ok(());
+        }
     }
-    let mut stream = stream;
-    let (status, (kind, bytes)) = match answers.get(&path) {
-        Some(found) => ("200 OK", found.clone()),
-        None if path == "/v2/" => ("200 OK", ("application/json".to_owned(), b"{}".to_vec())),
-        None => ("404 Not Found", ("text/plain".to_owned(), Vec::new())),
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let method = head.split(' ').next().unwrap_or_default().to_owned();
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    log.lock().unwrap().push((head, body));
+    let empty = |kind: &str| (kind.to_owned(), Vec::new());
+    let (status, (kind, bytes)) = match (&*method, answers.get(&path)) {
+        ("post", _) => ("202 Accepted\r\nlocation: /up", empty("text/plain")),
+        ("put", _) => ("201 Created", empty("text/plain")),
+        (_, Some(found)) => ("200 OK", found.clone()),
+        (_, None) if path == "/v2/" => ("200 OK", ("application/json".to_owned(), b"{}".to_vec())),
+        (_, None) => ("404 Not Found", empty("text/plain")),
     };
+    let mut stream = stream;
     write!(
         stream,
         "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         bytes.len()
     )?;
-    if !line.starts_with("HEAD ") {
+    if method != "head" {
         stream.write_all(&bytes)?;
     }
     Ok(())
@@ -139,6 +155,49 @@ fn e_04_foreign_layers_are_fetched_where_they_are_said_to_be_and_not_pushed() {
     let run = sandbox.gantry(["run", "--rm", &name, "echo", "it runs"]).success();
     assert_eq!(run.stdout, "it runs\n");
     check_store(&sandbox);
+    // It stays where it is, and so does what the manifest says of it.
+    let copy = format!("{}/copy:1", fake.host);
+    sandbox.gantry(["tag", &name, &copy]).success();
+    fake.asked.lock().unwrap().clear();
+    let said = sandbox.gantry(["push", &copy]).success().stdout;
+    let short = &Digest::of(tar).to_string()["sha256:".len()..][..12];
+    assert!(said.contains(&format!("{short}: Skipped foreign layer\n")), "{said}");
+    let asked = fake.asked.lock().unwrap().clone();
+    let uploads = asked.iter().filter(|(head, _)| head.starts_with("put /up"));
+    assert_eq!(
+        uploads.map(|(_, body)| body.len() < 1000).collect::<Vec<_>>(),
+        [true],
+        "the config"
+    );
+    let (_, manifest) =
+        asked.iter().find(|(head, _)| head.starts_with("put /v2/copy/manif")).unwrap();
+    let manifest: Value = serde_json::from_slice(manifest).unwrap();
+    assert_eq!(manifest["layers"][0]["urls"][0], format!("http://{}/elsewhere/layer", fake.host));
+    let kind = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+    assert_eq!(manifest["layers"][0]["mediaType"], kind);
+}
+
+/// Headers that docker's configuration adds go to registries (E-21).
+#[test]
+fn e_21_headers_of_dockers_configuration() {
+    let tar = crate::base::busybox_tar();
+    let fake = Fake::start(|_| {
+        let digest = Digest::of(tar).to_string();
+        let kind = "application/vnd.oci.image.layer.v1.tar";
+        let layer = json!({"mediaType": kind, "digest": digest, "size": tar.len()});
+        image(&layer, MANIFEST, &[(format!("/v2/x/blobs/{digest}"), tar.to_vec())])
+    });
+    let sandbox = Sandbox::new();
+    let config = r#"{"HttpHeaders": {"X-Meta-Team": "blue", "User-Agent": "mine"}}"#;
+    sandbox.write("../home/.docker/config.json", config);
+    sandbox.gantry(["pull", "-q", &format!("{}/x:1", fake.host)]).success();
+    let asked = fake.asked.lock().unwrap().clone();
+    let of_image = asked.iter().filter(|(head, _)| head.contains("/v2/x/"));
+    assert!(of_image.clone().count() >= 3);
+    assert!(
+        of_image.clone().all(|(head, _)| head.contains("\nx-meta-team: blue\r\n")),
+        "{asked:?}"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `pull` (A1-03 to A1-06, A1-14), `run` of what isn't there (A1-02).
 
+use super::recorder::Recorder;
 use super::{Server, check_store, inspect, lines, made, push};
 use crate::sandbox::Sandbox;
 
@@ -149,4 +150,18 @@ fn e_28_what_was_pulled_is_pushed_as_it_is() {
     let index: serde_json::Value =
         serde_json::from_slice(&there.read("layout/index.json")).unwrap();
     assert_eq!(index["manifests"][0]["digest"], digests[0]);
+}
+
+#[test]
+fn e_13_layers_are_fetched_side_by_side() {
+    let Some(proxy) = Recorder::start() else { return };
+    let text = format!("FROM busybox\n{}", "RUN date +%N >> /f\n".repeat(5));
+    let here = Sandbox::with([("Dockerfile", &text)]).with_busybox();
+    let name = proxy.name("many:1");
+    here.gantry(["build", "-q", "--push", "-t", &name, "."]).success();
+    proxy.slow_down();
+    let there = Sandbox::new();
+    there.gantry(["pull", "-q", &name]).success();
+    assert!(proxy.at_once() >= 3, "only {} at once", proxy.at_once());
+    check_store(&there);
 }

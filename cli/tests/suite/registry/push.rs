@@ -1,5 +1,6 @@
 //! `push` (A5-22), `login` and `logout` (A5-23).
 
+use super::recorder::Recorder;
 use super::{Server, check_store, inspect, lines, made, push};
 use crate::sandbox::Sandbox;
 
@@ -156,4 +157,72 @@ fn a5_23_and_24_logging_in_and_out() {
     sandbox.gantry(["pull", &name]).code(1);
     let error = sandbox.gantry(["login", &server.host]).code(1).stderr;
     assert!(error.contains("Cannot perform an interactive login from a non TTY device"), "{error}");
+}
+
+/// Blobs, then manifests, then the index that names them: what is there is whole at any moment.
+#[test]
+fn e_14_children_go_before_their_parents() {
+    let Some(proxy) = Recorder::start() else { return };
+    let sandbox = Sandbox::with([
+        ("Dockerfile", "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /which\n"),
+        ("amd64", "a"),
+        ("arm64", "b"),
+    ]);
+    let name = proxy.name("multi:1");
+    let build = ["build", "--platform", "linux/amd64,linux/arm64", "--push", "-t", &name, "."];
+    sandbox.gantry(build).success();
+    let kind = |line: &String| {
+        let path = line.strip_prefix("PUT ")?;
+        Some(match path.contains("/blobs/uploads/") {
+            true => "blob",
+            false if path.ends_with("/manifests/1") => "tag",
+            false => "manifest",
+        })
+    };
+    let sent: Vec<_> = proxy.asked().iter().filter_map(kind).collect();
+    assert_eq!(sent, ["blob", "blob", "manifest", "blob", "blob", "manifest", "tag"]);
+    // A second push asks what is there, and sends no blob.
+    sandbox.gantry(build).success();
+    let asked = proxy.asked();
+    assert!(asked.iter().all(|line| kind(line) != Some("blob")), "{asked:?}");
+}
+
+/// Docker's types are written where they are asked for, down to the last layer, and read (E-02).
+#[test]
+fn e_02_dockers_media_types() {
+    let Some(server) = Server::start() else { return };
+    let sandbox = Sandbox::with([("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")]);
+    let name = server.name("docker:1");
+    let output = format!("type=registry,name={name},oci-mediatypes=false");
+    sandbox
+        .gantry(["build", "--platform", "linux/amd64,linux/arm64", "-o", &output, "."])
+        .success();
+    let raw = |name: &str| -> serde_json::Value {
+        let raw = ["buildx", "imagetools", "inspect", "--raw", name];
+        serde_json::from_str(&sandbox.gantry(raw).success().stdout).unwrap()
+    };
+    let list = raw(&name);
+    assert_eq!(list["mediaType"], "application/vnd.docker.distribution.manifest.list.v2+json");
+    for entry in list["manifests"].as_array().unwrap() {
+        let docker = "application/vnd.docker.distribution.manifest.v2+json";
+        assert_eq!(entry["mediaType"], docker);
+        let image = format!("{}@{}", server.name("docker"), entry["digest"].as_str().unwrap());
+        let manifest = raw(&image);
+        assert_eq!(manifest["mediaType"], docker);
+        let config = "application/vnd.docker.container.image.v1+json";
+        assert_eq!(manifest["config"]["mediaType"], config);
+        let layer = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+        assert_eq!(manifest["layers"][0]["mediaType"], layer);
+    }
+    let there = Sandbox::new();
+    for arch in ["amd64", "arm64"] {
+        there.gantry(["pull", "-q", "--platform", &format!("linux/{arch}"), &name]).success();
+        assert_eq!(inspect(&there, &name)["Architecture"], arch);
+    }
+    // Another store pushes on what it pulled, as it is.
+    there.gantry(["tag", &name, &server.name("again:1")]).success();
+    there.gantry(["push", "-q", &server.name("again:1")]).success();
+    let again = raw(&server.name("again:1"));
+    assert_eq!(again["mediaType"], "application/vnd.docker.distribution.manifest.v2+json");
+    check_store(&there);
 }

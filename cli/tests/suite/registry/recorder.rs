@@ -22,6 +22,10 @@ struct State {
     asked: Mutex<Vec<String>>,
     /// Blobs are gone.
     gone: AtomicBool,
+    /// Blobs take their time.
+    slow: AtomicBool,
+    /// How many are being fetched, and how many were at most.
+    serving: Mutex<(usize, usize)>,
     stop: AtomicBool,
 }
 
@@ -67,6 +71,16 @@ impl Recorder {
         asked
     }
 
+    /// From now on each blob takes its time.
+    pub(super) fn slow_down(&self) {
+        self.state.slow.store(true, Ordering::SeqCst);
+    }
+
+    /// How many blobs were fetched at once, at most, since blobs are slow.
+    pub(super) fn at_once(&self) -> usize {
+        self.state.serving.lock().unwrap().1
+    }
+
     /// From now on no blob is there any more.
     pub(super) fn lose_blobs(&self) {
         self.state.gone.store(true, Ordering::SeqCst);
@@ -86,7 +100,17 @@ impl State {
         let first = head.lines().next().unwrap_or_default();
         let asked = first.rsplit_once(' ').map_or(first, |(asked, _)| asked).to_owned();
         let gone = self.gone.load(Ordering::SeqCst) && asked.contains("/blobs/sha256:");
+        let of_blob = asked.starts_with("GET ") && asked.contains("/blobs/sha256:");
         self.asked.lock().unwrap().push(asked);
+        if of_blob && self.slow.load(Ordering::SeqCst) {
+            {
+                let mut serving = self.serving.lock().unwrap();
+                serving.0 += 1;
+                serving.1 = serving.1.max(serving.0);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(150));
+            self.serving.lock().unwrap().0 -= 1;
+        }
         let mut to_client = client.try_clone()?;
         if gone {
             let answer = "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

@@ -159,6 +159,9 @@ fn e_19_and_21_credentials_by_flags_and_files() {
     let fresh = Sandbox::new().env("DOCKER_CONFIG", there.project().to_str().unwrap());
     there.write("config.json", &joined);
     fresh.gantry(["pull", "-q", &name]).success();
+    let fresh = Sandbox::new().env("XDG_RUNTIME_DIR", there.project().to_str().unwrap());
+    there.write("containers/auth.json", &split);
+    fresh.gantry(["pull", "-q", &name]).success();
     let fresh = Sandbox::new()
         .env("REGISTRY_AUTH_FILE", there.project().join("config.json").to_str().unwrap());
     fresh.gantry(["pull", "-q", &name]).success();

@@ -8,6 +8,7 @@ mod disk;
 mod dockerfiles;
 mod files;
 mod hostile;
+mod large;
 mod neighbours;
 mod steps;
 

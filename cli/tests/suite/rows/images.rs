@@ -94,7 +94,14 @@ fn a1_09_and_10_one_id_many_tags() {
     let ids = lines(&sandbox, &["images", "--format", "{{.ID}}"]);
     assert_eq!(ids.len(), 4);
     assert!(ids.iter().all(|id| *id == ids[0] && id.len() == 12), "{ids:?}");
-    assert_eq!(inspect(&sandbox, "busybox")["Id"].as_str().unwrap()[7..19], ids[0]);
+    let id = inspect(&sandbox, "busybox")["Id"].as_str().unwrap().to_owned();
+    assert_eq!(id[7..19], ids[0]);
+    // It is the digest of the config, wherever that is.
+    sandbox.gantry(["save", "--format", "oci-dir", "-o", "layout", "busybox"]).success();
+    let config = sandbox.read(&format!("layout/blobs/{}", id.replace(':', "/")));
+    assert_eq!(gantry_image::Digest::of(&config).to_string(), id);
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["rootfs"]["diff_ids"], inspect(&sandbox, "busybox")["RootFS"]["Layers"]);
     assert_eq!(used(), before, "nothing is copied");
 }
 
@@ -194,6 +201,47 @@ fn a3_09_and_10_history() {
     assert_eq!(ids, [&id[7..19], "<missing>", "<missing>"]);
     let exact = lines(&sandbox, &["history", "-H=false", "--format", "{{.Size}}", "fridge"]);
     assert_eq!(exact[..2], ["0", "13"]);
+}
+
+/// What the classic builder wrote stays as it is, and what is built upon it is BuildKit's style.
+#[test]
+fn a3_10_histories_of_the_classic_builder() {
+    let sandbox = Sandbox::new();
+    let layer = [0; 1024];
+    let diff_id = gantry_image::Digest::of(&layer).to_string();
+    let created = "2014-07-16T00:00:00Z";
+    let says = |text: &str, empty: bool| serde_json::json!({"created": created, "created_by": text, "empty_layer": empty});
+    let config = serde_json::json!({
+        "architecture": inspect(&Sandbox::new().with_busybox(), "busybox")["Architecture"],
+        "os": "linux", "created": created, "config": {"Cmd": ["echo", "Hello World"]},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        "history": [
+            says("/bin/sh -c apt-get update", false),
+            says("/bin/sh -c #(nop) CMD [\"echo\" \"Hello World\"]", true)
+        ]
+    });
+    let manifest = r#"[{"Config":"c.json","RepoTags":["classic:1"],"Layers":["l/layer.tar"]}]"#;
+    let mut tar = tar::Builder::new(Vec::new());
+    let config = config.to_string();
+    for (path, bytes) in [
+        ("manifest.json", manifest.as_bytes()),
+        ("c.json", config.as_bytes()),
+        ("l/layer.tar", &layer),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, bytes).unwrap();
+    }
+    sandbox.gantry_with_input(["load"], &tar.into_inner().unwrap()).success();
+    let said = |name: &str| {
+        lines(&sandbox, &["history", "--no-trunc", "--format", "{{.CreatedBy}}", name])
+    };
+    let classic = ["/bin/sh -c #(nop) CMD [\"echo\" \"Hello World\"]", "/bin/sh -c apt-get update"];
+    assert_eq!(said("classic:1"), classic);
+    sandbox.write("Dockerfile", "FROM classic:1\nENV A=b\n");
+    sandbox.gantry(["build", "-q", "-t", "new", "."]).success();
+    assert_eq!(said("new"), [&["ENV A=b"][..], &classic].concat());
 }
 
 #[test]

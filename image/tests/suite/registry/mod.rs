@@ -7,6 +7,7 @@ mod keeping;
 mod login;
 mod lying;
 mod plain;
+mod protocol;
 mod server;
 mod upload;
 
