@@ -1,7 +1,8 @@
 //! Carrying out a plan, while builds go on.
 //!
 //! ```text
-//! 1  rows are marked as dying, as a whole (1) or what their blob can bring back (2), and that is committed
+//! 1  rows are marked as dying, as a whole (1), or what their blob (2) or tar (3) can bring back, and
+//!    that is committed
 //! 2  leases are read: who took one before is seen; who comes after sees the mark, and removes it
 //! 3  what is leased or lost its mark stays; the rest loses its row, and then moves to the trash
 //! 4  the trash is emptied
@@ -171,6 +172,9 @@ fn mark(tx: &Connection, target: &Target) -> Result<(), WriteError> {
         Target::Unpacked(id) => {
             tx.prepare_cached("update layers set dying = 2 where id = ?1")?.execute([id])?;
         }
+        Target::Tree(id) => {
+            tx.prepare_cached("update layers set dying = 3 where id = ?1")?.execute([id])?;
+        }
         Target::Image(_) | Target::File(_) | Target::CacheMount(_) => {}
     }
     Ok(())
@@ -213,9 +217,19 @@ fn finish(
             tx.prepare_cached("update layers set dying = 0 where id = ?1")?.execute([id])?;
             Ok(false)
         }
-        Target::Unpacked(id) => {
-            let doomed = exists("select 1 from layers where id = ?1 and dying = 2", id)?
-                && exists("select 1 from layer_blobs where layer = ?1", id)?;
+        Target::Unpacked(id) | Target::Tree(id) => {
+            let tree_only = matches!(target, Target::Tree(_));
+            // What brings it back has to be there still.
+            let doomed = exists(
+                match tree_only {
+                    true => "select 1 from layers where id = ?1 and dying = 3 and tar = 1",
+                    false => {
+                        "select 1 from layers where id = ?1 and dying = 2 \
+                         and exists (select 1 from layer_blobs where layer = id)"
+                    }
+                },
+                id,
+            )?;
             let kept = leases.contains(&lease::line_of_layer(id))
                 || exists(
                     "select 1 from pins where kind = 'layer' and target = ?1",
@@ -224,12 +238,14 @@ fn finish(
             tx.prepare_cached("update layers set dying = 0 where id = ?1")?.execute([id])?;
             if doomed && !kept {
                 let layout = &inner.layout;
-                orphans.extend([layout.tree(id), layout.tar(id), layout.index(id)]);
-                tx.prepare_cached(
-                    "update layers set tree = 0, tar = 0, mountable = 0, measured = 0 \
-                     where id = ?1",
-                )?
-                .execute([id])?;
+                orphans.push(layout.tree(id));
+                let sql = if tree_only {
+                    "update layers set tree = 0, measured = 0 where id = ?1"
+                } else {
+                    orphans.extend([layout.tar(id), layout.index(id)]);
+                    "update layers set tree = 0, tar = 0, mountable = 0, measured = 0 where id = ?1"
+                };
+                tx.prepare_cached(sql)?.execute([id])?;
             }
             Ok(doomed && !kept)
         }

@@ -10,7 +10,9 @@ use super::leftovers;
 use super::{Filter, Freed, PruneOptions, PruneReport};
 use crate::db;
 use crate::store::Inner;
-use crate::usage::{Snapshot, image_title, layer_title, measure_trees};
+use crate::usage::{
+    LayerUsage, Seen, Snapshot, disk_usage, image_title, layer_title, measure_trees,
+};
 use crate::{Kind, LayerId, StoreError, lease};
 use gantry_image::units::human_size;
 
@@ -41,6 +43,8 @@ pub(super) enum Target {
     Layer(LayerId),
     /// Its tree, tar and index; its blob stays.
     Unpacked(LayerId),
+    /// Its tree; its tar stays.
+    Tree(LayerId),
     Blob(String),
     /// A file or directory that stands for itself.
     File(PathBuf),
@@ -88,7 +92,7 @@ pub(super) fn make(inner: &Arc<Inner>, options: &PruneOptions) -> Result<Plan, S
     }
     planner.images(&mut snapshot);
     if budgeted || options.all {
-        planner.forms(&snapshot);
+        planner.forms(inner, &snapshot);
     }
     planner.cache(inner, &snapshot, budgeted || options.all);
     Ok(planner.plan)
@@ -233,13 +237,20 @@ impl Planner<'_> {
     }
 
     /// Forms that another form of the same layer can bring back.
-    fn forms(&mut self, snapshot: &Snapshot) {
+    fn forms(&mut self, inner: &Inner, snapshot: &Snapshot) {
         let mut layers: Vec<_> = snapshot.layers.iter().collect();
         layers.sort_by_key(|layer| layer.used);
         for layer in layers {
             let leased = snapshot.leases.contains(&lease::line_of_layer(&layer.id))
                 || snapshot.pins.contains_key(&("layer".to_owned(), layer.id.to_string()));
-            if leased || !layer.unpacked || layer.exact_blobs.is_empty() {
+            if leased || !layer.unpacked {
+                continue;
+            }
+            let by_blob = layer.imported && !layer.exact_blobs.is_empty();
+            if layer.tree_and_tar && !by_blob {
+                self.tree(inner, layer);
+            }
+            if layer.exact_blobs.is_empty() {
                 continue;
             }
             if layer.imported {
@@ -255,13 +266,30 @@ impl Planner<'_> {
                 .images
                 .iter()
                 .any(|image| image.manifest.is_some() && image.layers.contains(&layer.id));
-            for digest in layer.exact_blobs.iter().filter(|_| !promised) {
+            // Nor may it be all that is left of another layer.
+            let spare = |digest: &&String| {
+                let mut others = snapshot.layers.iter().filter(|other| other.id != layer.id);
+                !promised
+                    && others.all(|other| !other.blobs.contains(digest) || other.is_without_blob())
+            };
+            for digest in layer.exact_blobs.iter().filter(spare) {
                 if let Some(step) = blob_step(snapshot, digest) {
                     let why = format!("its layer can be compressed again; {}", self.reason);
                     self.take(step.because(why));
                 }
             }
         }
+    }
+
+    /// A tree that the tar beside it can bring back.
+    fn tree(&mut self, inner: &Inner, layer: &LayerUsage) {
+        // Not more than was counted: a file that layers share is another one's.
+        let size = disk_usage(&inner.layout.tree(&layer.id), &mut Seen::default());
+        let size = size.unwrap_or(0).min(layer.usage);
+        let (target, id) = (Target::Tree(layer.id), layer.id.to_string());
+        let step = Step::new(target, Kind::Layer, id, size, layer.used);
+        let why = format!("its tar can bring the files back; {}", self.reason);
+        self.take(step.about(layer_title(layer)).because(why));
     }
 
     /// Layers with their records, blobs, context indexes and cache mounts, least recently used
@@ -272,10 +300,8 @@ impl Planner<'_> {
             let cached = self.options.orphans && layer.text.is_some();
             if !cached && snapshot.layer_used_by(&layer.id).is_none() {
                 let target = Target::Layer(layer.id);
-                // Its files may be going already.
-                let counted =
-                    self.plan.steps.iter().any(|s| s.target == Target::Unpacked(layer.id));
-                let size = if counted { 0 } else { layer.usage };
+                // Some of it may be going already.
+                let size = layer.usage - self.form_of(&layer.id).map_or(0, |(_, size)| size);
                 let step = Step::new(target, Kind::Layer, layer.id.to_string(), size, layer.used);
                 steps.push(step.about(layer_title(layer)).taking(layer.took));
             }
@@ -312,7 +338,29 @@ impl Planner<'_> {
                 && let Target::Layer(id) = target
             {
                 gone.insert(id);
+                self.swallow_form(&id);
                 self.blobs_of(&id, &gone, snapshot);
+            }
+        }
+    }
+
+    /// The step by which a form of this layer goes, and how much that frees.
+    fn form_of(&self, id: &LayerId) -> Option<(usize, u64)> {
+        let of = |step: &Step| match &step.target {
+            Target::Unpacked(of) | Target::Tree(of) => of == id,
+            _ => false,
+        };
+        let place = self.plan.steps.iter().position(of)?;
+        Some((place, self.plan.steps[place].freed.size))
+    }
+
+    /// The last step takes a whole layer: what took a form of it before is a part of that. A layer
+    /// that goes twice would be saved by the one for the other.
+    fn swallow_form(&mut self, id: &LayerId) {
+        if let Some((place, size)) = self.form_of(id) {
+            self.plan.steps.remove(place);
+            if let Some(whole) = self.plan.steps.last_mut() {
+                whole.freed.size += size;
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::{Store, StoreError};
 
 pub(crate) use measure::{Seen, disk_usage, remeasure_shared, trees as measure_trees};
 pub(crate) use report::{image_title, layer_title};
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{LayerUsage, Snapshot};
 
 /// What sort of thing takes space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -88,8 +88,8 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
         "select max(text), max(took) from record_layers natural join records where layer = ?1",
     )?;
     let mut statement = connection.prepare_cached(
-        "select id, usage, created, used, max(tree, tar), imported, remote is not null \
-         from layers",
+        "select id, usage, created, used, max(tree, tar), imported, remote is not null, \
+         min(tree, tar) from layers",
     )?;
     let mut rows = statement.query(())?;
     let mut layers = Vec::new();
@@ -113,6 +113,7 @@ fn layers(connection: &Connection) -> rusqlite::Result<Vec<LayerUsage>> {
             unpacked: row.get(4)?,
             imported: row.get(5)?,
             elsewhere: row.get::<_, bool>(6)? && !row.get::<_, bool>(4)? && all.is_empty(),
+            tree_and_tar: row.get(7)?,
             exact_blobs: exact,
             blobs: all,
             text,

@@ -16,6 +16,8 @@ pub(crate) struct LayerUsage {
     pub(crate) used: i64,
     /// It has a tree or a tar.
     pub(crate) unpacked: bool,
+    /// It has both.
+    pub(crate) tree_and_tar: bool,
     pub(crate) imported: bool,
     /// None of its bytes are here.
     pub(crate) elsewhere: bool,
@@ -50,6 +52,13 @@ pub(crate) struct ImageUsage {
     pub(crate) list: Vec<String>,
     pub(crate) created: i64,
     pub(crate) used: i64,
+}
+
+impl LayerUsage {
+    /// It stays what it is when a blob of it goes: its files are here, and no blob is asked for them.
+    pub(crate) fn is_without_blob(&self) -> bool {
+        self.unpacked && !self.imported
+    }
 }
 
 /// A file or directory that stands for itself: a log, a context index, a cache mount.

@@ -162,6 +162,104 @@ fn a_form_that_another_brings_back_goes_before_any_layer() {
     fixture.clean();
 }
 
+/// What of an unused layer a blob could bring back goes with the layer, and is told once.
+#[test]
+fn a_layer_goes_whole_though_a_form_of_it_would_go_before() {
+    if !is_root("unpacking a layer as root") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let made = big_layer(&fixture.store, "x", 1 << 20);
+    let mut bytes = Vec::new();
+    let (diff_id, _) = fixture.store.layers().tar_stream(&made, None, &mut bytes).unwrap();
+    let digest = fixture.store.blobs().put(&bytes).unwrap();
+    let id = fixture.store.layers().add_blob(&diff_id, &digest, "tar").unwrap();
+    fixture.store.layers().ensure_tree(&id, &UnpackOptions::root()).unwrap();
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+    for budget in [None, Some(0)] {
+        let options = PruneOptions {
+            all: budget.is_none(),
+            max_used_space: budget,
+            dry_run: true,
+            ..PruneOptions::default()
+        };
+        let plan = prune(store, options);
+        let steps = plan.freed.iter().filter(|freed| freed.id == id.to_string());
+        assert_eq!(steps.count(), 1, "{budget:?}: {plan:?}");
+    }
+    let usages = store.du().unwrap();
+    let whole = usages.iter().filter(|usage| matches!(usage.kind, Kind::Layer | Kind::Blob));
+    let expected: u64 = whole.map(|usage| usage.size).sum();
+    let report = prune(store, PruneOptions { all: true, ..PruneOptions::default() });
+    assert!(!there(store, &id) && !there(store, &made), "{report:?}");
+    assert!(store.blobs().open(&digest).unwrap().is_none());
+    assert_eq!(report.bytes, expected, "{report:?}");
+    fixture.clean();
+}
+
+/// A layer that is there as a tar and as a directory loses the directory, and no layer goes.
+#[test]
+fn a_tree_goes_where_the_tar_stays() {
+    if !is_root("unpacking a layer as root") {
+        return;
+    }
+    let fixture = Fixture::new();
+    let made = big_layer(&fixture.store, "x", 1 << 20);
+    let work = fixture.store.work_dir().unwrap();
+    let tar = work.scratch().join("layer.tar");
+    let mut bytes = Vec::new();
+    let (diff_id, _) = fixture.store.layers().tar_stream(&made, None, &mut bytes).unwrap();
+    fs_err::write(&tar, &bytes).unwrap();
+    let manifest = fixture.store.layers().ensure_manifest(&made).unwrap();
+    let layers = fixture.store.layers();
+    let id = layers.commit_tar(&tar, None, &manifest, diff_id, true).unwrap();
+    layers.ensure_tree(&id, &UnpackOptions::root()).unwrap();
+    let base = image(&fixture.store, "base", &[id]);
+    fixture.store.images().tag(&"base".parse().unwrap(), &base).unwrap();
+    record(&fixture.store, "x", &[made]);
+    drop(work);
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+
+    let size = || {
+        let usages = store.du().unwrap();
+        usages.iter().find(|usage| usage.id == id.to_string()).unwrap().size
+    };
+    let before = size();
+    let max_used_space = Some(used(store) - 1000);
+    let report = prune(store, PruneOptions { max_used_space, ..PruneOptions::default() });
+    assert_eq!(report.freed.len(), 1, "{report:?}");
+    assert!(report.freed[0].reason.contains("its tar can bring the files back"), "{report:?}");
+    assert_eq!(size(), before - report.bytes, "it says what it frees");
+    assert!(there(store, &made));
+    let layer = store.layers().get(&id).unwrap().unwrap();
+    assert_eq!((layer.forms.tree, layer.forms.tar), (false, true));
+    drop(layer);
+    fixture.clean();
+    let layer = store.layers().ensure_tree(&id, &UnpackOptions::root()).unwrap();
+    assert!(layer.tree().unwrap().join("x").is_file());
+    fixture.clean();
+
+    // Once nothing needs it, all of it goes, and is counted once.
+    drop(layer);
+    let fixture = fixture.reopened();
+    let store = &fixture.store;
+    store.images().remove("base", true).unwrap();
+    let expected: u64 = store
+        .du()
+        .unwrap()
+        .iter()
+        .filter(|usage| usage.kind == Kind::Layer)
+        .map(|usage| usage.size)
+        .sum();
+    let report = prune(store, PruneOptions { all: true, ..PruneOptions::default() });
+    assert!(!there(store, &id) && !there(store, &made));
+    let layers = report.freed.iter().filter(|freed| freed.kind == Kind::Layer);
+    assert_eq!(layers.map(|freed| freed.size).sum::<u64>(), expected, "{report:?}");
+    fixture.clean();
+}
+
 #[test]
 fn what_dead_processes_left_goes_first() {
     let fixture = Fixture::new();
