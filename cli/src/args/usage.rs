@@ -1,8 +1,8 @@
 //! Usage errors in docker's words, with docker's exit codes.
 //!
 //! A flag that isn't there or has a bad value ends with 125, a wrong number of arguments with 1;
-//! `run` always ends with 125, since other codes are the container's, and `build` always with 1,
-//! as buildx does.
+//! `run` always ends with 125, since other codes are the container's. What buildx takes as it is and
+//! understands later, as outputs and secrets, is an error of the build, with 1.
 
 use std::ffi::OsString;
 
@@ -19,6 +19,9 @@ pub(super) struct Explained {
 pub(super) fn explain(err: &clap::Error, root: &Command, words: &[OsString]) -> Explained {
     let (command, path) = find(root, words);
     let invalid = context(err, ContextKind::InvalidArg).unwrap_or_default();
+    if let Some(text) = of_build(err, command, &invalid) {
+        return Explained { text, code: 1 };
+    }
     let (what, arity) = match err.kind() {
         ErrorKind::UnknownArgument if invalid.starts_with("--") => {
             let flag = invalid.split('=').next().unwrap_or_default();
@@ -38,7 +41,7 @@ pub(super) fn explain(err: &clap::Error, root: &Command, words: &[OsString]) -> 
         | ErrorKind::TooFewValues => (format!("gantry: '{path}' {}", requires(command)), true),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let value = context(err, ContextKind::InvalidValue).unwrap_or_default();
-            let flag = invalid.split([' ', '=']).next().unwrap_or_default();
+            let flag = invalid.split(['[', ' ', '=']).next().unwrap_or_default();
             if value.is_empty() {
                 (format!("flag needs an argument: {flag}"), false)
             } else {
@@ -66,11 +69,38 @@ pub(super) fn explain(err: &clap::Error, root: &Command, words: &[OsString]) -> 
     text.push_str(&format!("\nRun '{path} --help' for more information"));
     let code = match command.get_name() {
         "run" => 125,
-        "build" => 1,
         _ if arity => 1,
         _ => 125,
     };
     Explained { text, code }
+}
+
+/// Flags of `build` whose values buildx looks at when it has read the command line.
+const READ_LATER: [&str; 7] = [
+    "--add-host",
+    "--cache-from",
+    "--cache-to",
+    "--on-fail-output",
+    "--output",
+    "--progress",
+    "--secret",
+];
+
+/// What is said of a bad value of one of those.
+fn of_build(err: &clap::Error, command: &Command, invalid: &str) -> Option<String> {
+    let flag = invalid.split(['[', ' ', '=']).next().unwrap_or_default();
+    let kinds = [ErrorKind::InvalidValue, ErrorKind::ValueValidation];
+    let value = context(err, ContextKind::InvalidValue).filter(|value| !value.is_empty())?;
+    if command.get_name() != "build" || !kinds.contains(&err.kind()) || !READ_LATER.contains(&flag)
+    {
+        return None;
+    }
+    Some(match flag {
+        "--progress" => {
+            format!("ERROR: invalid progress mode {value}\nhint: {flag} {}", reason(err))
+        }
+        _ => format!("ERROR: {}", reason(err)),
+    })
 }
 
 /// Finds the command that the words lead to, and how it is called in full.
@@ -164,6 +194,15 @@ mod tests {
         check("gantry bogus", 1, "gantry: unknown command: gantry bogus");
         check("gantry --root /x image bogus", 1, "gantry: unknown command: gantry image bogus");
         check("gantry version x", 1, "gantry: 'gantry version' accepts no arguments");
+        check("gantry build a b", 1, "gantry: 'gantry build' requires at most 1 argument");
+        check("gantry build --bogus", 125, "unknown flag: --bogus");
+        let bool = "invalid argument \"x\" for \"--no-cache\" flag: strconv.ParseBool: parsing \"x\": \
+                    invalid syntax";
+        check("gantry build --no-cache=x .", 125, bool);
+        check("gantry build --progress sideways .", 1, "ERROR: invalid progress mode sideways");
+        check("gantry build --add-host x .", 1, "ERROR: invalid host x");
+        check("gantry build -o a=b .", 1, "ERROR: type is required for output");
+        check("gantry build --secret id=a,type=b .", 1, "ERROR: unsupported secret type \"b\"");
         check(
             "gantry images -f foo",
             125,

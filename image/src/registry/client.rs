@@ -213,7 +213,10 @@ impl Inner {
         let answer = transport::send(&client, request, host, self.settings.silence).await;
         let tls = match answer {
             Ok(_) => true,
-            Err(error) if transport::speaks_no_tls(&error) => false,
+            // Where nobody listens for TLS, plain http has a port of its own.
+            Err(error) if transport::speaks_no_tls(&error) || transport::is_unreachable(&error) => {
+                false
+            }
             Err(error) => return Err(error),
         };
         let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);

@@ -134,6 +134,11 @@ pub(super) fn speaks_no_tls(error: &RegistryError) -> bool {
     })
 }
 
+/// Is it that there was no connection, and nothing of a certificate?
+pub(super) fn is_unreachable(error: &RegistryError) -> bool {
+    matches!(error, RegistryError::Connect { .. }) && !is_about_trust(error)
+}
+
 /// Is it something that the next try won't change: a certificate that isn't trusted?
 pub(super) fn is_about_trust(error: &RegistryError) -> bool {
     causes(error)

@@ -1,6 +1,6 @@
 //! Limits by one hierarchy a controller.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::hierarchy::Hierarchy;
 use super::{Cgroup, limit, new_name, set, unavailable};
@@ -67,7 +67,7 @@ pub(super) fn make(found: &[Hierarchy], limits: &Limits) -> Result<Cgroup, Spawn
     Ok(cgroup)
 }
 
-fn memory(directory: &std::path::Path, limits: &Limits) -> Result<(), SpawnError> {
+fn memory(directory: &Path, limits: &Limits) -> Result<(), SpawnError> {
     let Some(memory) = limits.memory else {
         return Err(unavailable("swap", "there is no memory limit".to_owned()));
     };
@@ -82,14 +82,21 @@ fn memory(directory: &std::path::Path, limits: &Limits) -> Result<(), SpawnError
 }
 
 /// A new cpuset is empty, and nothing can run in it: what is not limited is the parent's.
-fn cpuset(directory: &std::path::Path, file: &str, value: Option<&str>) -> Result<(), SpawnError> {
-    let inherited = || {
-        let parent = directory.parent().unwrap_or(directory);
-        fs_err::read_to_string(parent.join(file)).map_err(limit(file))
-    };
-    let value = match value {
-        Some(value) => value.to_owned(),
-        None => inherited()?.trim().to_owned(),
-    };
-    set(directory, file, &value, file)
+fn cpuset(directory: &Path, file: &str, value: Option<&str>) -> Result<(), SpawnError> {
+    let inherited = inherited(directory.parent().unwrap_or(directory), file)?;
+    set(directory, file, value.unwrap_or(&inherited), file)
+}
+
+/// What a group may use. One that was just made may use nothing, and gets what the one above has.
+fn inherited(directory: &Path, file: &str) -> Result<String, SpawnError> {
+    let own = fs_err::read_to_string(directory.join(file)).map_err(limit(file))?;
+    let above = directory.parent().filter(|above| above.join(file).exists());
+    match (own.trim(), above) {
+        ("", Some(above)) => {
+            let value = inherited(above, file)?;
+            set(directory, file, &value, file)?;
+            Ok(value)
+        }
+        (own, _) => Ok(own.to_owned()),
+    }
 }

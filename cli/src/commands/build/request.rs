@@ -290,6 +290,9 @@ fn entitlements(texts: &[String]) -> Result<Allowed, Failure> {
             "network.host" => allowed.of_steps.network_host = true,
             "security.insecure" => allowed.of_steps.security_insecure = true,
             "buildx.local.delete" => allowed.local_delete = true,
+            other if other.starts_with("buildx.local.delete=") => {
+                return Err(Failure::text("buildx.local.delete does not accept a value"));
+            }
             other if other.split('=').next() == Some("device") => {
                 return Err(Failure::text("entitlement device is not supported")
                     .with_hint("Steps are given no devices of this host"));

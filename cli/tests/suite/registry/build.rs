@@ -30,7 +30,10 @@ fn c1_07_pull_asks_for_newer_ones() {
     let Some(server) = Server::start() else { return };
     let (here, name) = (made(), server.name("base:1"));
     push(&here, &name);
-    let there = Sandbox::with([("Dockerfile", &format!("FROM {name}\nRUN ls /new || true\n"))]);
+    let there = Sandbox::with([
+        ("Dockerfile", format!("FROM {name}\nRUN ls /new || true\n").as_str()),
+        ("copies", &format!("FROM scratch\nCOPY --from={name} /new /\n")),
+    ]);
     let digest = |sandbox: &Sandbox| lines(sandbox, &["inspect", "-f", "{{.Id}}", &name]).remove(0);
     there.gantry(["build", "-q", "."]).success();
     let old = digest(&there);
@@ -39,6 +42,9 @@ fn c1_07_pull_asks_for_newer_ones() {
     push(&here, &name);
     there.gantry(["build", "-q", "."]).success();
     assert_eq!(digest(&there), old);
+    // Of each image that is named, wherever that is.
+    let _ = there.gantry(["build", "-f", "copies", "."]).code(1);
+    there.gantry(["build", "-q", "--pull", "-f", "copies", "."]).success();
     there.gantry(["build", "-q", "--pull", "."]).success();
     assert_eq!(digest(&there), digest(&here));
     assert_ne!(digest(&there), old);

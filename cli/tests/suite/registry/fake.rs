@@ -93,9 +93,13 @@ fn answer(stream: TcpStream, answers: &Answers, log: &Log) -> std::io::Result<()
     Ok(())
 }
 
-/// An image of one layer, `x:1`.
+/// An image of one layer, `x:1`, whose tar is busybox's.
 fn image(layer: &Value, kind: &str, more: &[(String, Vec<u8>)]) -> Answers {
-    let tar = crate::base::busybox_tar();
+    image_of(crate::base::busybox_tar(), layer, kind, more)
+}
+
+/// An image of one layer with this tar, `x:1`.
+fn image_of(tar: &[u8], layer: &Value, kind: &str, more: &[(String, Vec<u8>)]) -> Answers {
     let config = json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         "os": "linux",
@@ -267,4 +271,55 @@ fn e_30_a_killed_pull_leaves_a_sound_store() {
     }
     there.gantry(["pull", "-q", &name]).success();
     check_store(&there);
+}
+
+/// A layer in pieces with a table of contents, which others fetch one by one: here it is a gzip file
+/// as any, and stays as it is (E-27).
+#[test]
+fn e_27_estargz_is_read_and_passed_on() {
+    use gantry_image::compress::{Compression, Encoder};
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, text) in [("f", "in pieces\n"), ("stargz.index.json", "{\"version\":1}")] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    let mut blob = Vec::new();
+    for piece in [&tar[..512], &tar[512..1024], &tar[1024..]] {
+        let mut gzip = Encoder::new(Compression::Gzip, None, 1, blob).unwrap();
+        gzip.write_all(piece).unwrap();
+        blob = gzip.finish().unwrap();
+    }
+    // The footer: a member without data, whose header says where the table is.
+    blob.extend([0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 26, 0]);
+    blob.extend(b"SG\x16\x000000000000000400STARGZ");
+    blob.extend([1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let annotations = json!({
+        "containerd.io/snapshot/stargz/toc.digest": Digest::of(b"{\"version\":1}").to_string(),
+        "io.containers.estargz.uncompressed-size": tar.len().to_string()
+    });
+    let digest = Digest::of(&blob).to_string();
+    let layer = json!({
+        "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+        "digest": digest,
+        "size": blob.len(),
+        "annotations": annotations
+    });
+    let fake = Fake::start(|_| {
+        image_of(&tar, &layer, MANIFEST, &[(format!("/v2/x/blobs/{digest}"), blob.clone())])
+    });
+    let Some(server) = Server::start() else { return };
+    let (sandbox, name) = (Sandbox::new(), format!("{}/x:1", fake.host));
+    sandbox.gantry(["pull", "-q", &name]).success();
+    sandbox.write("Dockerfile", format!("FROM scratch\nCOPY --from={name} /f /\n"));
+    sandbox.gantry(["build", "-o", "out", "."]).success();
+    assert_eq!(sandbox.read("out/f"), b"in pieces\n");
+    sandbox.gantry(["tag", &name, &server.name("x:1")]).success();
+    sandbox.gantry(["push", "-q", &server.name("x:1")]).success();
+    let manifest = sandbox.gantry(["manifest", "inspect", &server.name("x:1")]).success().stdout;
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["layers"][0], layer);
+    check_store(&sandbox);
 }

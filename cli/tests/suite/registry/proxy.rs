@@ -185,6 +185,30 @@ fn e_26_through_a_proxy_and_around_it() {
     assert_eq!(proxy.asked(), [""; 0]);
 }
 
+/// In capitals or not, with the exceptions that Go's programs know.
+#[test]
+fn e_26_variables_in_every_spelling() {
+    let Some(server) = Server::start() else { return };
+    let proxy = Proxy::start(&server.host, |_, _| Fate::Pass);
+    push(&made(), &server.name("made:1"));
+    let url = format!("http://{}", proxy.host);
+    for (variable, exceptions, through) in [
+        ("http_proxy", "", true),
+        ("HTTP_PROXY", "other.test, 10.0.0.0/8", true),
+        ("HTTP_PROXY", "egistry.test", true),
+        ("http_proxy", "registry.test:5000", true),
+        ("http_proxy", "*", false),
+        ("HTTP_PROXY", "test", false),
+        ("HTTP_PROXY", "other, registry.test", false),
+    ] {
+        let there = configured(Sandbox::new(), PLAIN).env(variable, &url);
+        let there = there.env("no_proxy", exceptions);
+        let run = there.gantry(["pull", "-q", "--retry=0", "registry.test/made:1"]);
+        assert_eq!(run.succeeded(), through, "{variable}, {exceptions}: {run}");
+        assert_eq!(proxy.asked().is_empty(), !through, "{variable}, {exceptions}");
+    }
+}
+
 #[test]
 fn e_26_tls_goes_through_a_proxy_unseen() {
     let Some(server) = Server::with_tls("", "") else { return };

@@ -54,7 +54,12 @@ fn c7_04_a_canceled_build() {
 
 #[test]
 fn c7_05_and_06_usage_and_findings() {
-    assert_eq!(code(&project("FROM busybox\n"), &["--bogus"]), 1);
+    // What isn't on the command line of buildx, and what is wrong with it.
+    let fine = project("FROM busybox\n");
+    assert_eq!(code(&fine, &["--bogus"]), 125);
+    assert_eq!(code(&fine, &["--no-cache=x"]), 125);
+    assert_eq!(code(&fine, &["--output=type=x"]), 1);
+    assert_eq!(code(&fine, &["another"]), 1);
     let unwise = project("FROM busybox as x\n");
     assert_eq!(code(&unwise, &["--check"]), 1);
     assert_eq!(code(&unwise, &[]), 0);

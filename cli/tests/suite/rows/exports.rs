@@ -128,11 +128,7 @@ fn c4_03_other_keys_of_images() {
     let created = sandbox.gantry(["inspect", "-f", "{{.Created}}", "old"]).success().stdout;
     assert_eq!(created, "2023-11-14T22:13:20Z\n");
     let error = |keys: &str| refused(&["-o", keys]);
-    assert_eq!(
-        error("type=image,compression=x"),
-        "invalid argument \"type=image,compression=x\" for \"--output\" flag: unsupported \
-         compression type x"
-    );
+    assert_eq!(error("type=image,compression=x"), "ERROR: unsupported compression type x");
 }
 
 /// BuildKit's older behaviours have Docker's media types unless OCI's are asked for (moby/buildkit#6824).
@@ -285,10 +281,7 @@ fn c4_08_and_09_outputs_that_cannot_be() {
         refused(&["-o", "-", "-o", "type=oci,dest=-"]),
         "ERROR: multiple outputs configured to write to stdout"
     );
-    assert_eq!(
-        refused(&["-o", "dest=x"]),
-        "invalid argument \"dest=x\" for \"--output\" flag: type is required for output"
-    );
+    assert_eq!(refused(&["-o", "dest=x"]), "ERROR: type is required for output");
     assert_eq!(refused(&["-o", "type=local"]), "ERROR: dest is required for local exporter");
     assert_eq!(refused(&["-o", "Dockerfile"]), "ERROR: destination directory Dockerfile is a file");
     assert_eq!(refused(&["-o", "type=docker,dest=."]), "ERROR: destination file . is a directory");

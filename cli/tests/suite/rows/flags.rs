@@ -355,10 +355,7 @@ fn c1_14_names_in_the_metadata_file() {
 #[test]
 fn c1_15_to_17_secrets_agents_and_contexts() {
     let error = |flag, value| refused(&[flag, value]);
-    assert_eq!(
-        error("--secret", "id=x,type=y"),
-        "invalid argument \"id=x,type=y\" for \"--secret\" flag: unsupported secret type \"y\""
-    );
+    assert_eq!(error("--secret", "id=x,type=y"), "ERROR: unsupported secret type \"y\"");
     let sandbox = project("FROM busybox\nRUN --mount=type=secret,id=S cat /run/secrets/S\n");
     sandbox.write("S", "of a file\n");
     assert_eq!(build(&sandbox, ["--secret", "id=S"]), "of a file\n");
@@ -448,7 +445,7 @@ fn c1_23_hosts() {
         assert!(shown.contains(line), "{shown}");
     }
     let error = refused(&["--add-host", "x"]);
-    assert_eq!(error, "invalid argument \"x\" for \"--add-host\" flag: invalid host x");
+    assert_eq!(error, "ERROR: invalid host x");
 }
 
 #[test]
@@ -467,12 +464,49 @@ fn c1_24_and_25_limits_of_steps() {
     );
 }
 
+/// By either flag, and below a group that was not there.
+#[test]
+fn c1_24_and_25_processors_of_steps() {
+    let text = "FROM busybox\nRUN grep Cpus_allowed_list /proc/self/status | cut -f 2; nproc\n";
+    let sandbox = project(text);
+    let status = fs_err::read_to_string("/proc/self/status").unwrap();
+    let mine = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    let cpu = mine.trim().split([',', '-']).next().unwrap().to_owned();
+    let resource = format!("cpuset-cpus={cpu}");
+    let parent = format!("/gantry-test-{}", std::process::id());
+    let all = [
+        &["--resource", &resource][..],
+        &["--cpuset-cpus", &cpu],
+        &["--resource", &resource, "--cgroup-parent", &parent],
+    ];
+    for flags in all {
+        let build = ["build", "--progress", "plain", "--no-cache"];
+        let run = sandbox.gantry_words(&[&build[..], flags, &["."]].concat());
+        let shown = run.to_string();
+        if !run.succeeded() && shown.contains("cgroup") {
+            assert!(!crate::sandbox::required("cgroup"), "CPUs can't be limited: {shown}");
+            return crate::eprintln_skip("CPUs can't be limited here");
+        }
+        assert_eq!(super::printed(&run.success().stderr), format!("{cpu}\n1\n"), "{flags:?}");
+    }
+    // Whoever names a group has it to keep.
+    for place in ["", "cpuset/"] {
+        drop(fs_err::remove_dir(format!("/sys/fs/cgroup/{place}{}", &parent[1..])));
+    }
+    let error = words(&sandbox, &["--ulimit", "nofile=5:3"], 125);
+    let wanted = "invalid argument \"nofile=5:3\" for \"--ulimit\" flag: ulimit soft limit must be \
+                  less than or equal to hard limit: 5 > 3\n";
+    assert!(error.starts_with(wanted), "{error}");
+}
+
 #[test]
 fn c1_26_entitlements() {
     let sandbox = project("FROM busybox\nRUN --security=insecure true\n");
     let shown = words(&sandbox, &[], 1);
     assert!(shown.contains("entitlement security.insecure is not allowed"), "{shown}");
     assert_eq!(refused(&["--allow", "x"]), "ERROR: unknown entitlement x");
+    let error = refused(&["--allow", "buildx.local.delete=x"]);
+    assert_eq!(error, "ERROR: buildx.local.delete does not accept a value");
 }
 
 #[test]
