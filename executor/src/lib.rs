@@ -17,6 +17,7 @@
 //! export/    the outputs
 //! explore    what a context holds, and who uses it
 //! remote/    caches elsewhere
+//! objects/   those in buckets and in GitHub Actions
 //! history/   what happened in builds, for later
 //! ```
 //!
@@ -33,6 +34,7 @@ mod export;
 mod history;
 mod image_options;
 mod inputs;
+mod objects;
 mod outcome;
 pub mod registry;
 mod remote;
@@ -54,6 +56,7 @@ pub use history::{
 pub use image_options::{
     Annotation, AnnotationPlace, AttestationOptions, ConfigChanges, ImageOptions, LayerCompression,
 };
+pub use objects::{GhaPlace, GhaVersion, S3Keys, S3Place};
 pub use outcome::{BuildOutcome, BuiltImage, Stats};
 pub use remote::{CacheMode, CachePlace, CacheTarget};
 pub use request::{

@@ -13,6 +13,12 @@ pub const CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
 /// The field of an image's config that holds the records of an inline cache, in base64.
 pub const INLINE_CACHE: &str = "moby.buildkit.cache.v0";
 
+/// The annotation that says which tar is in a layer.
+pub const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+
+/// The annotation that says when a layer was made.
+pub const CREATED: &str = "buildkit/createdat";
+
 /// A cache: its layers, and which step gave which of them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CacheConfig {
@@ -32,7 +38,7 @@ pub struct CacheLayer {
     /// The place of the layer below in the list; -1 if there is none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub parent: i64,
-    /// What a cache without a manifest says of the blob. Not used here.
+    /// What a document without a manifest says of the blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<LayerAnnotations>,
 }

@@ -18,7 +18,7 @@ use gantry_image::json::to_go_vec;
 use gantry_image::{Descriptor, Digest, Hasher, ImageIndex, MediaType, Raw};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{RemoteCache, RemoteError};
+use super::{Found, RemoteCache, RemoteError};
 
 /// What says which tag a manifest of `index.json` has.
 const TAG: &str = "org.opencontainers.image.ref.name";
@@ -120,19 +120,21 @@ impl RemoteCache for LayoutCache {
         true
     }
 
-    fn manifest(&self) -> Result<Option<Vec<u8>>, RemoteError> {
+    fn found(&self) -> Result<Vec<Found>, RemoteError> {
         let digest = match self.digest {
             Some(digest) => digest,
             None => {
-                let Some(index) = self.read_index()? else { return Ok(None) };
+                let Some(index) = self.read_index()? else { return Ok(Vec::new()) };
                 let tagged = |listed: &&Descriptor| listed.annotations.get(TAG) == Some(&self.tag);
-                let Some(found) = index.manifests.iter().find(tagged) else { return Ok(None) };
+                let Some(found) = index.manifests.iter().find(tagged) else {
+                    return Ok(Vec::new());
+                };
                 found.digest
             }
         };
         let file = match fs::File::open(self.blob(&digest)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(RemoteError::io("open the cache's manifest")(error)),
         };
         let mut bytes = Vec::new();
@@ -142,7 +144,7 @@ impl RemoteCache for LayoutCache {
         if actual != digest {
             return Err(RemoteError::Digest { place: self.place(), expected: digest, actual });
         }
-        Ok(Some(bytes))
+        Ok(vec![Found::Manifest(bytes)])
     }
 
     fn read(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, RemoteError> {

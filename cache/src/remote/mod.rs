@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A cache is a manifest that names a document and layers. Whoever can read and write blobs by
-//! digest, and one manifest by name, can hold one: that is [`RemoteCache`]. Nothing of a layer is
-//! read before somebody needs it.
+//! digest, and one manifest by name, can hold one: that is [`RemoteCache`]. Where nothing but names
+//! and bytes is known (`type=s3`, `type=gha`), the document is by itself, and describes its layers.
+//! Nothing of a layer is read before somebody needs it.
 
 mod config;
 mod layout;
@@ -24,8 +25,8 @@ use gantry_image::{Descriptor, Digest, MediaType};
 use crate::{Key, StoreError};
 
 pub use config::{
-    CACHE_CONFIG, CacheConfig, CacheInput, CacheLayer, CacheRecord, CacheResult, ChainedResult,
-    INLINE_CACHE, LayerAnnotations, StepFacts,
+    CACHE_CONFIG, CREATED, CacheConfig, CacheInput, CacheLayer, CacheRecord, CacheResult,
+    ChainedResult, INLINE_CACHE, LayerAnnotations, StepFacts, UNCOMPRESSED,
 };
 pub use layout::LayoutCache;
 pub use read::{Imported, RemoteLayer, RemoteStep};
@@ -48,11 +49,12 @@ pub trait RemoteCache: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Reads the manifest that it is known by; `None` if there is none.
+    /// Reads what it is known by: a manifest, or documents that are by themselves, those first that
+    /// are to be asked first. Empty if there is nothing.
     ///
     /// # Errors
     /// It can't be reached or read.
-    fn manifest(&self) -> Result<Option<Vec<u8>>, RemoteError>;
+    fn found(&self) -> Result<Vec<Found>, RemoteError>;
 
     /// Opens a blob. The bytes are not to be trusted: hold them against the digest.
     ///
@@ -66,17 +68,41 @@ pub trait RemoteCache: fmt::Debug + Send + Sync {
     /// It can't be reached.
     fn missing(&self, blobs: &[Descriptor]) -> Result<Vec<Digest>, RemoteError>;
 
+    /// The same before something is written that names them: whoever removes what is old must see
+    /// that those which are there are wanted still.
+    ///
+    /// # Errors
+    /// As [`missing`](Self::missing).
+    fn keep(&self, blobs: &[Descriptor]) -> Result<Vec<Digest>, RemoteError> {
+        self.missing(blobs)
+    }
+
+    /// How many blobs may be written at once.
+    fn writers(&self) -> usize {
+        1
+    }
+
     /// Writes a blob, which is there whole afterwards, or not at all.
     ///
     /// # Errors
     /// It can't be written, `from` fails, or gives other bytes than described.
     fn write(&self, blob: &Descriptor, from: &mut dyn Read) -> Result<(), RemoteError>;
 
-    /// Makes a manifest the one that the cache is known by. Its blobs were written before.
+    /// Makes a manifest, or a document by itself, the one that the cache is known by. Its blobs were
+    /// written before.
     ///
     /// # Errors
     /// It can't be written.
     fn commit(&self, manifest: &[u8], media_type: &MediaType) -> Result<(), RemoteError>;
+}
+
+/// What a cache is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A manifest or an index.
+    Manifest(Vec<u8>),
+    /// A document that describes its layers itself.
+    Document(Vec<u8>),
 }
 
 /// A cache elsewhere could not be used.

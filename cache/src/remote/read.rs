@@ -12,8 +12,10 @@ use gantry_image::{
 };
 use serde_json::Value;
 
-use super::config::{CACHE_CONFIG, CacheConfig, CacheLayer, CacheRecord, INLINE_CACHE};
-use super::{RemoteCache, RemoteError, key_digest};
+use super::config::{
+    CACHE_CONFIG, CacheConfig, CacheLayer, CacheRecord, INLINE_CACHE, UNCOMPRESSED,
+};
+use super::{Found, RemoteCache, RemoteError, key_digest};
 use crate::Key;
 
 /// No document comes near this, and no image config.
@@ -73,8 +75,18 @@ impl Imported {
     /// # Errors
     /// It can't be read, or is none.
     pub fn open(cache: Arc<dyn RemoteCache>) -> Result<Option<Self>, RemoteError> {
-        let Some(manifest) = cache.manifest()? else { return Ok(None) };
-        let documents = Reader { cache: &*cache }.documents(manifest, 0)?;
+        let found = cache.found()?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let reader = Reader { cache: &*cache };
+        let mut documents = Vec::new();
+        for found in found {
+            match found {
+                Found::Manifest(bytes) => documents.extend(reader.documents(bytes, 0)?),
+                Found::Document(bytes) => documents.push(reader.alone(&bytes)?),
+            }
+        }
         if documents.is_empty() {
             let why = "it has neither a cache of its own nor one inside of an image".to_owned();
             return Err(RemoteError::Invalid { place: cache.place(), why });
@@ -203,6 +215,21 @@ impl Reader<'_> {
         Ok(documents)
     }
 
+    /// A document without a manifest. A layer that it doesn't describe is no hit.
+    fn alone(&self, bytes: &[u8]) -> Result<Document, RemoteError> {
+        let config: CacheConfig = serde_json::from_slice(bytes).map_err(|e| self.invalid(e))?;
+        let described = config.layers.iter().filter_map(|layer| {
+            let known = layer.annotations.as_ref()?;
+            let kind = MediaType::new(&known.media_type);
+            let size = u64::try_from(known.size).ok()?;
+            let blob = Descriptor::new(kind, layer.blob, size);
+            let diff_id = DiffId(known.diff_id.parse().ok()?);
+            blob.media_type.is_layer().then_some((layer.blob, RemoteLayer { blob, diff_id }))
+        });
+        let layers = described.collect();
+        Ok(Document::new(config, layers))
+    }
+
     /// A cache of its own.
     fn own(&self, config: &Descriptor, layers: &[Descriptor]) -> Result<Document, RemoteError> {
         let config: CacheConfig =
@@ -273,9 +300,6 @@ impl Reader<'_> {
         Ok(bytes)
     }
 }
-
-/// The annotation that says which tar is in a layer.
-pub(super) const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 
 fn chain_of(error: impl std::error::Error) -> String {
     let mut text = error.to_string();

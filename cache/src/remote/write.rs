@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use gantry_image::json::to_go_vec;
 use gantry_image::{DateTime, Descriptor, Digest, ImageIndex, ImageManifest, MediaType};
 
-use super::config::{CacheConfig, CacheInput, CacheLayer, CacheRecord, CacheResult, StepFacts};
+use super::config::{
+    CREATED, CacheConfig, CacheInput, CacheLayer, CacheRecord, CacheResult, LayerAnnotations,
+    StepFacts, UNCOMPRESSED,
+};
 use super::{CACHE_CONFIG, key_digest};
 use crate::Key;
 
@@ -34,6 +37,11 @@ pub enum Form {
         /// Docker's types.
         docker: bool,
     },
+    /// No manifest: the document describes its layers itself.
+    Document {
+        /// Docker's types.
+        docker: bool,
+    },
 }
 
 /// All that is to be stored elsewhere, but for the layers.
@@ -41,9 +49,9 @@ pub enum Form {
 pub struct Written {
     /// The layers, each once.
     pub layers: Vec<Descriptor>,
-    /// The document and what describes it.
-    pub config: (Descriptor, Vec<u8>),
-    /// The manifest.
+    /// The document and what describes it, if it is a blob of its own.
+    pub config: Option<(Descriptor, Vec<u8>)>,
+    /// The manifest, or the document.
     pub manifest: Vec<u8>,
     /// Its type.
     pub media_type: MediaType,
@@ -159,8 +167,8 @@ impl CacheWriter {
 
     /// Writes document and manifest.
     pub fn finish(self, form: Form) -> Written {
-        let docker = form == Form::Index { docker: true };
-        let (config, blobs) = self.sorted();
+        let docker = matches!(form, Form::Index { docker: true } | Form::Document { docker: true });
+        let (mut config, blobs) = self.sorted();
         let mut layers: Vec<Descriptor> = Vec::new();
         for layer in &config.layers {
             let Some(described) = blobs.get(&layer.blob) else { continue };
@@ -173,22 +181,41 @@ impl CacheWriter {
                 layers.push(described);
             }
         }
-        let bytes = to_go_vec(&config, false);
         let kind = MediaType::Other(CACHE_CONFIG.to_owned());
+        if let Form::Document { .. } = form {
+            for layer in &mut config.layers {
+                let described = layers.iter().find(|described| described.digest == layer.blob);
+                layer.annotations = described.map(annotations);
+            }
+            let manifest = to_go_vec(&config, false);
+            return Written { layers, config: None, manifest, media_type: kind };
+        }
+        let bytes = to_go_vec(&config, false);
         let described = Descriptor::new(kind, Digest::of(&bytes), bytes.len() as u64);
         let (manifest, media_type) = match form {
             Form::ImageManifest => {
                 let manifest = ImageManifest::new(described.clone(), layers.clone(), false);
                 (to_go_vec(&manifest, false), MediaType::OciManifest)
             }
-            Form::Index { docker } => {
+            Form::Index { .. } | Form::Document { .. } => {
                 let listed = layers.iter().cloned().chain([described.clone()]).collect();
                 let index = ImageIndex::new(listed, docker);
                 let kind = if docker { MediaType::DockerList } else { MediaType::OciIndex };
                 (to_go_vec(&index, false), kind)
             }
         };
-        Written { layers, config: (described, bytes), manifest, media_type }
+        Written { layers, config: Some((described, bytes)), manifest, media_type }
+    }
+}
+
+/// What a descriptor says, in the words of a document.
+fn annotations(blob: &Descriptor) -> LayerAnnotations {
+    let annotation = |name| blob.annotations.get(name).map(String::as_str);
+    LayerAnnotations {
+        media_type: blob.media_type.as_str().to_owned(),
+        diff_id: annotation(UNCOMPRESSED).unwrap_or_default().to_owned(),
+        size: i64::try_from(blob.size).unwrap_or(i64::MAX),
+        created_at: annotation(CREATED).and_then(|text| serde_json::from_value(text.into()).ok()),
     }
 }
 

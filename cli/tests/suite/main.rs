@@ -28,6 +28,7 @@ mod ignore;
 mod images;
 mod interrupt;
 mod names;
+mod objects;
 mod outputs;
 mod parse;
 mod peers;

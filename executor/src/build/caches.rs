@@ -94,7 +94,7 @@ impl Build<'_> {
                 exporter = exporter.with_image(image);
             }
             let (vertex, began) = (VertexId::internal(number), Instant::now());
-            let title = format!("exporting cache to {}", cache.place.title());
+            let title = cache.place.export_title();
             let (kind, inputs) = ("export".to_owned(), Vec::new());
             self.observer.event(Event::VertexAdded { vertex, kind, title, inputs });
             self.observer.event(Event::Started { vertex });

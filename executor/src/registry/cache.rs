@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use gantry_cache::Store;
-use gantry_cache::remote::{RemoteCache, RemoteError};
+use gantry_cache::remote::{Found, RemoteCache, RemoteError};
 use gantry_image::{Descriptor, Digest, MediaType, Reference};
 use gantry_solver::CancelToken;
 
@@ -59,10 +59,10 @@ impl RemoteCache for RegistryCache {
         Some(self.reference.to_string())
     }
 
-    fn manifest(&self) -> Result<Option<Vec<u8>>, RemoteError> {
+    fn found(&self) -> Result<Vec<Found>, RemoteError> {
         match self.registry.document(&self.reference, &self.cancel) {
-            Ok(document) => Ok(Some(document.bytes.to_vec())),
-            Err(TransferError::NoManifest { .. }) => Ok(None),
+            Ok(document) => Ok(vec![Found::Manifest(document.bytes.to_vec())]),
+            Err(TransferError::NoManifest { .. }) => Ok(Vec::new()),
             Err(error) => Err(self.failed("read the cache")(error)),
         }
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use gantry_cache::StoreError;
 use gantry_image::layer::LayerError;
-use gantry_image::registry::RegistryError;
+use gantry_image::registry::{RegistryError, WebError};
 use gantry_image::{DiffId, Digest, ParseJsonError, Platform};
 
 /// An image could not be pulled or pushed.
@@ -47,6 +47,9 @@ pub enum TransferError {
     /// The registry failed.
     #[error(transparent)]
     Registry(Box<RegistryError>),
+    /// Another server failed.
+    #[error(transparent)]
+    Web(Box<WebError>),
     /// Nothing that runs here is among the manifests (E-09).
     #[error("no matching manifest for {wanted} in the manifest list entries")]
     NoPlatform {
@@ -175,6 +178,12 @@ impl TransferError {
             Self::Store(StoreError::DigestMismatch { .. }) => true,
             _ => false,
         }
+    }
+}
+
+impl From<WebError> for TransferError {
+    fn from(error: WebError) -> Self {
+        Self::Web(Box::new(error))
     }
 }
 

@@ -15,7 +15,6 @@ use gantry_image::layer::UnpackOptions;
 use gantry_solver::{CancelToken, Event, Observer, VertexId};
 
 use super::fetch::{Fetch, Wanted};
-use super::remote::{BlobStream, Failures};
 use super::{Moment, Registry, TransferError, Watch};
 
 /// The first vertex that tells of layers being fetched.
@@ -127,20 +126,6 @@ impl gantry_cache::Fetch for Fetcher {
     fn open(&self, form: &RemoteForm) -> Result<Box<dyn Read + Send>, FetchError> {
         let reference: Reference = form.image.parse()?;
         let stream = self.registry.blob(&reference, &form.blob, &self.cancel)?;
-        let failures = stream.failures();
-        Ok(Box::new(Explained { stream, failures }))
-    }
-}
-
-/// A stream whose failures say what the registry said.
-struct Explained {
-    stream: BlobStream,
-    failures: Failures,
-}
-
-impl Read for Explained {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.stream.read(buffer);
-        read.map_err(|error| self.failures.take().map_or(error, io::Error::other))
+        Ok(Box::new(stream.explained()))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::{Buf as _, Bytes};
 use gantry_image::registry::credentials::Credential;
-use gantry_image::registry::{Client, Hit, RegistryError, Settings};
+use gantry_image::registry::{Blob, Client, Hit, RegistryError, Settings, WebDownload};
 use gantry_image::{Descriptor, Digest, ImageConfig, ImageManifest, MediaType, Raw, Reference};
 use gantry_solver::CancelToken;
 use tokio::runtime::Runtime;
@@ -81,11 +81,14 @@ impl Registry {
     }
 
     /// Waits for an answer.
-    pub(super) fn wait<T>(
+    pub(crate) fn wait<T, E>(
         &self,
         cancel: &CancelToken,
-        ask: impl AsyncFnOnce(&Client) -> Result<T, RegistryError>,
-    ) -> Result<T, TransferError> {
+        ask: impl AsyncFnOnce(&Client) -> Result<T, E>,
+    ) -> Result<T, TransferError>
+    where
+        TransferError: From<E>,
+    {
         let open = self.open()?;
         let runtime = open.runtime.as_ref().ok_or(TransferError::Canceled)?;
         runtime.block_on(async {
@@ -147,8 +150,17 @@ impl Registry {
         descriptor: &Descriptor,
         cancel: &CancelToken,
     ) -> Result<BlobStream, TransferError> {
-        let mut blob =
+        let blob =
             self.wait(cancel, async |client| client.repository(reference).blob(descriptor).await)?;
+        self.stream(blob, cancel)
+    }
+
+    /// Lets bytes come while they are read.
+    pub(crate) fn stream(
+        &self,
+        mut chunks: impl Chunks,
+        cancel: &CancelToken,
+    ) -> Result<BlobStream, TransferError> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let end = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&end);
@@ -159,7 +171,7 @@ impl Registry {
             let end = loop {
                 let chunk = tokio::select! {
                     () = cancel.canceled() => break Err(TransferError::Canceled),
-                    chunk = blob.chunk() => chunk,
+                    chunk = chunks.chunk() => chunk,
                 };
                 match chunk {
                     Ok(Some(chunk)) => {
@@ -169,7 +181,7 @@ impl Registry {
                         }
                     }
                     Ok(None) => break Ok(()),
-                    Err(error) => break Err(error.into()),
+                    Err(error) => break Err(error),
                 }
             };
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
@@ -254,10 +266,27 @@ impl Registry {
     }
 }
 
-/// A blob on its way, read on a thread that may wait.
-///
-/// The end comes only after digest and size were found right.
-pub(super) struct BlobStream {
+/// Bytes on their way.
+pub(crate) trait Chunks: Send + 'static {
+    /// Returns the next ones; `None` at their good end.
+    fn chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, TransferError>> + Send;
+}
+
+impl Chunks for Blob {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, TransferError> {
+        Ok(Self::chunk(self).await?)
+    }
+}
+
+impl Chunks for WebDownload {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, TransferError> {
+        Ok(Self::chunk(self).await?)
+    }
+}
+
+/// Bytes on their way, read on a thread that may wait. Those of a blob end only after digest and size
+/// were found right.
+pub(crate) struct BlobStream {
     receiver: mpsc::Receiver<Bytes>,
     left: Bytes,
     end: Failures,
@@ -282,6 +311,23 @@ impl BlobStream {
     /// Tells later why it ended.
     pub(super) fn failures(&self) -> Failures {
         self.end.clone()
+    }
+
+    /// Makes failures say what the other side said.
+    pub(crate) fn explained(self) -> impl Read + Send {
+        Explained { failures: self.failures(), stream: self }
+    }
+}
+
+struct Explained {
+    stream: BlobStream,
+    failures: Failures,
+}
+
+impl Read for Explained {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer);
+        read.map_err(|error| self.failures.take().map_or(error, io::Error::other))
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gantry_cache::remote::{CacheWriter, RemoteError, Step, StepFacts};
+use gantry_cache::remote::{
+    CREATED, CacheWriter, RemoteCache, RemoteError, Step, StepFacts, UNCOMPRESSED, Written,
+};
 use gantry_cache::{Key, Layer, LayerId, Record, Store, StoreError};
-use gantry_image::{DateTime, Descriptor};
+use gantry_image::{DateTime, Descriptor, Digest};
 use gantry_solver::key::Key as StepKey;
 use gantry_solver::{CancelToken, Graph, LayerRef, Snapshot, Solved, VertexId};
 
@@ -14,12 +18,6 @@ use super::{CacheMode, CacheTarget, Places};
 use crate::export::{Assembly, ExportError, ImageLayer, came_as, describe_layer, open_layer};
 use crate::store::decode;
 use crate::work::{Executor, layer_id, layer_ref};
-
-/// The annotation that says which tar is in a layer.
-const UNCOMPRESSED: &str = "containerd.io/uncompressed";
-
-/// The annotation that says when a layer was made.
-const CREATED: &str = "buildkit/createdat";
 
 /// Knows all that is to be known of the steps of a build.
 pub(crate) struct Exporter<'a> {
@@ -75,7 +73,7 @@ impl<'a> Exporter<'a> {
         &self,
         target: &CacheTarget,
         cancel: &CancelToken,
-        tell: &dyn Fn(&str),
+        tell: &(dyn Fn(&str) + Sync),
     ) -> Result<(), ExportError> {
         let cache = target.place.open(target.reset, self.places);
         let mut sources = HashMap::new();
@@ -91,13 +89,34 @@ impl<'a> Exporter<'a> {
         };
         let writer = self.steps(target.mode, self.targets, &mut describe)?;
         let written = writer.finish(target.form);
-        let missing = cache.missing(&written.layers)?;
-        for layer in &written.layers {
-            if cancel.is_canceled() {
-                return Ok(());
+        self.write_layers(&*cache, &written, &sources, cancel, tell)?;
+        if cancel.is_canceled() {
+            return Ok(());
+        }
+        if let Some((config, bytes)) = &written.config {
+            tell(&format!("writing config {}", config.digest));
+            if !cache.keep(std::slice::from_ref(config))?.is_empty() {
+                cache.write(config, &mut &**bytes)?;
             }
-            if !missing.contains(&layer.digest) {
-                continue;
+            tell("writing cache image manifest");
+        }
+        cache.commit(&written.manifest, &written.media_type)?;
+        Ok(())
+    }
+
+    /// Writes the layers that are not there yet, as many at once as the other side takes.
+    fn write_layers(
+        &self,
+        cache: &dyn RemoteCache,
+        written: &Written,
+        sources: &HashMap<Digest, Source>,
+        cancel: &CancelToken,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), ExportError> {
+        let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
+        let one = |layer: &Descriptor| -> Result<(), ExportError> {
+            if cache.keep(std::slice::from_ref(layer))?.is_empty() {
+                return Ok(());
             }
             tell(&format!("writing layer {}", layer.digest));
             let mut reader: Box<dyn Read> = match sources.get(&layer.digest) {
@@ -105,19 +124,30 @@ impl<'a> Exporter<'a> {
                     .map_err(ExportError::io("read a layer"))?,
                 Some(Source::Elsewhere) | None => match self.executor.imports.read(layer) {
                     Some(reader) => reader?,
-                    None => continue,
+                    None => return Ok(()),
                 },
             };
-            cache.write(layer, &mut reader)?;
-        }
-        let (config, bytes) = &written.config;
-        tell(&format!("writing config {}", config.digest));
-        if !cache.missing(std::slice::from_ref(config))?.is_empty() {
-            cache.write(config, &mut &**bytes)?;
-        }
-        tell("writing cache image manifest");
-        cache.commit(&written.manifest, &written.media_type)?;
-        Ok(())
+            Ok(cache.write(layer, &mut reader)?)
+        };
+        let failure = || failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let work = || {
+            while let Some(layer) = written.layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if cancel.is_canceled() || failure().is_some() {
+                    return;
+                }
+                if let Err(error) = one(layer) {
+                    failure().get_or_insert(error);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..cache.writers().min(written.layers.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.map_or(Ok(()), Err)
     }
 
     /// Gathers the steps, with results where the mode wants them.

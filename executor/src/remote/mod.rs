@@ -23,6 +23,7 @@ pub(crate) use import::Imports;
 pub(crate) use inline::inline;
 
 use crate::image_options::ImageOptions;
+use crate::objects::{GhaCache, GhaPlace, S3Cache, S3Place};
 use crate::registry::{Registry, RegistryCache};
 
 /// Where a cache is.
@@ -39,6 +40,10 @@ pub enum CachePlace {
     },
     /// A repository (`type=registry`), or an image with an inline cache.
     Registry(Reference),
+    /// A bucket (`type=s3`).
+    S3(Box<S3Place>),
+    /// The cache service of GitHub Actions (`type=gha`).
+    Gha(Box<GhaPlace>),
 }
 
 /// What places are reached by.
@@ -82,22 +87,39 @@ impl CachePlace {
         match self {
             Self::Local { directory, .. } => format!("client directory {}", directory.display()),
             Self::Registry(reference) => format!("registry {}", reference.familiar()),
+            Self::S3(place) => place.title(),
+            Self::Gha(place) => place.title(),
+        }
+    }
+
+    /// What it is called in progress that something is written there.
+    pub fn export_title(&self) -> String {
+        match self {
+            Self::Local { .. } | Self::Registry(_) => {
+                format!("exporting cache to {}", self.title())
+            }
+            Self::S3(_) => "exporting cache to Amazon S3".to_owned(),
+            Self::Gha(_) => "exporting to GitHub Actions Cache".to_owned(),
         }
     }
 
     fn open(&self, reset: bool, places: &Places<'_>) -> Arc<dyn RemoteCache> {
+        // Whoever gave none has no settings: nobody's credentials, and default hosts.
+        let registry = || {
+            let registry = places.registry.clone();
+            registry.unwrap_or_else(|| Arc::new(Registry::new(Default::default)))
+        };
+        let cancel = || places.cancel.clone();
         match self {
             Self::Local { directory, tag, digest } => {
                 Arc::new(LayoutCache::new(directory, tag, *digest).reset(reset))
             }
             Self::Registry(reference) => {
-                let registry = places.registry.clone();
-                // Whoever gave none has no settings: nobody's credentials, and default hosts.
-                let registry =
-                    registry.unwrap_or_else(|| Arc::new(Registry::new(Default::default)));
-                let (store, cancel) = (places.store.clone(), places.cancel.clone());
-                Arc::new(RegistryCache::new(registry, reference.clone(), store, cancel))
+                let (reference, store) = (reference.clone(), places.store.clone());
+                Arc::new(RegistryCache::new(registry(), reference, store, cancel()))
             }
+            Self::S3(place) => Arc::new(S3Cache::new(registry(), (**place).clone(), cancel())),
+            Self::Gha(place) => Arc::new(GhaCache::new(registry(), (**place).clone(), cancel())),
         }
     }
 }

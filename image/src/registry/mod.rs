@@ -14,6 +14,7 @@
 //! upload, body  blobs up: asked for, mounted, sent, resumed
 //! list          tags, repositories, searching
 //! referrers     what refers to a manifest; deleting
+//! web           requests to other servers, such as object stores
 //! error         what goes wrong
 //! ```
 //!
@@ -56,6 +57,7 @@ mod send;
 mod settings;
 mod transport;
 mod upload;
+mod web;
 
 pub use self::blob::Blob;
 pub use self::body::BlobSource;
@@ -69,3 +71,4 @@ pub use self::reader::BlobReader;
 pub use self::referrers::Deleted;
 pub use self::settings::{Event, Observer, Proxies, Retry, Settings};
 pub use self::upload::Pushed;
+pub use self::web::{Patience, WebAnswer, WebDownload, WebError, WebRequest, lead};

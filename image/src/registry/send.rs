@@ -120,15 +120,19 @@ impl Answer {
         RegistryError::Denied { repository, registry: self.registry, credential: self.used, said }
     }
 
-    /// Reads `Retry-After`: seconds, or a date.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        let text = self.header(RETRY_AFTER.as_str())?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = httpdate::parse_http_date(text).ok()?;
-        Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+    fn retry_after(&self) -> Option<Duration> {
+        retry_after(self.response.headers())
     }
+}
+
+/// Reads `Retry-After`: seconds, or a date.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(std::time::SystemTime::now()).unwrap_or_default())
 }
 
 impl Inner {

@@ -2,15 +2,20 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Identity, NoProxy, Proxy, Request, Response, Url, redirect};
 
+use super::body::Progress;
 use super::error::RegistryError;
 use super::guard::{self, Guarded};
 use super::hosts::{HostSettings, Security};
 use super::settings::Settings;
+
+/// Whoever has all of a blob hashes it, and that of a large one takes time.
+const PATIENCE: u32 = 10;
 
 /// The clients made so far: one for plain http, one for each way of doing TLS.
 #[derive(Default)]
@@ -108,6 +113,35 @@ pub(super) async fn send(
     let sent = tokio::time::timeout(silence, client.execute(request)).await;
     let sent = sent.map_err(|_| RegistryError::Silent { host: host.to_owned(), silence })?;
     sent.map_err(|error| failed(host, silence, error))
+}
+
+/// Sends a request with a streamed body of `length` bytes, and waits for the answer as long as bytes
+/// are taken.
+pub(super) async fn watched(
+    client: &Client,
+    request: Request,
+    host: &str,
+    silence: Duration,
+    length: u64,
+    progress: &Progress,
+) -> Result<Response, RegistryError> {
+    let mut answer = std::pin::pin!(client.execute(request));
+    let mut before = None;
+    loop {
+        let sent = progress.sent.load(Ordering::Relaxed);
+        if before == Some(sent) && sent < length {
+            return Err(RegistryError::Silent { host: host.to_owned(), silence });
+        }
+        before = Some(sent);
+        let patience = if sent < length { silence } else { silence * PATIENCE };
+        match tokio::time::timeout(patience, &mut answer).await {
+            Ok(answer) => return answer.map_err(|it| failed(host, silence, it)),
+            Err(_) if sent >= length => {
+                return Err(RegistryError::Silent { host: host.to_owned(), silence: patience });
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// Says what went wrong with a connection. Addresses are left out: they may be signed.

@@ -1,7 +1,6 @@
 //! Blobs on their way up: asked for, mounted, sent in one or in pieces, resumed where it broke.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use reqwest::header::{
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RANGE,
@@ -22,8 +21,6 @@ use crate::manifest::Descriptor;
 
 /// The pieces in which a blob goes that is too large for one request.
 const PIECE: u64 = 32 << 20;
-/// A registry that has all of a blob hashes it, and that of a large one takes time.
-const PATIENCE: u32 = 10;
 
 /// How a blob came to be in the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -328,7 +325,8 @@ impl Upload<'_> {
             *request.body_mut() = Some(reqwest::Body::wrap(body));
         }
         let client = inner.client(&host, &url, &settings)?;
-        let sent = self.watched(&client, request, &host, length, &progress).await;
+        let silence = inner.settings.silence;
+        let sent = transport::watched(&client, request, &host, silence, length, &progress).await;
         let failure = progress.failure.lock().ok().and_then(|mut failure| failure.take());
         if let Some(source) = failure {
             return Err(RegistryError::Source { digest: self.digest, source });
@@ -350,36 +348,7 @@ impl Upload<'_> {
             None => (super::error::Used::Nothing, Vec::new()),
         };
         let registry = self.endpoint.registry.clone();
-        Ok(Answer { response, host, registry, used, secrets, silence: inner.settings.silence })
-    }
-
-    /// Waits for the answer as long as bytes are taken.
-    async fn watched(
-        &self,
-        client: &reqwest::Client,
-        request: reqwest::Request,
-        host: &str,
-        length: u64,
-        progress: &Progress,
-    ) -> Result<reqwest::Response, RegistryError> {
-        let silence = self.repository.inner().settings.silence;
-        let mut answer = std::pin::pin!(client.execute(request));
-        let mut before = None;
-        loop {
-            let sent = progress.sent.load(Ordering::Relaxed);
-            if before == Some(sent) && sent < length {
-                return Err(RegistryError::Silent { host: host.to_owned(), silence });
-            }
-            before = Some(sent);
-            let patience = if sent < length { silence } else { silence * PATIENCE };
-            match tokio::time::timeout(patience, &mut answer).await {
-                Ok(answer) => return answer.map_err(|it| transport::failed(host, silence, it)),
-                Err(_) if sent >= length => {
-                    return Err(RegistryError::Silent { host: host.to_owned(), silence: patience });
-                }
-                Err(_) => {}
-            }
-        }
+        Ok(Answer { response, host, registry, used, secrets, silence })
     }
 
     fn what(&self) -> String {

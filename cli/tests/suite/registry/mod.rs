@@ -3,7 +3,7 @@
 mod attest;
 mod bars;
 mod build;
-mod cache;
+pub(crate) mod cache;
 mod fake;
 mod indexes;
 mod lazy;
@@ -49,6 +49,6 @@ fn lines(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
 }
 
 /// Asserts that the store is sound.
-fn check_store(sandbox: &Sandbox) {
+pub(crate) fn check_store(sandbox: &Sandbox) {
     sandbox.gantry(["fsck"]).success();
 }

@@ -1,4 +1,14 @@
 //! `--cache-from` and `--cache-to`, in buildx's words.
+//!
+//! ```text
+//! gha    type=gha: GitHub Actions
+//! s3     type=s3: a bucket
+//! aws    the keys for one
+//! ```
+
+mod aws;
+mod gha;
+mod s3;
 
 use std::str::FromStr;
 
@@ -43,6 +53,20 @@ impl FromStr for CacheSpec {
     }
 }
 
+/// Looks up a variable of the environment.
+type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What is said of every cache that is written, and that BuildKit passes over in one that is read.
+const EXPORTED: [&str; 7] = [
+    "mode",
+    "image-manifest",
+    "oci-mediatypes",
+    "compression",
+    "compression-level",
+    "force-compression",
+    "ignore-error",
+];
+
 /// The caches that a build writes.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
@@ -56,7 +80,8 @@ pub(crate) struct Targets {
 /// # Errors
 /// In BuildKit's words.
 pub(crate) fn sources(specs: &[CacheSpec]) -> Result<Vec<CachePlace>, Failure> {
-    specs.iter().map(|spec| spec.source().map_err(Failure::text)).collect()
+    let all = specs.iter().map(|spec| spec.source(&variable).map_err(Failure::text));
+    all.filter_map(Result::transpose).collect()
 }
 
 /// Reads `--cache-to`; `inline` says that the build arguments ask for that.
@@ -66,18 +91,38 @@ pub(crate) fn sources(specs: &[CacheSpec]) -> Result<Vec<CachePlace>, Failure> {
 pub(crate) fn targets(specs: &[CacheSpec], inline: bool) -> Result<Targets, Failure> {
     let mut all = Targets { targets: Vec::new(), inline };
     for spec in specs {
-        match spec.target().map_err(Failure::text)? {
-            Some(target) => all.targets.push(target),
-            None => all.inline = true,
+        match spec.target(&variable).map_err(Failure::text)? {
+            Target::Elsewhere(target) => all.targets.push(*target),
+            Target::Inline => all.inline = true,
+            Target::Nowhere => {}
         }
     }
     Ok(all)
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Where a cache is written.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    Elsewhere(Box<CacheTarget>),
+    /// Inside of the image.
+    Inline,
+    /// It is for GitHub Actions, and this is another place.
+    Nowhere,
+}
+
 impl CacheSpec {
     fn get(&self, name: &str) -> Option<&str> {
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    /// The same, also where it is empty.
+    fn given(&self, name: &str) -> Option<&str> {
         let found = self.fields.iter().rev().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        found.map(|(_, value)| value.as_str())
     }
 
     fn flag(&self, name: &str) -> Result<Option<bool>, String> {
@@ -97,8 +142,9 @@ impl CacheSpec {
         text.parse().map_err(|error| format!("invalid cache reference {text:?}: {error}"))
     }
 
-    fn source(&self) -> Result<CachePlace, String> {
-        match self.kind.as_str() {
+    /// `None` is one for GitHub Actions, elsewhere.
+    fn source(&self, variables: Variables<'_>) -> Result<Option<CachePlace>, String> {
+        let place = match self.kind.as_str() {
             "local" => {
                 self.only(&["src", "tag", "digest"])?;
                 let directory = self.get("src").ok_or("local cache importer requires src")?;
@@ -107,46 +153,43 @@ impl CacheSpec {
                     None => None,
                 };
                 let tag = self.get("tag").unwrap_or("latest").to_owned();
-                Ok(CachePlace::Local { directory: directory.into(), tag, digest })
+                CachePlace::Local { directory: directory.into(), tag, digest }
             }
             "registry" => {
                 self.only(&["ref"])?;
-                Ok(CachePlace::Registry(self.reference("importer")?))
+                CachePlace::Registry(self.reference("importer")?)
             }
-            other => Err(unknown("importer", other)),
-        }
+            "s3" => s3::place(self, variables)?,
+            "gha" => return gha::place(self, variables),
+            other => return Err(unknown("importer", other)),
+        };
+        Ok(Some(place))
     }
 
-    /// `None` is the one inside of the image.
-    fn target(&self) -> Result<Option<CacheTarget>, String> {
-        const COMMON: [&str; 8] = [
-            "mode",
-            "image-manifest",
-            "oci-mediatypes",
-            "compression",
-            "compression-level",
-            "force-compression",
-            "ignore-error",
-            "ref",
-        ];
+    fn target(&self, variables: Variables<'_>) -> Result<Target, String> {
         let place = match self.kind.as_str() {
             "inline" => {
                 self.only(&["mode"])?;
                 return match self.get("mode") {
-                    None | Some("min") => Ok(None),
+                    None | Some("min") => Ok(Target::Inline),
                     Some(mode) => Err(format!("inline cache does not support mode={mode}")),
                 };
             }
             "local" => {
-                self.only(&[&COMMON[..7], &["dest", "tag", "reset"]].concat())?;
+                self.only(&[&EXPORTED[..], &["dest", "tag", "reset"]].concat())?;
                 let directory = self.get("dest").ok_or("local cache exporter requires dest")?;
                 let tag = self.get("tag").unwrap_or("latest").to_owned();
                 CachePlace::Local { directory: directory.into(), tag, digest: None }
             }
             "registry" => {
-                self.only(&COMMON)?;
+                self.only(&[&EXPORTED[..], &["ref"]].concat())?;
                 CachePlace::Registry(self.reference("exporter")?)
             }
+            "s3" => s3::place(self, variables)?,
+            "gha" => match gha::place(self, variables)? {
+                Some(place) => place,
+                None => return Ok(Target::Nowhere),
+            },
             other => return Err(unknown("exporter", other)),
         };
         let mode = match self.get("mode") {
@@ -156,14 +199,16 @@ impl CacheSpec {
         };
         let oci = self.flag("oci-mediatypes")?.unwrap_or(true);
         let image_manifest = self.flag("image-manifest")?.unwrap_or(oci);
+        let alone = matches!(place, CachePlace::S3(_) | CachePlace::Gha(_));
         let form = match (image_manifest, oci) {
+            (_, oci) if alone => CacheForm::Document { docker: !oci },
             (true, true) => CacheForm::ImageManifest,
             (true, false) => {
                 return Err("image-manifest=true needs oci-mediatypes=true".to_owned());
             }
             (false, oci) => CacheForm::Index { docker: !oci },
         };
-        Ok(Some(CacheTarget {
+        Ok(Target::Elsewhere(Box::new(CacheTarget {
             place,
             mode,
             form,
@@ -175,7 +220,7 @@ impl CacheSpec {
             },
             ignore_error: self.flag("ignore-error")?.unwrap_or(true),
             reset: self.flag("reset")?.unwrap_or(false),
-        }))
+        })))
     }
 
     fn compression(&self) -> Result<LayerCompression, String> {
@@ -195,9 +240,9 @@ impl CacheSpec {
 
 fn unknown(what: &str, kind: &str) -> String {
     match kind {
-        "gha" | "s3" | "azblob" => {
-            format!("cache {what} {kind:?} is not supported; there are registry, local and inline")
-        }
+        "azblob" => format!(
+            "cache {what} {kind:?} is not supported; there are registry, local, inline, gha and s3"
+        ),
         kind => format!("unknown cache {what}: {kind:?}"),
     }
 }
@@ -207,14 +252,17 @@ mod tests {
     use super::*;
 
     fn target(text: &str) -> Result<Option<CacheTarget>, String> {
-        text.parse::<CacheSpec>()?.target()
+        match text.parse::<CacheSpec>()?.target(&|_| None)? {
+            Target::Elsewhere(target) => Ok(Some(*target)),
+            Target::Inline | Target::Nowhere => Ok(None),
+        }
     }
 
     #[test]
     fn a_reference_alone_is_a_registry() {
         let spec: CacheSpec = "example.com/a/b:cache".parse().unwrap();
         let reference = "example.com/a/b:cache".parse().unwrap();
-        assert_eq!(spec.source(), Ok(CachePlace::Registry(reference)));
+        assert_eq!(spec.source(&|_| None), Ok(Some(CachePlace::Registry(reference))));
     }
 
     #[test]
@@ -226,6 +274,17 @@ mod tests {
         let made = made.unwrap();
         assert_eq!((made.mode, made.form), (CacheMode::Min, CacheForm::Index { docker: true }));
         assert_eq!(target("type=inline"), Ok(None));
+    }
+
+    #[test]
+    fn documents_of_object_stores_are_alone() {
+        for (text, docker) in
+            [("", false), (",image-manifest=true", false), (",oci-mediatypes=0", true)]
+        {
+            let made = target(&format!("type=s3,bucket=b,region=r{text}")).unwrap().unwrap();
+            assert_eq!(made.form, CacheForm::Document { docker });
+        }
+        assert_eq!(target("type=gha,mode=max"), Ok(None));
     }
 
     #[test]
@@ -241,8 +300,8 @@ mod tests {
         ] {
             assert_eq!(target(text), Err(error.to_owned()), "{text}");
         }
-        let from = |text: &str| text.parse::<CacheSpec>().unwrap().source().unwrap_err();
+        let from = |text: &str| text.parse::<CacheSpec>().unwrap().source(&|_| None).unwrap_err();
         assert_eq!(from("type=local"), "local cache importer requires src");
-        assert!(from("type=gha").contains("is not supported"));
+        assert!(from("type=azblob").contains("is not supported"));
     }
 }
