@@ -23,6 +23,7 @@ use crate::ui::Ui;
     version,
     disable_help_subcommand = true,
     disable_version_flag = true,
+    args_override_self = true,
     override_usage = "gantry [OPTIONS] COMMAND"
 )]
 pub(crate) struct Cli {

@@ -12,9 +12,16 @@ use crate::args::Connection;
 use crate::settings;
 use crate::ui::{Failure, prompt};
 
+/// How it is used where nobody types (E-23).
+const IN_CI: &str = "\
+In CI:
+  GitHub:  echo \"$GITHUB_TOKEN\" | gantry login -u \"$GITHUB_ACTOR\" --password-stdin ghcr.io
+  GitLab:  echo \"$CI_REGISTRY_PASSWORD\" | gantry login -u \"$CI_REGISTRY_USER\" --password-stdin \"$CI_REGISTRY\"
+  Clouds:  name the helper (ecr-login, gcr, acr-env) in docker's config.json, under credHelpers; no login is needed";
+
 /// Authenticate to a registry
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "gantry login [OPTIONS] [SERVER]")]
+#[command(override_usage = "gantry login [OPTIONS] [SERVER]", after_help = IN_CI)]
 pub(crate) struct LoginArgs {
     #[arg(value_name = "SERVER")]
     server: Option<String>,

@@ -78,6 +78,19 @@ fn the_version_in_three_forms() {
     assert_eq!(text.trim(), env!("CARGO_PKG_VERSION"));
 }
 
+/// E-23: how to log in where nobody types.
+#[test]
+fn e_23_logins_in_ci_are_explained() {
+    let help = Sandbox::new().gantry(["login", "--help"]).success().stdout;
+    for part in [
+        "echo \"$GITHUB_TOKEN\" | gantry login -u \"$GITHUB_ACTOR\" --password-stdin ghcr.io\n",
+        "\"$CI_REGISTRY\"\n",
+        "ecr-login, gcr, acr-env",
+    ] {
+        assert!(help.contains(part), "{part}: {help}");
+    }
+}
+
 #[test]
 fn images_and_run_speak_docker() {
     let sandbox = Sandbox::new();

@@ -65,3 +65,21 @@ fn a_usage_error_makes_no_store() {
     sandbox.gantry(["images"]).success();
     assert!(!sandbox.store().exists(), "looking makes no store either");
 }
+
+/// As with docker, the last of a flag that takes one value counts, and lists are put together.
+#[test]
+fn a_flag_that_is_said_again() {
+    let sandbox =
+        Sandbox::with([("Dockerfile", "FROM scratch AS a\nLABEL is=a\nFROM a AS b\nLABEL is=b\n")]);
+    let build = ["build", "-q", "-q", "--pull=true", "--pull=false", "--target=b", "--target", "a"];
+    let names = ["-t", "x:1", "-t", "x:2", "--progress=plain", "--progress=auto", "."];
+    sandbox.gantry_words(&[&build[..], &names].concat()).success();
+    for name in ["x:1", "x:2"] {
+        let label = sandbox.gantry(["inspect", "-f", "{{.Config.Labels.is}}", name]).success();
+        assert_eq!(label.stdout, "a\n");
+    }
+    assert_eq!(
+        sandbox.gantry(["images", "-q", "-q", "--no-trunc"]).success().stdout.lines().count(),
+        1
+    );
+}

@@ -89,6 +89,14 @@ fn build_push_and_push_are_the_same() {
     assert!(said.contains(&format!("1: digest: {digest} ")), "{said}");
     let error = sandbox.gantry(["build", "--push", "."]).code(1).stderr;
     assert!(error.contains("tag is needed when pushing to registry"), "{error}");
+    // It is in the store as well, loaded or not.
+    for flag in ["--load", "--load=false"] {
+        let there = Sandbox::with([("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")]);
+        let name = server.name(&format!("both:{}", flag.len()));
+        there.gantry(["build", "-q", "--push", flag, "-t", &name, "."]).success();
+        assert_eq!(lines(&there, &["images", "-q", &name]).len(), 1, "{flag}");
+        Sandbox::new().gantry(["pull", "-q", &name]).success();
+    }
 }
 
 #[test]
