@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Engine, Store};
+use crate::objects::actions::{Actions, token};
 use crate::registry::server::Server;
 
 const TEXT: &str = "FROM busybox\nRUN echo cool content > /tmp/cool-file && chown 7:8 /tmp/cool-file\n\
@@ -131,5 +132,42 @@ fn c5_08_buildkit_and_gantry_read_each_others_caches() {
     let ours = sandbox.gantry_words(&flags).success();
     for bad in ["WARN", "failed", "ERROR"] {
         assert!(!ours.stderr.contains(bad), "{}", ours.stderr);
+    }
+}
+
+/// Each reads what the other wrote into the cache of GitHub Actions. Documents in buckets have the same
+/// form; this engine knows no buckets.
+#[test]
+fn c5_08_buildkit_and_gantry_share_the_cache_of_github_actions() {
+    let Some(engine) = Engine::start(Store::Containerd) else { return };
+    let actions = Actions::start();
+    let token = token(&[("refs/heads/main", 3)]);
+    let cache = |scope: &str| {
+        format!("type=gha,url=http://{}/v1/,token={token},scope={scope}", actions.host)
+    };
+    engine.sandbox.write("Dockerfile", TEXT);
+    let to = format!("{},mode=max,ignore-error=false", cache("ours"));
+    let build = ["build", "-q", "--network=host", "--allow=network.host", "--cache-to", &to, "."];
+    engine.sandbox.gantry(build).success();
+    let plain = ["buildx", "build", "--progress=plain", "--network=host"];
+    let from = cache("ours");
+    let theirs = engine.docker(&[&plain[..], &["--cache-from", &from, "."]].concat()).stderr;
+    assert!(theirs.contains("importing cache manifest from gha:"), "{theirs}");
+    let to = format!("{},mode=max", cache("theirs"));
+    let exported = engine.docker(&[&plain[..], &["--cache-to", &to, "."]].concat()).stderr;
+    assert!(exported.contains("exporting to GitHub Actions Cache"), "{exported}");
+    let from = cache("theirs");
+    let flags = ["build", "--progress=plain", "--no-cache", "--cache-from", &from, "."];
+    let ours = engine.sandbox.gantry(flags).success().stderr;
+    assert!(ours.contains("importing cache manifest from gha:theirs"), "{ours}");
+    for told in [theirs, exported, ours] {
+        for bad in ["WARN", "failed", "not used", "ERROR"] {
+            assert!(!told.contains(bad), "{told}");
+        }
+    }
+    let keys = actions.service.keys();
+    for scope in ["ours", "theirs"] {
+        let key = format!("index-{scope}-1-f921bd05#1");
+        assert!(keys.contains(&key), "{key} in {keys:?}");
     }
 }
