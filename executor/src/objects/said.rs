@@ -56,7 +56,7 @@ impl Refusal {
     }
 
     /// Makes the error of it.
-    pub(super) fn while_(self, what: &str) -> RemoteError {
+    pub(super) fn during(self, what: &str) -> RemoteError {
         RemoteError::Transport { what: what.to_owned(), source: Box::new(self) }
     }
 }

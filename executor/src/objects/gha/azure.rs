@@ -71,6 +71,6 @@ fn put(
     let answer = answer.map_err(failed(what))?;
     match answer.status.is_success() {
         true => Ok(()),
-        false => Err(service.refused(&answer).while_(what)),
+        false => Err(service.refused(&answer).during(what)),
     }
 }

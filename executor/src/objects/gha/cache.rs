@@ -91,7 +91,7 @@ impl RemoteCache for GhaCache {
             let make = || Ok(WebRequest::new(Method::GET, entry.url.clone()));
             let answer = self.service.reach().ask(DOCUMENT, make).map_err(failed(&what))?;
             if !answer.status.is_success() {
-                return Err(self.service.refused(&answer).while_(&what));
+                return Err(self.service.refused(&answer).during(&what));
             }
             found.push(Found::Document(answer.body));
         }
@@ -114,7 +114,7 @@ impl RemoteCache for GhaCache {
         self.service.reach().fetch(blob.size, make).map_err(|error| match error {
             TransferError::Web(error) => match *error {
                 WebError::Answer(answer) if answer.status.as_u16() == 404 => missing(),
-                WebError::Answer(answer) => self.service.refused(&answer).while_(&what),
+                WebError::Answer(answer) => self.service.refused(&answer).during(&what),
                 error => failed(&what)(error.into()),
             },
             error => failed(&what)(error),

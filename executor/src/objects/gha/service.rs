@@ -125,7 +125,7 @@ impl Service {
             let refusal = self.refused(&answer);
             return match refusal.status == 409 || refusal.is_already_there() {
                 true => Ok(None),
-                false => Err(refusal.while_(what)),
+                false => Err(refusal.during(what)),
             };
         }
         match self.place.version {
@@ -190,7 +190,7 @@ impl Service {
             }
         };
         if !answer.status.is_success() {
-            return Err(self.refused(&answer).while_(what));
+            return Err(self.refused(&answer).during(what));
         }
         if self.place.version == GhaVersion::V2 {
             let done: Value = self.read(what, &answer)?;
@@ -215,7 +215,7 @@ impl Service {
         let answer = answer.map_err(failed(what))?;
         match answer.status.is_success() {
             true => Ok(()),
-            false => Err(self.refused(&answer).while_(what)),
+            false => Err(self.refused(&answer).during(what)),
         }
     }
 
@@ -260,7 +260,7 @@ impl Service {
         answer: WebAnswer,
     ) -> Result<WebAnswer, RemoteError> {
         match question && !answer.status.is_success() && answer.status.as_u16() != 404 {
-            true => Err(self.refused(&answer).while_(what)),
+            true => Err(self.refused(&answer).during(what)),
             false => Ok(answer),
         }
     }

@@ -70,7 +70,7 @@ impl S3Cache {
             .flat_map(|keys| [keys.id.as_str(), keys.secret.reveal()])
             .chain(session.map(|token| token.reveal()))
             .collect();
-        Refusal::new(answer, &secrets).while_(what)
+        Refusal::new(answer, &secrets).during(what)
     }
 
     /// Asks, and returns the answer of any status.
