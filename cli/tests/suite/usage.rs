@@ -83,3 +83,12 @@ fn a_flag_that_is_said_again() {
         1
     );
 }
+
+/// A variable of a script that is empty: as if the flag weren't there, as for buildx.
+#[test]
+fn a_flag_without_a_value() {
+    let sandbox = Sandbox::with([("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")]);
+    let flags = ["--target=", "--iidfile", "", "--metadata-file=", "--platform=", "--network="];
+    sandbox.gantry_words(&[&["build", "-q"][..], &flags, &["."]].concat()).success();
+    assert_eq!(fs_err::read_dir(sandbox.project()).unwrap().count(), 1);
+}

@@ -1,6 +1,6 @@
 //! The flags of `build`: docker's names, defaults and wording.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gantry_solver::op::Ulimit;
 
@@ -61,8 +61,8 @@ pub(crate) struct BuildArgs {
     #[arg(short, long, value_name = "string")]
     pub(super) file: Option<String>,
     /// Write the image ID to a file
-    #[arg(long, value_name = "string")]
-    pub(super) iidfile: Option<PathBuf>,
+    #[arg(long, value_name = "string", value_parser = values::any_path())]
+    iidfile: Option<PathBuf>,
     /// Set metadata for an image
     #[arg(long = "label", value_name = "stringArray")]
     pub(super) labels: Vec<KeyValue>,
@@ -72,8 +72,8 @@ pub(crate) struct BuildArgs {
           action = clap::ArgAction::Set, value_name = "bool")]
     pub(super) load: bool,
     /// Write build result metadata to a file
-    #[arg(long, value_name = "string")]
-    pub(super) metadata_file: Option<PathBuf>,
+    #[arg(long, value_name = "string", value_parser = values::any_path())]
+    metadata_file: Option<PathBuf>,
     /// Set the networking mode for the `RUN` instructions during build
     #[arg(long, value_name = "string", default_value = "default")]
     pub(super) network: String,
@@ -164,7 +164,7 @@ pub(crate) struct BuildArgs {
     pub(super) ssh: Vec<String>,
     /// Set the target build stage to build
     #[arg(long, value_name = "string")]
-    pub(super) target: Option<String>,
+    target: Option<String>,
     /// Ulimit options
     #[arg(long = "ulimit", value_name = "ulimit", value_parser = values::parse_ulimit)]
     pub(super) ulimits: Vec<Ulimit>,
@@ -176,6 +176,21 @@ pub(crate) struct BuildArgs {
     pub(super) podman: Podman,
     #[command(flatten)]
     pub(super) legacy: Legacy,
+}
+
+/// A variable of a script may well be empty: for buildx, that is as if the flag weren't there.
+impl BuildArgs {
+    pub(super) fn iidfile(&self) -> Option<&Path> {
+        self.iidfile.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    pub(super) fn metadata_file(&self) -> Option<&Path> {
+        self.metadata_file.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    pub(super) fn target(&self) -> Option<&str> {
+        self.target.as_deref().filter(|name| !name.is_empty())
+    }
 }
 
 /// What `RUN` steps may take of the machine.

@@ -38,7 +38,7 @@ pub(super) fn attestations(
     {
         return Err(Failure::text(format_args!("invalid {NO_DEFAULT}: {error}")));
     }
-    if args.metadata_file.is_some() {
+    if args.metadata_file().is_some() {
         asked.told = told(std::env::var("BUILDX_METADATA_PROVENANCE").ok().as_deref());
     }
     if asked.provenance.is_some() || asked.told == Some(ProvenanceMode::Max) {

@@ -77,7 +77,7 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<ExitCode, Failu
     if let Some(call) = call(args)? {
         let sources = source::find(path, file.as_deref())?;
         let platform = args.platform.first().map(String::as_str);
-        let target = args.target.as_deref();
+        let target = args.target();
         let marked_as = github::is_on().then(|| shown_as(path, file.as_deref()));
         let build_args = &args.build_args;
         let request = check::call::Request { sources, build_args, target, platform, marked_as };

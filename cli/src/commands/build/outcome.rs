@@ -24,7 +24,7 @@ pub(super) const EXHAUSTED: u8 = 102;
 
 /// Removes what an earlier build wrote, so that it can't be taken for this one's.
 pub(super) fn prepare(args: &BuildArgs) -> Result<(), Failure> {
-    let Some(path) = &args.iidfile else { return Ok(()) };
+    let Some(path) = args.iidfile() else { return Ok(()) };
     match fs_err::remove_file(path) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err.into()),
         _ => Ok(()),
@@ -39,10 +39,10 @@ pub(super) fn succeeded(
     context: &Context,
     how: &Shown,
 ) -> Result<ExitCode, Failure> {
-    if let (Some(path), Some(image)) = (&args.iidfile, &built.image) {
+    if let (Some(path), Some(image)) = (args.iidfile(), &built.image) {
         fs_err::write(path, image.id.to_string())?;
     }
-    if let Some(path) = &args.metadata_file {
+    if let Some(path) = args.metadata_file() {
         // What has no name may be called by its digest.
         let names = if names.is_empty() { &built.tags } else { names };
         fs_err::write(path, metadata::write(built, names)?)?;

@@ -14,7 +14,7 @@ use gantry_solver::op::{GitOp, HttpOp};
 
 use super::args::BuildArgs;
 use super::output::{self, Wanted};
-use super::values::{self, ExtraHost, KeyValue};
+use super::values::{self, ExtraHost, KeyValue, SecretSource};
 use super::{attest, cache, environment, limits, parse_tag, source};
 use crate::ui::{Failure, Ui};
 use crate::{privilege, settings};
@@ -57,7 +57,7 @@ pub(super) fn make(
         attested: attestations.is_any(),
         nothing_by_default: environment::is_set("BUILDX_NO_DEFAULT_LOAD"),
     })?;
-    if outputs.has_files && args.iidfile.is_some() {
+    if outputs.has_files && args.iidfile().is_some() {
         return Err(Failure::text("local and tar exporters are incompatible with image ID file"));
     }
     if outputs.cache_only && !privilege::is_second_run() {
@@ -79,7 +79,7 @@ pub(super) fn make(
     let mut request = BuildRequest::new(sources.dockerfile, sources.context);
     request.ignore = sources.ignore;
     request.named_contexts = named_contexts(&args.build_contexts)?;
-    request.target = args.target.clone();
+    request.target = args.target().map(str::to_owned);
     if let Some(path) = &args.podman.ignorefile {
         let text = fs_err::read(path)?;
         let name = path.display().to_string();
@@ -102,6 +102,7 @@ pub(super) fn make(
     request.no_cache = no_cache;
     request.pull = args.pull;
     request.network = network(&args.network)?;
+    args.secrets.iter().try_for_each(SecretSource::check).map_err(Failure::text)?;
     request.secrets =
         args.secrets.iter().map(|secret| (secret.id.clone(), secret.secret())).collect();
     request.ssh = super::ssh::agents(&args.ssh)?;

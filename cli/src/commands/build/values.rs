@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use gantry_executor::{OnFail, Secret};
 use gantry_solver::op::Ulimit;
 
@@ -106,6 +107,11 @@ pub(crate) fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Takes any path, an empty one too.
+pub(crate) fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(|text| -> PathBuf { text.into() })
+}
+
 /// Reads `--pull`: docker's bool, or podman's policy.
 ///
 /// # Errors
@@ -177,7 +183,7 @@ impl FromStr for SecretSource {
                 key => return Err(format!("unexpected key '{key}' in '{key}={value}'")),
             }
         }
-        let id = id.filter(|id| !id.is_empty()).ok_or("a secret needs an `id`")?;
+        let id = id.filter(|id| !id.is_empty()).ok_or("secret missing ID")?;
         let from = match (kind.as_deref(), file, variable) {
             // With `type=env`, `src` is the variable.
             (Some("env"), Some(name), None) | (_, None, Some(name)) => From::Variable(name),
@@ -192,6 +198,22 @@ impl FromStr for SecretSource {
 }
 
 impl SecretSource {
+    /// Looks whether the file is there; that one is empty or too large is told where it is used.
+    ///
+    /// # Errors
+    /// In BuildKit's words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let From::File(path) = &self.from else { return Ok(()) };
+        path.metadata().map(drop).map_err(|error| {
+            let why = match error.kind() {
+                io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+                _ => error.to_string(),
+            };
+            let path = path.display();
+            format!("failed to stat {path}: stat {path}: {why}")
+        })
+    }
+
     /// The secret, to be fetched later.
     pub(crate) fn secret(&self) -> Secret {
         let from = self.from.clone();

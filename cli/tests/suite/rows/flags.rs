@@ -356,6 +356,10 @@ fn c1_14_names_in_the_metadata_file() {
 fn c1_15_to_17_secrets_agents_and_contexts() {
     let error = |flag, value| refused(&[flag, value]);
     assert_eq!(error("--secret", "id=x,type=y"), "ERROR: unsupported secret type \"y\"");
+    let missing = "ERROR: failed to stat nofile: stat nofile: no such file or directory";
+    assert_eq!(error("--secret", "id=x,src=nofile"), missing);
+    assert_eq!(error("--secret", "id=nofile"), missing);
+    assert_eq!(error("--secret", "src=Dockerfile"), "ERROR: secret missing ID");
     let sandbox = project("FROM busybox\nRUN --mount=type=secret,id=S cat /run/secrets/S\n");
     sandbox.write("S", "of a file\n");
     assert_eq!(build(&sandbox, ["--secret", "id=S"]), "of a file\n");
