@@ -90,10 +90,14 @@ pub struct Record {
     /// As it will be found.
     pub cached: Cached,
     /// The encoded [`Preimage`](crate::Preimage) with all details, for [`crate::why`].
-    pub preimage: Arc<[u8]>,
+    pub preimage: Packed,
     /// Where the step stood, for [`Store::nearest`].
     pub place: Place,
 }
+
+/// A preimage as the store keeps it: what [`Store::pack`] made of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed(pub Vec<u8>);
 
 /// Where a step stands: what stays the same when its inputs change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -145,6 +149,15 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`] if the store can't be read.
     fn lookup(&self, keys: &[Key]) -> Result<Vec<Option<Cached>>, StoreError>;
+
+    /// Makes an encoded preimage ready for its [`Record`], which may take a while: it is done while
+    /// the step runs.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it can't be; the step counts as failed then.
+    fn pack(&self, preimage: Vec<u8>) -> Result<Packed, StoreError> {
+        Ok(Packed(preimage))
+    }
 
     /// Remembers what an operation made, under each of the keys. A record that is there already
     /// under one of them is replaced.
