@@ -75,10 +75,18 @@ impl<'w> Rivals<'w> {
         &self,
         mut once: impl FnMut(&Peer<'_>) -> Result<Duration, Problem>,
     ) -> Result<Peers<Option<Duration>>, Problem> {
+        self.measure_where(|peer| once(peer).map(Some))
+    }
+
+    /// The same, where `once` reports nothing of those that can't do it.
+    pub(crate) fn measure_where(
+        &self,
+        mut once: impl FnMut(&Peer<'_>) -> Result<Option<Duration>, Problem>,
+    ) -> Result<Peers<Option<Duration>>, Problem> {
         let mut all = |peer: &Option<Peer<'_>>| -> Result<Option<Duration>, Problem> {
             let Some(peer) = peer else { return Ok(None) };
-            let times = (0..peer.runs).map(|_| once(peer)).collect::<Result<_, _>>()?;
-            Ok(Some(median(times)))
+            let times = (0..peer.runs).map(|_| once(peer)).collect::<Result<Vec<_>, _>>()?;
+            Ok(times.into_iter().collect::<Option<Vec<_>>>().map(median))
         };
         Ok(Peers {
             buildah: all(&self.0.buildah)?,
@@ -185,6 +193,20 @@ impl Peer<'_> {
             }
             Program::Podman => self.command(&["save", "-q", "-o", &path, name]),
             Program::Docker => self.command(&["save", "-o", &path, name]),
+        }
+    }
+
+    /// Writes an image into an OCI archive, compressed by gzip; an engine of Debian's can't.
+    pub(crate) fn oci_archive(&self, name: &str, to: &Path) -> Option<Command> {
+        let path = to.display().to_string();
+        match self.program {
+            Program::Buildah => {
+                Some(self.command(&["push", "-q", name, &format!("oci-archive:{path}")]))
+            }
+            Program::Podman => {
+                Some(self.command(&["save", "-q", "--format", "oci-archive", "-o", &path, name]))
+            }
+            Program::Docker => None,
         }
     }
 

@@ -38,6 +38,7 @@ kinds! {
     PushAgain = "Push of what is there",
     Save = "Save",
     Load = "Load",
+    Gzip = "A compressed OCI archive",
     ManyFiles = "Big trees: very many files",
     LargeFile = "Big trees: one large file",
     Deep = "Big trees: deep directories",

@@ -1,10 +1,14 @@
 //! Rows about images that travel: from a registry to ready-to-run, to it again, into an archive and
-//! out of one. The registry is Debian's `docker-registry`, on loopback.
+//! out of one, and into a compressed one. The registry is Debian's `docker-registry`, on loopback.
 
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use libdeflater::{CompressionLvl, Compressor};
 
 use crate::row::{Kind, Row};
 use crate::rows::Bench;
@@ -12,7 +16,7 @@ use crate::workspace::{Problem, Workspace, fresh, paired, peak, run, settle};
 
 const LAYERS: usize = 5;
 
-/// Four rows over one image of five layers: 20 MB, in full size 500 MB.
+/// Five rows over one image of five layers: 20 MB, in full size 500 MB.
 pub(crate) fn all(bench: &Bench<'_>) -> Result<(), Problem> {
     let workspace = bench.workspace;
     let Some(registry) = Registry::start(workspace)? else {
@@ -27,7 +31,8 @@ pub(crate) fn all(bench: &Bench<'_>) -> Result<(), Problem> {
     run(&mut workspace.gantry(["push", "-q", &name]))?;
     pull(bench, &registry, &name, &of)?;
     push_again(bench, &registry, &name, &of)?;
-    archives(bench, &trees, &name, &of)
+    archives(bench, &trees, &name, &of)?;
+    compressed(bench, &trees, &name, &of)
 }
 
 /// Builds an image of layers whose files are half text and half random bytes, and returns the
@@ -42,8 +47,9 @@ fn image(bench: &Bench<'_>, megabytes: usize) -> Result<Vec<PathBuf>, Problem> {
         // 64 files a layer, of bytes that are the same in every run.
         let fill = format!(
             "openssl enc -aes-128-ctr -K 0{layer} -iv 00 -in /dev/zero 2>/dev/null | \
-             head -c {megabytes}00000 | od -An -tx1 -v | head -c {megabytes}000000 | \
-             split -b {} - f",
+             head -c {} | od -An -tx1 -v | head -c {megabytes}000000 | split -b {} - f",
+            // Three characters and a little for each of them.
+            megabytes * 1_000_000 / 3,
             megabytes * 15_625
         );
         run(Command::new("sh").args(["-c", &fill]).current_dir(&tree))?;
@@ -205,6 +211,84 @@ fn archives(bench: &Bench<'_>, trees: &[PathBuf], name: &str, of: &str) -> Resul
         })?,
     });
     Ok(())
+}
+
+/// The image as an OCI layout in a tar, with its layers compressed by gzip, out of stores that have
+/// never compressed it: those of the row before. The floor compresses as many bytes of the same
+/// files, in the same blocks and at the same level, on all processors; it reads, hashes and writes
+/// nothing.
+fn compressed(bench: &Bench<'_>, trees: &[PathBuf], name: &str, of: &str) -> Result<(), Problem> {
+    let workspace = bench.workspace;
+    let runs = bench.options.runs.min(5);
+    let dockerfile = workspace.path("again");
+    fs_err::write(&dockerfile, format!("FROM {name}\n"))?;
+    let export = |turn: usize| {
+        let to = workspace.path(&format!("layout{turn}.tar")).display().to_string();
+        let mut build = workspace.gantry(["build", "-q", "-o"]);
+        build.arg(format!("type=oci,compression=gzip,dest={to}")).arg("-f").arg(&dockerfile);
+        build.arg(&trees[0]).env("GANTRY_ROOT", workspace.path(&format!("archive.store{turn}")));
+        build
+    };
+    let mut blocks = Vec::new();
+    for tree in trees {
+        let mut all = Vec::new();
+        for file in fs_err::read_dir(tree)? {
+            all.extend(fs_err::read(file?.path())?);
+        }
+        blocks.extend(all.chunks(GZIP_BLOCK).map(<[u8]>::to_vec));
+    }
+    let (gantry, floor) = paired(
+        runs,
+        |turn| {
+            settle()?;
+            run(&mut export(turn))
+        },
+        |_| deflate(&blocks),
+    )?;
+    drop(blocks);
+    bench.print(&Row {
+        kind: Kind::Gzip,
+        work: format!("gzip OCI tar, {of}"),
+        gantry,
+        floor,
+        budget: Some(1.0),
+        floor_is: "deflate alone, on all processors",
+        // The store of the run that looked at the memory of loading.
+        memory: peak(&mut export(runs))?,
+        peers: bench.rivals.measure_where(|peer| {
+            let to = workspace.path("peer.oci.tar");
+            let _ = fs_err::remove_file(&to);
+            settle()?;
+            peer.oci_archive(name, &to).map(|mut save| run(&mut save)).transpose()
+        })?,
+    });
+    Ok(())
+}
+
+/// gantry's block size and level for gzip.
+const GZIP_BLOCK: usize = 1 << 20;
+const GZIP_LEVEL: i32 = 4;
+
+/// Compresses blocks on all processors, and returns how long that took.
+fn deflate(blocks: &[Vec<u8>]) -> Result<Duration, Problem> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let level = CompressionLvl::new(GZIP_LEVEL).map_err(|error| format!("{error:?}"))?;
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut compressor = Compressor::new(level);
+        let mut out = Vec::new();
+        while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            out.resize(compressor.gzip_compress_bound(block.len()), 0);
+            compressor.gzip_compress(block, &mut out).map_err(|error| error.to_string())?;
+        }
+        Ok::<(), String>(())
+    };
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "it panicked")?)
+    })?;
+    Ok(start.elapsed())
 }
 
 /// A registry that runs in the workspace, and ends with this value.
