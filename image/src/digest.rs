@@ -10,8 +10,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod adapters;
+mod beside;
 
 pub use adapters::{HashReader, HashWriter, Hasher, TeeReader, VerifyReader};
+pub use beside::HashBeside;
 
 /// A sha256, written `sha256:` and 64 lowercase hex digits.
 ///

@@ -92,6 +92,18 @@ impl Layer {
         self.forms.tar.then(|| self.inner.layout.tar(&self.id))
     }
 
+    /// Opens its uncompressed tar, if it lies there as a file and has this diff ID; from clamped
+    /// times comes another one.
+    ///
+    /// # Errors
+    /// When the file can't be opened.
+    pub fn open_tar(&self, diff_id: &DiffId) -> Result<Option<fs::File>, StoreError> {
+        let Some(path) = self.tar().filter(|_| self.diff_id(None) == Some(*diff_id)) else {
+            return Ok(None);
+        };
+        fs::File::open(&path).map(Some).doing(|| format!("open `{}`", path.display()))
+    }
+
     /// Returns its uncompressed tar and the index by which the kernel mounts it, if it has both.
     pub fn mountable(&self) -> Option<(PathBuf, PathBuf)> {
         let both = self.forms.tar && self.forms.index;

@@ -1,6 +1,7 @@
 //! `gantry save`: images into one tar.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -60,9 +61,9 @@ pub(crate) fn run(args: &SaveArgs, context: &Context) -> Result<ExitCode, Failur
     let form = if args.format == "docker-archive" { Form::Docker } else { Form::Oci };
     match &args.output {
         None => {
-            let mut out = io::BufWriter::with_capacity(256 << 10, io::stdout().lock());
+            // Past the buffer that stdout has, so that the kernel may copy.
+            let mut out = std::fs::File::from(io::stdout().as_fd().try_clone_to_owned()?);
             transfer::save(images, form, &store, &mut out, tell)?;
-            out.flush()?;
         }
         Some(path) if args.format == "oci-dir" => {
             transfer::save_layout(images, &store, path, tell)?
@@ -138,10 +139,8 @@ fn save_to(
     unfinished.push(format!(".{}.unfinished", std::process::id()));
     let unfinished = PathBuf::from(unfinished);
     let written = || -> Result<(), Failure> {
-        let file = fs_err::File::create(&unfinished)?;
-        let mut out = io::BufWriter::with_capacity(256 << 10, file);
-        transfer::save(images, form, store, &mut out, tell)?;
-        out.flush()?;
+        let mut file = fs_err::File::create(&unfinished)?;
+        transfer::save(images, form, store, &mut file, tell)?;
         fs_err::rename(&unfinished, path)?;
         Ok(())
     };

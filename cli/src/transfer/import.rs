@@ -38,7 +38,7 @@ pub(crate) fn import(
 ) -> Result<Digest, TransferError> {
     let work = store.work_dir()?;
     let (_, tar) = compress::reader(tar).map_err(TransferError::io("read the tar"))?;
-    let layer = keep_tar(tar, None, "import", store, &work)?;
+    let layer = keep_tar(tar, "import", store, &work)?;
     let (diff_id, _) = store.layers().ensure_diff_id(&layer.id, None)?;
     let created = DateTime::from_unix(what.created, 0);
     let mut config = ImageConfig {

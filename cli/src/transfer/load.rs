@@ -1,16 +1,21 @@
 //! `load`: the images of a docker archive or an OCI layout.
 
 use std::io::Read;
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use gantry_cache::{NewImage, NewList, Store};
-use gantry_image::archive::{Archive, ArchivedImage, DirectorySpool};
+use gantry_image::archive::{Archive, ArchivedImage, ArchivedLayer, DirectorySpool};
 use gantry_image::{DateTime, Digest, Platform, Reference};
 
 use super::TransferError;
-use super::layer::bring;
+use super::layer::{Brought, bring};
 use super::told::Tell;
+
+/// From this many bytes on a layer is worth a thread's start.
+const LARGE: u64 = 1 << 20;
 
 /// Where an archive comes from.
 pub(crate) enum Source<'a> {
@@ -55,13 +60,11 @@ pub(crate) fn load(
     }
     .map_err(broken)?;
     let bring = |image: &ArchivedImage| -> Result<Digest, TransferError> {
-        let mut layers = Vec::with_capacity(image.layers.len());
-        let mut size = 0;
-        for layer in &image.layers {
-            let brought = bring(&archive, name, layer, store, (&work, &lease), tell)?;
-            layers.push(brought.id);
-            size += brought.size;
-        }
+        let bring =
+            |layer: &ArchivedLayer| bring(&archive, name, layer, store, (&work, &lease), tell);
+        let brought = each(&image.layers, bring)?;
+        let layers: Vec<_> = brought.iter().map(|layer| layer.id).collect();
+        let size = brought.iter().map(|layer| layer.size).sum();
         let id = store.blobs().put(image.config.bytes())?;
         let manifest = match &image.manifest {
             Some(manifest) => Some(store.blobs().put(manifest.bytes())?),
@@ -133,6 +136,52 @@ pub(crate) fn load(
         loaded.push(Loaded { id, names: image.names.clone() });
     }
     Ok(loaded)
+}
+
+/// Brings layers, several at once where they are large, and each once; what is returned is in their
+/// order. After a failure none is begun.
+fn each(
+    layers: &[ArchivedLayer],
+    bring: impl Fn(&ArchivedLayer) -> Result<Brought, TransferError> + Sync,
+) -> Result<Vec<Brought>, TransferError> {
+    let mut once: Vec<&ArchivedLayer> = Vec::new();
+    let mut places: Vec<usize> = Vec::with_capacity(layers.len());
+    for layer in layers {
+        let known = once.iter().position(|known| known.diff_id == layer.diff_id);
+        places.push(known.unwrap_or(once.len()));
+        if known.is_none() {
+            once.push(layer);
+        }
+    }
+    let large = once.iter().filter(|layer| layer.size >= LARGE).count();
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(large);
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work = || {
+        let mut done = Vec::new();
+        while !failed.load(Ordering::Relaxed)
+            && let number = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(layer) = once.get(number)
+        {
+            let brought = bring(layer);
+            failed.fetch_or(brought.is_err(), Ordering::Relaxed);
+            done.push((number, brought));
+        }
+        done
+    };
+    let mut done = std::thread::scope(|scope| {
+        let spawn =
+            |_| std::thread::Builder::new().name("load".to_owned()).spawn_scoped(scope, work);
+        // Where there can be no thread, this one does it all.
+        let others: Vec<_> = (1..threads).flat_map(spawn).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_by_key(|(number, _)| *number);
+    let brought = done.into_iter().map(|(_, brought)| brought).collect::<Result<Vec<_>, _>>()?;
+    Ok(places.into_iter().map(|place| brought[place]).collect())
 }
 
 /// Takes of each name the image that suits the platform best; images without a name all.

@@ -1,22 +1,22 @@
 //! `save`: images of the store as one tar that is a docker archive and an OCI layout, or as an OCI
 //! layout alone.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 use gantry_cache::{Image, LayerId, Lease, List, Member, Store, StoreError};
 use gantry_executor::registry::restore_layer;
 use gantry_image::archive::{
-    ArchiveError, SaveImage, SaveIndex, SaveLayer, write_docker_index, write_oci_index_directory,
-    write_oci_index_tar,
+    ArchiveError, LayerBytes, Output, SaveImage, SaveIndex, SaveLayer, write_docker_index,
+    write_oci_index_directory, write_oci_index_tar,
 };
 use gantry_image::{
     Descriptor, DiffId, Digest, ImageConfig, ImageManifest, MediaType, Raw, Reference,
 };
 
 use super::TransferError;
-use super::told::{Tell, Told};
+use super::told::{Tell, telling};
 
 /// An image and the names that it has in the archive. Where it comes with an index, that is what the
 /// names stand for, and all that it lists is written.
@@ -45,7 +45,7 @@ pub(crate) fn save(
     images: Vec<Saved>,
     form: Form,
     store: &Store,
-    out: &mut dyn Write,
+    out: &mut dyn Output,
     tell: Tell<'_>,
 ) -> Result<(), TransferError> {
     write(images, form, store, tell, |indexes, prepared| match form {
@@ -97,21 +97,12 @@ fn write(
         }
     }
     for image in &mut prepared {
-        let layers = std::mem::take(&mut image.layers);
-        image.layers = layers.into_iter().map(|layer| told(layer, tell)).collect();
+        for layer in &mut image.layers {
+            layer.told = telling(tell, layer.descriptor.digest, layer.descriptor.size);
+        }
     }
     write(&indexes, &mut prepared)
         .map_err(|source| TransferError::Archive { name: "output".to_owned(), source })
-}
-
-/// The same layer, of which is told how far it has come.
-fn told<'s>(layer: SaveLayer<'s>, tell: Tell<'s>) -> SaveLayer<'s> {
-    let SaveLayer { descriptor, mut open } = layer;
-    let (digest, size) = (descriptor.digest, descriptor.size);
-    let open = move || -> io::Result<Box<dyn Read + 's>> {
-        Ok(Box::new(Told::new(open()?, digest, size, tell)))
-    };
-    SaveLayer { descriptor, open: Box::new(open) }
 }
 
 fn prepare<'s>(
@@ -197,7 +188,7 @@ fn whole<'s>(
         for ((id, diff_id), descriptor) in diff_ids.zip(&manifest.value().layers) {
             if descriptor.digest == diff_id.0 {
                 let tar = layer(*id, *diff_id, config.value(), store)?;
-                layers.push(SaveLayer { descriptor: descriptor.clone(), open: tar.open });
+                layers.push(SaveLayer { descriptor: descriptor.clone(), ..tar });
                 continue;
             }
             if !restore_layer(store, id, diff_id, config.value(), descriptor)? {
@@ -263,9 +254,9 @@ fn blob<'s>(descriptor: &Descriptor, store: &'s Store) -> SaveLayer<'s> {
         open: Box::new(move || {
             let file = store.blobs().open(&digest).map_err(io::Error::other)?;
             let gone = || io::Error::other(StoreError::BlobGone { digest });
-            let reader: Box<dyn Read + 's> = Box::new(file.ok_or_else(gone)?);
-            Ok(reader)
+            Ok(LayerBytes::File(file.ok_or_else(gone)?.into_parts().0))
         }),
+        told: Box::new(|_| ()),
     }
 }
 
@@ -296,25 +287,33 @@ fn layer<'s>(
     Ok(SaveLayer {
         descriptor: Descriptor::new(MediaType::OciLayer, diff_id.0, size),
         open: Box::new(move || {
-            let reader: Box<dyn Read + 's> = Box::new(TarReader::new(store.clone(), id, clamp)?);
-            Ok(reader)
+            let known = store.layers().require(&id).map_err(io::Error::other)?;
+            if let Some(file) = known.open_tar(&diff_id).map_err(io::Error::other)? {
+                return Ok(LayerBytes::File(file.into_parts().0));
+            }
+            let tar = TarReader::new(store.clone(), id, diff_id, clamp)?;
+            Ok(LayerBytes::Checked(Box::new(tar)))
         }),
+        told: Box::new(|_| ()),
     })
 }
 
 /// Reads a layer's tar, which another thread writes into a pipe. That one's failure is an error
-/// here, and no early end.
+/// here, and no early end; so is another diff ID than the layer must have.
 struct TarReader {
     pipe: io::PipeReader,
     writer: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
 impl TarReader {
-    fn new(store: Store, id: LayerId, clamp: Option<i64>) -> io::Result<Self> {
+    fn new(store: Store, id: LayerId, expected: DiffId, clamp: Option<i64>) -> io::Result<Self> {
         let (pipe, end) = io::pipe()?;
         let write = move || {
             let mut out = io::BufWriter::with_capacity(64 << 10, end);
-            store.layers().tar_stream(&id, clamp, &mut out)?;
+            let (actual, _) = store.layers().tar_stream(&id, clamp, &mut out)?;
+            if actual != expected {
+                return Err(StoreError::DiffIdMismatch { layer: id, expected, actual });
+            }
             out.flush().map_err(|err| StoreError::io("write a layer's tar", err))
         };
         let writer = thread::Builder::new().name("tar".to_owned()).spawn(write)?;

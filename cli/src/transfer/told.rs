@@ -1,4 +1,4 @@
-//! How far a layer has come, told as it is read.
+//! How far a layer has come, told as it is read or written.
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
@@ -11,19 +11,31 @@ pub(crate) type Tell<'a> = &'a (dyn Fn(&Digest, u64, u64) + Sync);
 /// How often it is told.
 const EVERY: Duration = Duration::from_millis(100);
 
+/// Tells of a layer, of whose bytes it hears how many have gone.
+pub(super) fn telling<'a>(
+    tell: Tell<'a>,
+    layer: Digest,
+    total: u64,
+) -> Box<dyn FnMut(u64) + Send + 'a> {
+    let mut last: Option<Instant> = None;
+    Box::new(move |current| {
+        if last.is_none_or(|last| last.elapsed() >= EVERY) || current == total {
+            last = Some(Instant::now());
+            tell(&layer, current, total);
+        }
+    })
+}
+
 /// A reader that tells how much came through it.
 pub(super) struct Told<'a, R> {
     from: R,
-    tell: Tell<'a>,
-    layer: Digest,
     current: u64,
-    total: u64,
-    last: Option<Instant>,
+    told: Box<dyn FnMut(u64) + Send + 'a>,
 }
 
 impl<'a, R> Told<'a, R> {
     pub(super) fn new(from: R, layer: Digest, total: u64, tell: Tell<'a>) -> Self {
-        Self { from, tell, layer, current: 0, total, last: None }
+        Self { from, current: 0, told: telling(tell, layer, total) }
     }
 }
 
@@ -31,10 +43,8 @@ impl<R: Read> Read for Told<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(buffer)?;
         self.current += count as u64;
-        let due = self.last.is_none_or(|last| last.elapsed() >= EVERY);
-        if count > 0 && (due || self.current == self.total) {
-            self.last = Some(Instant::now());
-            (self.tell)(&self.layer, self.current, self.total);
+        if count > 0 {
+            (self.told)(self.current);
         }
         Ok(count)
     }

@@ -1,13 +1,12 @@
 //! Archives: one tar that is docker's and OCI's at once, or an OCI layout.
 
-use std::io::Write;
 use std::path::Path;
 
 use gantry_cache::Store;
 use gantry_image::Reference;
 use gantry_image::archive::{
-    SaveImage, SaveIndex, SaveLayer, write_docker, write_oci_directory, write_oci_index_directory,
-    write_oci_index_tar, write_oci_tar,
+    Output, SaveImage, SaveIndex, SaveLayer, write_docker, write_oci_directory,
+    write_oci_index_directory, write_oci_index_tar, write_oci_tar,
 };
 
 use super::{Assembled, Assembly, ExportError, compress};
@@ -17,7 +16,7 @@ pub(super) fn docker(
     store: &Store,
     image: &Assembled,
     names: Vec<Reference>,
-    out: &mut dyn Write,
+    out: &mut dyn Output,
 ) -> Result<(), ExportError> {
     Ok(write_docker(&mut [save(store, image, names)], out)?)
 }
@@ -27,7 +26,7 @@ pub(super) fn oci(
     store: &Store,
     made: &Assembly,
     names: Vec<Reference>,
-    out: &mut dyn Write,
+    out: &mut dyn Output,
 ) -> Result<(), ExportError> {
     match over(made, &names) {
         Some(index) => Ok(write_oci_index_tar(&[index], &mut unnamed(store, made), out)?),
@@ -63,7 +62,8 @@ fn save<'a>(store: &'a Store, image: &'a Assembled, names: Vec<Reference>) -> Sa
     let described = image.layers.iter().zip(&image.manifest.layers);
     let layers = described.map(|(layer, descriptor)| SaveLayer {
         descriptor: descriptor.clone(),
-        open: Box::new(move || compress::open(store, layer, descriptor)),
+        open: Box::new(move || compress::bytes(store, layer, descriptor)),
+        told: Box::new(|_| ()),
     });
     SaveImage {
         names,

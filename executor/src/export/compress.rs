@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use gantry_cache::{BlobForm, Store, StoreError};
+use gantry_image::archive::LayerBytes;
 use gantry_image::compress::{Compression, DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL, Encoder};
 use gantry_image::{Descriptor, MediaType};
 
@@ -71,13 +72,31 @@ pub(crate) fn open(
     layer: &ImageLayer,
     descriptor: &Descriptor,
 ) -> io::Result<Box<dyn io::Read + 'static>> {
-    if descriptor.digest == layer.diff_id.0 {
-        return Ok(Box::new(layer.open(store)?));
-    }
-    store.layers().ensure_blob(&layer.id, &descriptor.digest).map_err(io::Error::other)?;
-    let gone = || io::Error::other(StoreError::BlobGone { digest: descriptor.digest });
-    let file = store.blobs().open(&descriptor.digest).map_err(io::Error::other)?;
-    Ok(Box::new(file.ok_or_else(gone)?))
+    Ok(match bytes(store, layer, descriptor)? {
+        LayerBytes::File(file) => Box::new(file),
+        LayerBytes::Stream(data) | LayerBytes::Checked(data) => data,
+    })
+}
+
+/// The bytes that a descriptor names, for an archive.
+pub(super) fn bytes(
+    store: &Store,
+    layer: &ImageLayer,
+    descriptor: &Descriptor,
+) -> io::Result<LayerBytes<'static>> {
+    let file = if descriptor.digest == layer.diff_id.0 {
+        let known = store.layers().require(&layer.id).map_err(io::Error::other)?;
+        match known.open_tar(&layer.diff_id).map_err(io::Error::other)? {
+            Some(tar) => tar,
+            None => return Ok(LayerBytes::Checked(Box::new(layer.open(store)?))),
+        }
+    } else {
+        store.layers().ensure_blob(&layer.id, &descriptor.digest).map_err(io::Error::other)?;
+        let gone = || io::Error::other(StoreError::BlobGone { digest: descriptor.digest });
+        let file = store.blobs().open(&descriptor.digest).map_err(io::Error::other)?;
+        file.ok_or_else(gone)?
+    };
+    Ok(LayerBytes::File(file.into_parts().0))
 }
 
 fn described(

@@ -3,6 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use gantry_image::archive::{Output, Streamed};
+
 use super::ExportError;
 use crate::request::Dest;
 
@@ -101,6 +103,15 @@ impl Write for Target {
         match self {
             Self::File(file) => file.out.flush(),
             Self::Stream(stream) => stream.flush(),
+        }
+    }
+}
+
+impl Output for Target {
+    fn write_from(&mut self, file: &std::fs::File, count: u64) -> io::Result<u64> {
+        match self {
+            Self::File(staged) => staged.out.write_from(file, count),
+            Self::Stream(stream) => Streamed(stream).write_from(file, count),
         }
     }
 }

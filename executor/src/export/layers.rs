@@ -66,13 +66,17 @@ impl ImageLayer {
         })
     }
 
-    /// Opens the layer's tar.
+    /// Opens the layer's tar, which fails at its end if it isn't the one with the diff ID.
     pub(super) fn open(&self, store: &Store) -> io::Result<TarReader> {
         let (reader, mut writer) = io::pipe()?;
         let (store, layer) = (store.clone(), *self);
         let thread = std::thread::Builder::new().name("gantry-tar".into()).spawn(move || {
             let mut out = io::BufWriter::with_capacity(1 << 16, &mut writer);
-            store.layers().tar_stream(&layer.id, layer.clamp, &mut out)?;
+            let (actual, _) = store.layers().tar_stream(&layer.id, layer.clamp, &mut out)?;
+            let (id, expected) = (layer.id, layer.diff_id);
+            if actual != expected {
+                return Err(StoreError::DiffIdMismatch { layer: id, expected, actual });
+            }
             io::Write::flush(&mut out)
                 .map_err(|source| StoreError::Io { what: "write a layer's tar".to_owned(), source })
         })?;

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use gantry_image::archive::Output;
+
 /// Is told how far something has come: its name, how many bytes, of how many.
 pub(crate) type Tell<'a> = &'a (dyn Fn(&str, u64, Option<u64>) + Sync);
 
@@ -28,6 +30,16 @@ impl<'a, W: Write> Told<'a, W> {
         Self { out, tell, written: 0, total, last: Instant::now() }
     }
 
+    fn advance(&mut self, count: u64) {
+        self.written += count;
+        if self.last.elapsed() >= EVERY {
+            self.last = Instant::now();
+            // Headers come on top of the layers: it is not done before it is done.
+            let total = self.total.filter(|total| self.written < *total);
+            (self.tell)(NAME, self.written, total);
+        }
+    }
+
     /// Tells that nothing more will come.
     pub(super) fn finish(self) {
         (self.tell)(NAME, self.written, Some(self.written));
@@ -37,17 +49,19 @@ impl<'a, W: Write> Told<'a, W> {
 impl<W: Write> Write for Told<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
-        self.written += count as u64;
-        if self.last.elapsed() >= EVERY {
-            self.last = Instant::now();
-            // Headers come on top of the layers: it is not done before it is done.
-            let total = self.total.filter(|total| self.written < *total);
-            (self.tell)(NAME, self.written, total);
-        }
+        self.advance(count as u64);
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+impl<W: Output> Output for Told<'_, W> {
+    fn write_from(&mut self, file: &std::fs::File, count: u64) -> io::Result<u64> {
+        let count = self.out.write_from(file, count)?;
+        self.advance(count);
+        Ok(count)
     }
 }

@@ -13,6 +13,7 @@ use gantry_tree::TreePath;
 
 use super::ArchiveError;
 use super::source::{Opened, Source};
+use super::stretch::Stretch;
 use crate::layer::{BLOCK, Limits, MemberKind, Members, link_target, plain};
 
 /// Docker's own chains of links have one link; more than this go round in circles.
@@ -156,6 +157,11 @@ impl Source for SeekableTar {
             }
             _ => Err(ArchiveError::Missing(name.to_owned())),
         }
+    }
+
+    fn stretch(&self, name: &str) -> Result<Option<Stretch>, ArchiveError> {
+        let Place::Range { offset, size } = *self.index.find(name)? else { return Ok(None) };
+        Ok(Some(Stretch { file: Arc::clone(&self.file), offset, size, spooled: None }))
     }
 
     fn has(&self, name: &str) -> bool {

@@ -4,9 +4,12 @@
 //! source   where members are read from: what all have in common, and a directory
 //! index    a tar's members by name; a tar that is read in place
 //! spool    a stream, whose members the caller keeps
+//! stretch  a member that lies in a file, in one piece
 //! layout   reading OCI layouts: index.json ─► images
 //! docker   reading docker archives: manifest.json, or the older `repositories` + VERSION/json
 //! target   where members are written: a tar or a directory
+//! layer    a layer's bytes written there, and held against their digest
+//! output   what a tar goes to; files are copied into it inside of the kernel
 //! write    one tar that is both at once; OCI layouts as tar or directory
 //! ```
 //!
@@ -17,9 +20,12 @@
 mod docker;
 mod error;
 mod index;
+mod layer;
 mod layout;
+mod output;
 mod source;
 mod spool;
+mod stretch;
 mod target;
 mod write;
 
@@ -42,7 +48,10 @@ use crate::platform::Platform;
 use crate::reference::Reference;
 
 pub use error::ArchiveError;
+pub use layer::LayerBytes;
+pub use output::{Output, Streamed};
 pub use spool::{DirectorySpool, Spool};
+pub use stretch::{Copying, Stretch};
 pub use write::{
     SaveImage, SaveIndex, SaveLayer, write_docker, write_docker_index, write_oci_directory,
     write_oci_index_directory, write_oci_index_tar, write_oci_tar,
@@ -96,6 +105,26 @@ pub struct ArchivedLayer {
     /// What it claims to be, if anything.
     pub media_type: Option<MediaType>,
     member: String,
+}
+
+impl ArchivedLayer {
+    /// Holds what its bytes, as stored, came to against what the archive says of them.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Corrupt`] for another digest, [`ArchiveError::Refused`] for another size.
+    pub fn verify(&self, digest: Digest, size: u64) -> Result<(), ArchiveError> {
+        match self.digest {
+            Some(expected) if expected != digest => {
+                Err(ArchiveError::Corrupt { name: self.member.clone(), expected, found: digest })
+            }
+            Some(_) if self.size != size => {
+                let promised = self.size;
+                let reason = format!("it has {size} bytes where {promised} were promised");
+                Err(ArchiveError::refused(&self.member, reason))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<'a> Archive<'a> {
@@ -188,6 +217,25 @@ impl<'a> Archive<'a> {
             Some(digest) => Box::new(VerifyReader::new(data, digest, Some(layer.size))),
             None => data,
         })
+    }
+
+    /// Opens a layer's bytes as stored, for callers that digest them: nothing is verified.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn open_unverified(
+        &self,
+        layer: &ArchivedLayer,
+    ) -> Result<Box<dyn Read + Send + '_>, ArchiveError> {
+        Ok(self.source.open(&layer.member)?.1)
+    }
+
+    /// Returns where a layer's bytes lie as stored, if that is a file. Nothing is verified.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn stretch(&self, layer: &ArchivedLayer) -> Result<Option<Stretch>, ArchiveError> {
+        self.source.stretch(&layer.member)
     }
 
     /// Opens a layer's tar, decompressed. Reading to the end verifies its diff ID.

@@ -1,10 +1,13 @@
 //! Where the members of an archive are read from: what all sources have in common, and a directory.
 
+use std::fs::File;
 use std::io::{BufReader, Read};
+use std::sync::Arc;
 
 use gantry_tree::{Follow, Root, TreePath};
 
 use super::ArchiveError;
+use super::stretch::Stretch;
 
 const BUFFER: usize = 256 << 10;
 
@@ -18,6 +21,14 @@ pub(super) trait Source: Send + Sync {
     /// # Errors
     /// [`ArchiveError::Missing`] if it isn't there or is no file.
     fn open(&self, name: &str) -> Result<Opened<'_>, ArchiveError>;
+
+    /// Says where a member lies, if that is a file.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn stretch(&self, _name: &str) -> Result<Option<Stretch>, ArchiveError> {
+        Ok(None)
+    }
 
     /// Is there such a file?
     fn has(&self, name: &str) -> bool;
@@ -39,8 +50,8 @@ pub(super) trait Source: Send + Sync {
 /// An OCI layout in a directory.
 pub(super) struct Directory(pub(super) Root);
 
-impl Source for Directory {
-    fn open(&self, name: &str) -> Result<Opened<'_>, ArchiveError> {
+impl Directory {
+    fn file(&self, name: &str) -> Result<(u64, File), ArchiveError> {
         let path =
             TreePath::new(name).map_err(|err| ArchiveError::refused(name, err.to_string()))?;
         let file = match self.0.open_file(&path, Follow::Last) {
@@ -48,7 +59,19 @@ impl Source for Directory {
             file => file.map_err(ArchiveError::Directory)?,
         };
         let size = file.metadata().map_err(ArchiveError::Read)?.len();
+        Ok((size, file))
+    }
+}
+
+impl Source for Directory {
+    fn open(&self, name: &str) -> Result<Opened<'_>, ArchiveError> {
+        let (size, file) = self.file(name)?;
         Ok((size, Box::new(BufReader::with_capacity(BUFFER, file))))
+    }
+
+    fn stretch(&self, name: &str) -> Result<Option<Stretch>, ArchiveError> {
+        let (size, file) = self.file(name)?;
+        Ok(Some(Stretch { file: Arc::new(file), offset: 0, size, spooled: None }))
     }
 
     fn has(&self, name: &str) -> bool {

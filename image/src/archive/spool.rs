@@ -2,10 +2,13 @@
 
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::ArchiveError;
 use super::index::{Index, MEMBERS, Place};
+use super::output::pump;
 use super::source::{Opened, Source};
+use super::stretch::Stretch;
 use crate::layer::{Chunk, Limits, Members};
 
 /// Keeps the members of a stream that can't be read twice. The caller says where.
@@ -21,6 +24,11 @@ pub trait Spool: Send + Sync {
     /// # Errors
     /// What opening fails with.
     fn open(&self, number: u64) -> io::Result<Box<dyn Read + Send>>;
+
+    /// Says where what was stored lies, if in a file of its own that nobody writes to any more.
+    fn file(&self, _number: u64) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// A [`Spool`] of numbered files in a directory, which the caller removes.
@@ -47,12 +55,16 @@ impl Spool for DirectorySpool {
         self.next += 1;
         let mut file =
             fs_err::OpenOptions::new().write(true).create_new(true).open(self.path(number))?;
-        io::copy(data, &mut file)?;
+        pump(data, &mut file)?;
         Ok(number)
     }
 
     fn open(&self, number: u64) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(fs_err::File::open(self.path(number))?))
+    }
+
+    fn file(&self, number: u64) -> Option<PathBuf> {
+        Some(self.path(number))
     }
 }
 
@@ -84,6 +96,13 @@ impl Source for SpooledTar<'_> {
             }
             _ => Err(ArchiveError::Missing(name.to_owned())),
         }
+    }
+
+    fn stretch(&self, name: &str) -> Result<Option<Stretch>, ArchiveError> {
+        let Place::Spooled { number, size } = *self.index.find(name)? else { return Ok(None) };
+        let Some(path) = self.spool.file(number) else { return Ok(None) };
+        let file = fs_err::File::open(&path).map_err(ArchiveError::Read)?.into_parts().0;
+        Ok(Some(Stretch { file: Arc::new(file), offset: 0, size, spooled: Some(path) }))
     }
 
     fn has(&self, name: &str) -> bool {

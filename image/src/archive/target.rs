@@ -1,16 +1,31 @@
 //! Where the members of an archive are written: into a tar, or into a directory.
 
-use std::io::{self, Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::num::NonZero;
 use std::path::Path;
 
 use super::ArchiveError;
+use super::layer::{self, Check, LayerBytes};
+use super::output::Output;
 use crate::layer::{BLOCK, END, Header, Kind};
+use crate::manifest::Descriptor;
 
 const BUFFER: usize = 256 << 10;
 
 /// Where members go.
 pub(super) trait Target {
-    fn member(&mut self, name: &str, size: u64, data: &mut dyn Read) -> Result<(), ArchiveError>;
+    /// Writes a document.
+    fn document(&mut self, name: &str, bytes: &[u8]) -> Result<(), ArchiveError>;
+
+    /// Writes a layer's blob; `told` hears how many bytes of it have gone.
+    fn layer(
+        &mut self,
+        name: &str,
+        descriptor: &Descriptor,
+        bytes: LayerBytes<'_>,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<(), ArchiveError>;
 
     /// Is a blob there already?
     fn has(&self, _name: &str) -> bool {
@@ -19,17 +34,24 @@ pub(super) trait Target {
 }
 
 /// Into a tar.
-pub(super) struct TarTarget<W: Write> {
-    out: io::BufWriter<W>,
+pub(super) struct TarTarget<O: Output> {
+    out: io::BufWriter<O>,
+    /// Layers that are written, and may not be what they should.
+    checks: VecDeque<(String, Check)>,
+    /// How many of them there may be.
+    ahead: usize,
 }
 
-impl<W: Write> TarTarget<W> {
-    pub(super) fn new(out: W) -> Self {
-        Self { out: io::BufWriter::with_capacity(BUFFER, out) }
+impl<O: Output> TarTarget<O> {
+    pub(super) fn new(out: O) -> Self {
+        let ahead = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let out = io::BufWriter::with_capacity(BUFFER, out);
+        Self { out, checks: VecDeque::new(), ahead }
     }
 
     /// Ends the tar.
     pub(super) fn finish(mut self) -> Result<(), ArchiveError> {
+        self.wait(0)?;
         let ended = self.out.write_all(&END).and_then(|()| self.out.flush());
         ended.map_err(|source| write_error("the end", source))
     }
@@ -40,24 +62,55 @@ impl<W: Write> TarTarget<W> {
             .encode(&mut header);
         self.out.write_all(&header).map_err(|source| write_error(name, source))
     }
-}
 
-impl<W: Write> Target for TarTarget<W> {
-    fn member(&mut self, name: &str, size: u64, data: &mut dyn Read) -> Result<(), ArchiveError> {
+    /// Waits until no more than so many layers are being digested.
+    fn wait(&mut self, most: usize) -> Result<(), ArchiveError> {
+        while self.checks.len() > most
+            && let Some((name, check)) = self.checks.pop_front()
+        {
+            check.finish().map_err(|source| write_error(&name, source))?;
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, name: &str, size: u64) -> io::Result<()> {
         let mut header = Vec::with_capacity(BLOCK);
         Header::file(name.as_bytes(), size).encode(&mut header);
+        self.out.write_all(&header)
+    }
+
+    fn padding(&mut self, size: u64) -> io::Result<()> {
         let padding = size.next_multiple_of(BLOCK as u64) - size;
-        let written =
-            self.out.write_all(&header).and_then(|()| copy(data, &mut self.out)).and_then(
-                |copied| match copied == size {
-                    true => self.out.write_all(&END[..padding as usize]),
-                    false => Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        format!("It has {copied} bytes instead of {size}"),
-                    )),
-                },
-            );
+        self.out.write_all(&END[..padding as usize])
+    }
+}
+
+impl<O: Output> Target for TarTarget<O> {
+    fn document(&mut self, name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
+        let size = bytes.len() as u64;
+        let written = self
+            .header(name, size)
+            .and_then(|()| self.out.write_all(bytes))
+            .and_then(|()| self.padding(size));
         written.map_err(|source| write_error(name, source))
+    }
+
+    fn layer(
+        &mut self,
+        name: &str,
+        descriptor: &Descriptor,
+        bytes: LayerBytes<'_>,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<(), ArchiveError> {
+        self.wait(self.ahead.saturating_sub(1))?;
+        let size = descriptor.size;
+        let written = self
+            .header(name, size)
+            .and_then(|()| layer::write(bytes, descriptor, &mut self.out, told))
+            .and_then(|check| self.padding(size).map(|()| check));
+        let check = written.map_err(|source| write_error(name, source))?;
+        self.checks.extend(check.map(|check| (name.to_owned(), check)));
+        Ok(())
     }
 }
 
@@ -66,13 +119,16 @@ pub(super) struct DirectoryTarget<'a> {
     pub(super) directory: &'a Path,
 }
 
-impl Target for DirectoryTarget<'_> {
-    fn member(&mut self, name: &str, _size: u64, data: &mut dyn Read) -> Result<(), ArchiveError> {
+impl DirectoryTarget<'_> {
+    fn member(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut fs_err::File) -> io::Result<()>,
+    ) -> Result<(), ArchiveError> {
         let path = self.directory.join(name);
         let partial = self.directory.join(format!("{name}.partial-{}", std::process::id()));
         let written = path.parent().map_or(Ok(()), fs_err::create_dir_all).and_then(|()| {
-            let mut file = fs_err::File::create(&partial)?;
-            copy(data, &mut file)?;
+            write(&mut fs_err::File::create(&partial)?)?;
             fs_err::rename(&partial, &path)
         });
         written.map_err(|source| {
@@ -80,24 +136,27 @@ impl Target for DirectoryTarget<'_> {
             write_error(name, source)
         })
     }
+}
+
+impl Target for DirectoryTarget<'_> {
+    fn document(&mut self, name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
+        self.member(name, |file| file.write_all(bytes))
+    }
+
+    fn layer(
+        &mut self,
+        name: &str,
+        descriptor: &Descriptor,
+        bytes: LayerBytes<'_>,
+        told: &mut dyn FnMut(u64),
+    ) -> Result<(), ArchiveError> {
+        self.member(name, |file| {
+            layer::write(bytes, descriptor, file, told)?.map_or(Ok(()), Check::finish)
+        })
+    }
 
     fn has(&self, name: &str) -> bool {
         self.directory.join(name).exists()
-    }
-}
-
-fn copy(data: &mut dyn Read, out: &mut dyn Write) -> io::Result<u64> {
-    let (mut buffer, mut copied) = (vec![0; BUFFER], 0);
-    loop {
-        match data.read(&mut buffer) {
-            Ok(0) => return Ok(copied),
-            Ok(n) => {
-                out.write_all(&buffer[..n])?;
-                copied += n as u64;
-            }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
-        }
     }
 }
 

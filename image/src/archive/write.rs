@@ -6,16 +6,18 @@
 //! since docker 1.10 wants it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::ArchiveError;
+use super::layer::LayerBytes;
 use super::layout::{IMAGE_NAME, REF_NAME, blob};
+use super::output::Output;
 use super::target::{DirectoryTarget, TarTarget, Target, write_error};
 use crate::config::ImageConfig;
-use crate::digest::{Digest, VerifyReader};
+use crate::digest::Digest;
 use crate::index::ImageIndex;
 use crate::json::{Raw, to_go_vec};
 use crate::manifest::{Descriptor, ImageManifest};
@@ -47,7 +49,9 @@ pub struct SaveLayer<'a> {
     /// Its media type, digest and size, which are needed before the first byte.
     pub descriptor: Descriptor,
     /// Opens the bytes; called once at most. They are checked against the descriptor while written.
-    pub open: Box<dyn FnMut() -> io::Result<Box<dyn Read + 'a>> + 'a>,
+    pub open: Box<dyn FnMut() -> io::Result<LayerBytes<'a>> + 'a>,
+    /// Hears how many of them have been written.
+    pub told: Box<dyn FnMut(u64) + 'a>,
 }
 
 /// An index over images that are written with it, so that all of them have one name.
@@ -69,7 +73,10 @@ pub struct SaveIndex {
 /// # Errors
 /// [`ArchiveError::Write`], also for a blob that isn't what its descriptor says;
 /// [`ArchiveError::Inconsistent`] for an image whose parts don't fit.
-pub fn write_docker(images: &mut [SaveImage<'_>], out: &mut dyn Write) -> Result<(), ArchiveError> {
+pub fn write_docker(
+    images: &mut [SaveImage<'_>],
+    out: &mut dyn Output,
+) -> Result<(), ArchiveError> {
     write_tar(images, &[], true, out)
 }
 
@@ -81,7 +88,7 @@ pub fn write_docker(images: &mut [SaveImage<'_>], out: &mut dyn Write) -> Result
 pub fn write_docker_index(
     indexes: &[SaveIndex],
     images: &mut [SaveImage<'_>],
-    out: &mut dyn Write,
+    out: &mut dyn Output,
 ) -> Result<(), ArchiveError> {
     write_tar(images, indexes, true, out)
 }
@@ -92,7 +99,7 @@ pub fn write_docker_index(
 /// As [`write_docker`].
 pub fn write_oci_tar(
     images: &mut [SaveImage<'_>],
-    out: &mut dyn Write,
+    out: &mut dyn Output,
 ) -> Result<(), ArchiveError> {
     write_tar(images, &[], false, out)
 }
@@ -104,7 +111,7 @@ pub fn write_oci_tar(
 pub fn write_oci_index_tar(
     indexes: &[SaveIndex],
     images: &mut [SaveImage<'_>],
-    out: &mut dyn Write,
+    out: &mut dyn Output,
 ) -> Result<(), ArchiveError> {
     write_tar(images, indexes, false, out)
 }
@@ -159,9 +166,8 @@ fn write_directory(
         kept.append(&mut entries);
         entries = kept;
     }
-    target.member("oci-layout", LAYOUT.len() as u64, &mut &LAYOUT[..])?;
-    let index = to_go_vec(&ImageIndex::new(entries, false), false);
-    target.member("index.json", index.len() as u64, &mut &index[..])
+    target.document("oci-layout", LAYOUT)?;
+    target.document("index.json", &to_go_vec(&ImageIndex::new(entries, false), false))
 }
 
 /// What all images come to.
@@ -187,16 +193,15 @@ fn write_tar(
     images: &mut [SaveImage<'_>],
     indexes: &[SaveIndex],
     docker: bool,
-    out: &mut dyn Write,
+    out: &mut dyn Output,
 ) -> Result<(), ArchiveError> {
     let plan = plan(images, indexes)?;
     let mut target = TarTarget::new(out);
-    let mut document =
-        |name: &str, bytes: &[u8]| target.member(name, bytes.len() as u64, &mut &bytes[..]);
-    document("oci-layout", LAYOUT)?;
-    document("index.json", &to_go_vec(&ImageIndex::new(plan.index.clone(), false), false))?;
+    target.document("oci-layout", LAYOUT)?;
+    target
+        .document("index.json", &to_go_vec(&ImageIndex::new(plan.index.clone(), false), false))?;
     if docker {
-        document("manifest.json", &to_go_vec(&docker_items(images, indexes), false))?;
+        target.document("manifest.json", &to_go_vec(&docker_items(images, indexes), false))?;
     }
     target.directory("blobs/")?;
     target.directory("blobs/sha256/")?;
@@ -322,7 +327,7 @@ fn write_blobs(
     for bytes in &plan.blobs {
         let digest = Digest::of(bytes);
         if done.insert(digest) && !target.has(&blob(digest)) {
-            target.member(&blob(digest), bytes.len() as u64, &mut &bytes[..])?;
+            target.document(&blob(digest), bytes)?;
         }
     }
     for (image, manifest) in images.iter_mut().zip(&plan.manifests) {
@@ -330,17 +335,16 @@ fn write_blobs(
             [(manifest.digest(), manifest.bytes()), (image.config.digest(), image.config.bytes())]
         {
             if done.insert(digest) && !target.has(&blob(digest)) {
-                target.member(&blob(digest), bytes.len() as u64, &mut &bytes[..])?;
+                target.document(&blob(digest), bytes)?;
             }
         }
-        for SaveLayer { descriptor, open } in &mut image.layers {
+        for SaveLayer { descriptor, open, told } in &mut image.layers {
             let name = blob(descriptor.digest);
             if !done.insert(descriptor.digest) || target.has(&name) {
                 continue;
             }
-            let data = open().map_err(|source| write_error(&name, source))?;
-            let mut verified = VerifyReader::new(data, descriptor.digest, Some(descriptor.size));
-            target.member(&name, descriptor.size, &mut verified)?;
+            let bytes = open().map_err(|source| write_error(&name, source))?;
+            target.layer(&name, descriptor, bytes, told)?;
         }
     }
     Ok(())

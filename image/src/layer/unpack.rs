@@ -1,6 +1,6 @@
 //! Unpacking a layer's tar, and reading its manifest alone; the tar isn't trusted.
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 
 use gantry_tree::{ContentId, Node, Root, TreePath};
 
@@ -12,7 +12,7 @@ use super::members::{Limits, Members};
 use super::name::{Meaning, link_target, meaning};
 use super::options::{Note, Notes, UnpackOptions, Unpacked};
 use super::place::Placer;
-use crate::digest::{DiffId, HashReader};
+use crate::digest::{DiffId, HashBeside};
 
 const BUFFER: usize = 256 << 10;
 
@@ -46,7 +46,7 @@ fn read(
     placer: Option<Placer<'_>>,
 ) -> Result<Unpacked, LayerError> {
     // Headers are read block by block; a file or pipe shouldn't be.
-    let mut tar = HashReader::new(BufReader::with_capacity(BUFFER, tar));
+    let mut tar = HashBeside::new(tar);
     let mut unpacking = Unpacking {
         members: Members::new(&mut tar, *limits),
         collector: Collector::default(),
@@ -64,7 +64,7 @@ fn read(
     if let Some(placer) = placer {
         placer.finish(&manifest, &mut notes)?;
     }
-    let (digest, size) = tar.finish();
+    let (digest, size) = tar.finish().map_err(LayerError::Read)?;
     offsets.end(size);
     Ok(Unpacked { manifest, diff_id: DiffId(digest), size, offsets, notes: notes.0 })
 }

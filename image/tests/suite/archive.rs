@@ -4,7 +4,7 @@ use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use gantry_image::archive::{
-    Archive, ArchivedImage, DirectorySpool, SaveImage, SaveLayer, write_docker,
+    Archive, ArchivedImage, DirectorySpool, LayerBytes, SaveImage, SaveLayer, write_docker,
     write_oci_directory, write_oci_tar,
 };
 use gantry_image::compress::{Compression, Encoder};
@@ -61,7 +61,8 @@ impl Sample {
                 .iter()
                 .map(|(descriptor, blob)| SaveLayer {
                     descriptor: descriptor.clone(),
-                    open: Box::new(move || Ok(Box::new(&blob[..]))),
+                    open: Box::new(move || Ok(LayerBytes::Stream(Box::new(&blob[..])))),
+                    told: Box::new(|_| ()),
                 })
                 .collect(),
             annotations: Vec::new(),
@@ -295,4 +296,99 @@ fn archives_of_the_first_dockers_are_read() {
         assert_eq!(image.config.history_layers(), 2);
         assert_eq!(image.config.history[0].created_by, "/bin/sh -c #(nop) ADD");
     });
+}
+
+/// An image of one layer of three megabytes, whose bytes come as `bytes` says.
+pub(crate) fn large<'a>(
+    data: &'a [u8],
+    bytes: impl Fn() -> LayerBytes<'a> + 'a,
+) -> [SaveImage<'a>; 1] {
+    let descriptor = Descriptor::new(MediaType::OciLayer, Digest::of(data), data.len() as u64);
+    let config = ImageConfig {
+        rootfs: RootFs { diff_ids: vec![DiffId(descriptor.digest)], ..RootFs::default() },
+        ..ImageConfig::default()
+    };
+    let open = Box::new(move || Ok(bytes()));
+    [SaveImage {
+        names: vec!["large:1".parse().unwrap()],
+        config: Raw::write(config),
+        manifest: None,
+        layers: vec![SaveLayer { descriptor, open, told: Box::new(|_| ()) }],
+        annotations: Vec::new(),
+        platform: None,
+    }]
+}
+
+pub(crate) fn three_megabytes() -> Vec<u8> {
+    (0..3_000_001_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+#[test]
+fn a_layer_in_a_file_is_copied_to_wherever_the_archive_goes() {
+    let (data, dir) = (three_megabytes(), tempfile::tempdir().unwrap());
+    let path = dir.path().join("layer");
+    fs_err::write(&path, &data).unwrap();
+    let file = || LayerBytes::File(fs_err::File::open(&path).unwrap().into_parts().0);
+    let mut expected = Vec::new();
+    let stream = || LayerBytes::Stream(Box::new(&data[..]));
+    write_docker(&mut large(&data, stream), &mut expected).unwrap();
+    let mut told = Vec::new();
+    let mut image = large(&data, || LayerBytes::Checked(Box::new(&data[..])));
+    image[0].layers[0].told = Box::new(|bytes| told.push(bytes));
+    let mut checked = Vec::new();
+    write_docker(&mut image, &mut checked).unwrap();
+    drop(image);
+    assert!(checked == expected && told.is_sorted() && told.last() == Some(&3_000_001));
+
+    let mut memory = Vec::new();
+    write_docker(&mut large(&data, file), &mut memory).unwrap();
+    assert!(memory == expected);
+    let archive = dir.path().join("archive");
+    write_docker(&mut large(&data, file), &mut fs_err::File::create(&archive).unwrap()).unwrap();
+    assert!(fs_err::read(&archive).unwrap() == expected);
+    // At the end of a file that is only appended to the kernel copies nothing.
+    let mut appended = fs_err::OpenOptions::new().append(true).open(&archive).unwrap();
+    write_docker(&mut large(&data, file), &mut appended).unwrap();
+    assert!(fs_err::read(&archive).unwrap() == [&expected[..], &expected].concat());
+    let (mut pipe, end) = std::io::pipe().unwrap();
+    let piped = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut end = std::fs::File::from(std::os::fd::OwnedFd::from(end));
+            write_docker(&mut large(&data, file), &mut end).unwrap();
+        });
+        let mut piped = Vec::new();
+        pipe.read_to_end(&mut piped).unwrap();
+        piped
+    });
+    assert!(piped == expected);
+    let layout = dir.path().join("layout");
+    write_oci_directory(&mut large(&data, file), &layout).unwrap();
+    let blob = layout.join("blobs/sha256").join(Digest::of(&data).hex());
+    assert!(fs_err::read(blob).unwrap() == data);
+}
+
+#[test]
+fn a_stretch_of_an_archive_is_copied_while_it_is_read() {
+    let (data, dir) = (three_megabytes(), tempfile::tempdir().unwrap());
+    let path = dir.path().join("archive");
+    let mut out = fs_err::File::create(&path).unwrap();
+    write_docker(&mut large(&data, || LayerBytes::Stream(Box::new(&data[..]))), &mut out).unwrap();
+    let mut spool = DirectorySpool::new(dir.path());
+    let archive = Archive::open(&path, &mut spool).unwrap();
+    let layer = &archive.images()[0].layers[0];
+    let stretch = archive.stretch(layer).unwrap().unwrap();
+    assert_eq!((stretch.size(), stretch.spooled()), (3_000_001, None));
+    let copy = || {
+        let mut options = fs_err::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).open(dir.path().join("copy"))
+    };
+    let to = copy().unwrap();
+    let mut read = Vec::new();
+    stretch.clone().copy_into(to.file()).read_to_end(&mut read).unwrap();
+    assert!(read == data && fs_err::read(to.path()).unwrap() == data);
+    // Somebody cuts the archive meanwhile.
+    fs_err::OpenOptions::new().write(true).open(&path).unwrap().set_len(2_000_000).unwrap();
+    let to = copy().unwrap();
+    let error = stretch.copy_into(to.file()).read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
 }

@@ -2,10 +2,13 @@
 
 use std::io::Read;
 
-use gantry_image::archive::{ArchiveError, SaveImage, SaveLayer, write_docker};
+use gantry_image::Digest;
+use gantry_image::archive::{
+    ArchiveError, LayerBytes, SaveImage, SaveLayer, write_docker, write_oci_directory,
+};
 use gantry_image::compress::Compression;
 
-use crate::archive::{Sample, both_ways, plain_docker};
+use crate::archive::{Sample, both_ways, large, plain_docker, three_megabytes};
 use crate::support::RawTar;
 
 #[track_caller]
@@ -167,7 +170,8 @@ fn a_layer_that_is_not_what_was_promised_is_not_saved() {
     for content in [&b"short"[..], &[b'x'; 100_000]] {
         let SaveImage { mut layers, .. } = sample.save(&["a:1"]);
         let descriptor = layers.remove(1).descriptor;
-        layers.push(SaveLayer { descriptor, open: Box::new(move || Ok(Box::new(content))) });
+        let open = Box::new(move || Ok(LayerBytes::Stream(Box::new(content))));
+        layers.push(SaveLayer { descriptor, open, told: Box::new(|_| ()) });
         let mut image = [SaveImage { layers, ..sample.save(&["a:1"]) }];
         let err = write_docker(&mut image, &mut Vec::new()).unwrap_err();
         assert!(matches!(err, ArchiveError::Write { .. }), "{err:?}");
@@ -177,4 +181,44 @@ fn a_layer_that_is_not_what_was_promised_is_not_saved() {
         write_docker(&mut image, &mut Vec::new()),
         Err(ArchiveError::Inconsistent(_))
     ));
+}
+
+#[test]
+fn a_file_that_is_not_what_was_promised_is_not_saved() {
+    let (data, dir) = (three_megabytes(), tempfile::tempdir().unwrap());
+    let path = dir.path().join("layer");
+    let mut damaged = data.clone();
+    damaged[2_000_000] ^= 1;
+    for (content, why) in [
+        (&damaged[..], "its digest is"),
+        (&data[..2_000_000], "2000000"),
+        (&[&data[..], b"more"].concat(), "were promised"),
+    ] {
+        fs_err::write(&path, content).unwrap();
+        let file = || LayerBytes::File(fs_err::File::open(&path).unwrap().into_parts().0);
+        let mut out = fs_err::File::create(dir.path().join("archive")).unwrap();
+        let layout = dir.path().join("layout");
+        for error in [
+            write_docker(&mut large(&data, file), &mut Vec::new()).unwrap_err(),
+            write_docker(&mut large(&data, file), &mut out).unwrap_err(),
+            write_oci_directory(&mut large(&data, file), &layout).unwrap_err(),
+        ] {
+            let ArchiveError::Write { name, source } = &error else { panic!("{error:?}") };
+            assert!(name.ends_with(&Digest::of(&data).hex()), "{name}");
+            assert!(source.to_string().contains(why), "{source}");
+        }
+        // The documents are there, and no index that names them.
+        let left = fs_err::read_dir(layout.join("blobs/sha256")).unwrap().count();
+        assert_eq!((left, layout.join("index.json").exists()), (2, false));
+    }
+}
+
+#[test]
+fn a_stream_that_says_it_was_checked_has_the_right_size_at_least() {
+    let data = three_megabytes();
+    for content in [&data[..10], &[&data[..], b"more"].concat()] {
+        let checked = || LayerBytes::Checked(Box::new(content));
+        let error = write_docker(&mut large(&data, checked), &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, ArchiveError::Write { .. }), "{error:?}");
+    }
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::path::PathBuf;
 
 use gantry_cache::{Image, Store};
+use gantry_image::archive::Streamed;
 use gantry_image::{Digest, Reference};
 use gantry_solver::CancelToken;
 use serde_json::Value;
@@ -113,7 +114,8 @@ impl Engine {
         }
         let mut archive = |out: &mut dyn io::Write| {
             let saved = vec![Saved { image: image.clone(), names: names.clone() }];
-            transfer::save(saved, Form::Docker, store, out, &|_, _, _| ()).map_err(|error| {
+            let mut out = Streamed(out);
+            transfer::save(saved, Form::Docker, store, &mut out, &|_, _, _| ()).map_err(|error| {
                 match error {
                     TransferError::Io { source, .. } => source,
                     error => io::Error::other(error),

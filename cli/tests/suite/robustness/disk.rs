@@ -130,3 +130,30 @@ fn an_archive_that_does_not_fit() {
     let Some(printed) = on_a_small_disk(&sandbox, script) else { return };
     assert!(printed.contains("No space left on device"), "{printed}");
 }
+
+#[test]
+fn an_image_that_does_not_fit_where_it_is_saved() {
+    let sandbox = project("");
+    sandbox.write("big", noise(10_000_000));
+    sandbox.write("Dockerfile", "FROM busybox\nCOPY big /big\n");
+    sandbox.write(".dockerignore", "busybox.tar\n");
+    let script = r#"
+        rm "$DISK/filler"
+        "$GANTRY" build -q -t app .
+        fallocate -l 26m "$DISK/filler"
+        for try in 'save -o' 'build -t app -o type=docker,dest='; do
+            case "$try" in
+            save*) set -- save -o "$DISK/saved.tar" app ;;
+            *) set -- build -o "type=docker,dest=$DISK/saved.tar" . ;;
+            esac
+            if "$GANTRY" "$@"; then echo "$try went well"; exit 1; fi
+            ls -a "$DISK" | { ! grep saved ; }
+            "$GANTRY" fsck --deep
+        done
+        rm "$DISK/filler"
+        "$GANTRY" save -o "$DISK/saved.tar" app
+        tar -tf "$DISK/saved.tar" > /dev/null
+    "#;
+    let Some(printed) = on_a_small_disk(&sandbox, script) else { return };
+    assert!(printed.contains("No space left on device"), "{printed}");
+}
