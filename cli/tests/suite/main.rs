@@ -29,6 +29,7 @@ mod images;
 mod interrupt;
 mod names;
 mod objects;
+mod order;
 mod outputs;
 mod parse;
 mod peers;
