@@ -79,7 +79,7 @@ pub use mounts::{CacheMount, Mounts, Sharing};
 pub use pins::{Pin, Pins};
 pub use prune::{Budget, Caps, Filter, Freed, Keeping, PruneOptions, PruneReport};
 pub use records::{NewRecord, Record, RecordKind, Records};
-pub use runs::{PlaceOfRun, Run};
+pub use runs::{PlaceOfRun, Run, pack_preimage};
 pub use store::{OpenOptions, Store};
 pub use usage::{Kind, Usage};
 pub use work::WorkDir;

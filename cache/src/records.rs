@@ -63,8 +63,8 @@ pub struct NewRecord<'a> {
     pub kind: RecordKind,
     /// The layers that the step made, lowest first.
     pub layers: &'a [LayerId],
-    /// What the key was made from, so that it can be told later what changed. Of the keys of one
-    /// run, only one needs it.
+    /// What the key was made from, so that it can be told later what changed; packed by
+    /// [`pack_preimage`](crate::pack_preimage). Of the keys of one run, only one needs it.
     pub preimage: Option<&'a [u8]>,
     /// How long the step took.
     pub took: Duration,
@@ -110,7 +110,6 @@ impl Records<'_> {
     /// # Errors
     /// [`StoreError::LayerGone`] if a layer is not there.
     pub fn put(&self, new: &NewRecord<'_>) -> Result<(), StoreError> {
-        let packed = new.preimage.map(runs::pack).transpose()?;
         self.inner.db.write(|tx| {
             forget(tx, &new.key)?;
             let mut layer = tx.prepare_cached("select 1 from layers where id = ?1")?;
@@ -142,7 +141,7 @@ impl Records<'_> {
                 new.position,
                 new.text,
             ])?;
-            match &packed {
+            match new.preimage {
                 Some(packed) => runs::remember(tx, new, packed),
                 None => Ok(()),
             }

@@ -92,9 +92,13 @@ impl Records<'_> {
     }
 }
 
-/// Packs a preimage, outside of any transaction.
-pub(crate) fn pack(preimage: &[u8]) -> Result<Vec<u8>, StoreError> {
-    zstd::bulk::compress(preimage, 3).map_err(|source| StoreError::Io {
+/// Packs a preimage for a [`NewRecord`]. Large ones take a while, so it is done beforehand.
+///
+/// # Errors
+/// When there is no memory for it.
+pub fn pack_preimage(preimage: &[u8]) -> Result<Vec<u8>, StoreError> {
+    // A higher level gains next to nothing: most of it are digests.
+    zstd::bulk::compress(preimage, 1).map_err(|source| StoreError::Io {
         what: "compress a record's preimage".to_owned(),
         source,
     })

@@ -82,6 +82,10 @@ impl Resolver {
             _ => self.local(text)?,
         };
         let mut other = image.take_if(|image| !platform.matches(&image.platform));
+        if other.as_ref().is_some_and(|other| other.list.is_some()) {
+            // The name stands for several, and one of them may be the right one.
+            image = self.store.images().resolve_for(text, Some(platform)).ok();
+        }
         if image.is_none()
             && let Some((remote, name)) = remote
         {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gantry_cache as cache;
 use gantry_cache::{Lease, LogId, NewRecord, PlaceOfRun, RecordKind};
 use gantry_solver::key::Key;
-use gantry_solver::store::{Nearest, Place};
+use gantry_solver::store::{Nearest, Packed, Place};
 use gantry_solver::{Cached, Record, Store, StoreError, StoreLock};
 
 use crate::work::{Executor, layer_id, layer_ref};
@@ -143,7 +143,7 @@ impl StepStore {
                     false => RecordKind::Recipe,
                 },
                 layers: &layers,
-                preimage: (number == 0).then_some(&*record.preimage),
+                preimage: (number == 0).then_some(&*record.preimage.0),
                 took: cached.took,
                 log: self.executor.log_of(record.vertex),
                 extra: &encode(cached),
@@ -186,6 +186,10 @@ impl Store for StepStore {
         // What this step has made is kept; a budget is no reason for a step to fail.
         let _ = self.store.keep_to_budget();
         Ok(())
+    }
+
+    fn pack(&self, preimage: Vec<u8>) -> Result<Packed, StoreError> {
+        cache::pack_preimage(&preimage).map(Packed).map_err(failed("pack what explains a step"))
     }
 
     fn also(&self, recipe_key: Key, found: &Cached, place: &Place) -> Result<(), StoreError> {

@@ -42,6 +42,8 @@ pub use resolve::{
 pub use scheduler::{
     Failure, Fate, NoCache, Options, Planned, SolveError, Solved, World, plan, solve,
 };
-pub use store::{Cached, LayerRef, Nearest, Place, Record, Snapshot, Store, StoreError, StoreLock};
+pub use store::{
+    Cached, LayerRef, Nearest, Packed, Place, Record, Snapshot, Store, StoreError, StoreLock,
+};
 pub use why::Why;
 pub use work::{Done, Events, SourceAnswer, StepError, Task, TaskInput, Work};

@@ -4,8 +4,11 @@
 //! implements the store. A [`Record`] holds what *one* operation made, never its parents' layers;
 //! a root filesystem is put together from the records of a chain.
 
+mod snapshot;
+
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
+pub use self::snapshot::Snapshot;
 use crate::{graph::VertexId, key::Key};
 
 /// A layer's name in the store. Equal names mean equal content, times included.
@@ -15,53 +18,6 @@ pub struct LayerRef(pub [u8; 32]);
 impl fmt::Debug for LayerRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LayerRef({})", crate::key::hex(&self.0[..6]))
-    }
-}
-
-/// The layers of a root filesystem, lowest first, those of all parents included.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Snapshot {
-    layers: Arc<[LayerRef]>,
-    id: [u8; 32],
-}
-
-impl Snapshot {
-    /// Returns the layers, lowest first.
-    #[must_use]
-    pub fn layers(&self) -> &[LayerRef] {
-        &self.layers
-    }
-
-    /// Returns this snapshot with `own` on top.
-    #[must_use]
-    pub fn with(&self, own: &[LayerRef]) -> Snapshot {
-        if own.is_empty() {
-            return self.clone();
-        }
-        let layers = self.layers.iter().chain(own).copied().collect();
-        Snapshot { layers, id: own.iter().fold(self.id, step) }
-    }
-
-    /// Returns a digest of the names of all layers: what a record says it was made on top of.
-    #[must_use]
-    pub fn id(&self) -> [u8; 32] {
-        self.id
-    }
-}
-
-/// A chain, so that a layer on top costs one hash of 64 bytes however many lie below.
-fn step(id: [u8; 32], layer: &LayerRef) -> [u8; 32] {
-    let mut bytes = [0; 64];
-    bytes[..32].copy_from_slice(&id);
-    bytes[32..].copy_from_slice(&layer.0);
-    *blake3::hash(&bytes).as_bytes()
-}
-
-impl FromIterator<LayerRef> for Snapshot {
-    fn from_iter<I: IntoIterator<Item = LayerRef>>(layers: I) -> Self {
-        let layers: Arc<[LayerRef]> = layers.into_iter().collect();
-        let id = layers.iter().fold([0; 32], step);
-        Snapshot { layers, id }
     }
 }
 
@@ -90,10 +46,14 @@ pub struct Record {
     /// As it will be found.
     pub cached: Cached,
     /// The encoded [`Preimage`](crate::Preimage) with all details, for [`crate::why`].
-    pub preimage: Arc<[u8]>,
+    pub preimage: Packed,
     /// Where the step stood, for [`Store::nearest`].
     pub place: Place,
 }
+
+/// A preimage as the store keeps it: what [`Store::pack`] made of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed(pub Vec<u8>);
 
 /// Where a step stands: what stays the same when its inputs change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -145,6 +105,15 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`] if the store can't be read.
     fn lookup(&self, keys: &[Key]) -> Result<Vec<Option<Cached>>, StoreError>;
+
+    /// Makes an encoded preimage ready for its [`Record`], which may take a while: it is done while
+    /// the step runs.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it can't be; the step counts as failed then.
+    fn pack(&self, preimage: Vec<u8>) -> Result<Packed, StoreError> {
+        Ok(Packed(preimage))
+    }
 
     /// Remembers what an operation made, under each of the keys. A record that is there already
     /// under one of them is replaced.

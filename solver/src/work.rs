@@ -60,7 +60,7 @@ pub trait Work: Send + Sync + 'static {
 }
 
 /// One operation to run, with all that it needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Task {
     /// Which vertex it is.
     pub vertex: VertexId,

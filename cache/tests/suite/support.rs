@@ -1,6 +1,7 @@
 //! What the tests share: a store in a temporary directory, and ways to fill it.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use fs_err as fs;
@@ -92,12 +93,15 @@ pub(crate) fn key(text: &str) -> Key {
     Key(std::array::from_fn(|n| text.as_bytes().get(n).copied().unwrap_or(0)))
 }
 
+static PREIMAGE: LazyLock<Vec<u8>> =
+    LazyLock::new(|| gantry_cache::pack_preimage(b"what it was made from").unwrap());
+
 pub(crate) fn new_record<'a>(key: Key, layers: &'a [LayerId], text: &'a str) -> NewRecord<'a> {
     NewRecord {
         key,
         kind: RecordKind::Recipe,
         layers,
-        preimage: Some(b"what it was made from"),
+        preimage: Some(&PREIMAGE),
         project: "project",
         took: Duration::from_millis(1234),
         log: None,

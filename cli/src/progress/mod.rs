@@ -44,7 +44,7 @@ use std::time::{Duration, Instant, SystemTime};
 use gantry_solver::{Event, Observer};
 
 use crate::ui::github;
-use model::{Build, Line};
+use model::{Build, Said};
 
 /// How often a picture is drawn again, at most.
 const TICK: Duration = Duration::from_millis(100);
@@ -55,7 +55,7 @@ const TICK: Duration = Duration::from_millis(100);
 trait Display: Send {
     /// Shows an event, which `build` has been told already, and the log lines that it completed;
     /// `at` is the time since the start.
-    fn event(&mut self, build: &Build, heard: &Heard<'_>, out: &mut dyn Write);
+    fn event(&mut self, build: &Build, heard: Heard<'_>, out: &mut dyn Write);
 
     /// Shows what only time has changed.
     fn tick(&mut self, build: &Build, at: Duration, out: &mut dyn Write);
@@ -76,7 +76,7 @@ trait Display: Send {
 /// An event with what it brought.
 struct Heard<'a> {
     event: &'a Event,
-    lines: Vec<Line>,
+    lines: Said,
     at: Duration,
 }
 
@@ -84,7 +84,7 @@ struct Heard<'a> {
 struct Silent;
 
 impl Display for Silent {
-    fn event(&mut self, _: &Build, _: &Heard<'_>, _: &mut dyn Write) {}
+    fn event(&mut self, _: &Build, _: Heard<'_>, _: &mut dyn Write) {}
     fn tick(&mut self, _: &Build, _: Duration, _: &mut dyn Write) {}
     fn finish(&mut self, _: &Build, _: Duration, _: &mut dyn Write) {}
     fn wants_ticks(&self) -> bool {
@@ -187,11 +187,11 @@ impl Observer for Progress {
         let lines = match &event {
             Event::Log { vertex, stream, data } if !display.wants_lines() => {
                 build.keep_last(*vertex, *stream, data, at);
-                Vec::new()
+                Said::default()
             }
             event => build.apply(event, at),
         };
-        display.event(build, &Heard { event: &event, lines, at }, out);
+        display.event(build, Heard { event: &event, lines, at }, out);
         if screen.ticker.is_none() && screen.display.wants_ticks() {
             let (ticking, stop) = mpsc::channel();
             let shared = Arc::clone(&self.0);

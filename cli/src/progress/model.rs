@@ -53,16 +53,36 @@ pub(super) struct Line {
 }
 
 impl std::fmt::Display for Line {
-    /// The seconds in five characters, as BuildKit writes them, and the text.
+    /// When it was complete, and the text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = self.since.as_secs_f64();
-        let decimals = match self.since.as_secs() {
-            0..10 => 3,
-            10..100 => 2,
-            _ => 1,
-        };
-        write!(f, "{seconds:.decimals$} {}", self.text)
+        write!(f, "{} {}", seconds(self.since), self.text)
     }
+}
+
+/// Lines of a step's log that were complete at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Said {
+    /// When that was, seen from the step's start.
+    pub(super) since: Duration,
+    /// Their texts, harmless, with a newline behind each.
+    pub(super) text: String,
+}
+
+impl Said {
+    /// Each line's text.
+    pub(super) fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.text.split_terminator('\n')
+    }
+}
+
+/// Seconds in five characters, as BuildKit writes them.
+pub(super) fn seconds(since: Duration) -> String {
+    let decimals = match since.as_secs() {
+        0..10 => 3,
+        10..100 => 2,
+        _ => 1,
+    };
+    format!("{:.decimals$}", since.as_secs_f64())
 }
 
 /// How far a step has come.
@@ -90,8 +110,8 @@ impl Build {
 
     /// Takes an event; `at` is the time since the build's start. Returns the log lines that it
     /// completed.
-    pub(super) fn apply(&mut self, event: &Event, at: Duration) -> Vec<Line> {
-        let mut lines = Vec::new();
+    pub(super) fn apply(&mut self, event: &Event, at: Duration) -> Said {
+        let mut lines = Said::default();
         match event {
             Event::Instructions { list } => self.instructions.clone_from(list),
             Event::Named { vertex, id } => {
@@ -151,16 +171,13 @@ impl Build {
     /// Takes what a step printed as [`apply`](Self::apply) does, but makes no line that the step
     /// would forget at once.
     pub(super) fn keep_last(&mut self, of: VertexId, stream: Stream, data: &[u8], at: Duration) {
-        self.change(of, |step| {
-            let end = |(at, byte): (usize, &u8)| (*byte == b'\n').then_some(at);
-            match data.iter().enumerate().rev().filter_map(end).nth(KEPT_LINES) {
-                Some(end) => {
-                    step.stream(stream).forget();
-                    step.log(stream, &data[end + 1..], at);
-                }
-                None => {
-                    step.log(stream, data, at);
-                }
+        self.change(of, |step| match memchr::memrchr_iter(b'\n', data).nth(KEPT_LINES) {
+            Some(end) => {
+                step.stream(stream).forget();
+                step.log(stream, &data[end + 1..], at);
+            }
+            None => {
+                step.log(stream, data, at);
             }
         });
     }
@@ -201,12 +218,12 @@ impl Build {
 }
 
 impl Step {
-    fn log(&mut self, stream: Stream, data: &[u8], at: Duration) -> Vec<Line> {
+    fn log(&mut self, stream: Stream, data: &[u8], at: Duration) -> Said {
         let since = at.saturating_sub(self.started.unwrap_or(at));
-        let mut complete = Vec::new();
-        self.stream(stream).push(data, |text| complete.push(Line { since, text }));
-        self.keep(&complete);
-        complete
+        let mut said = Said { since, text: String::new() };
+        self.stream(stream).push(data, &mut said.text);
+        self.keep(&said);
+        said
     }
 
     fn stream(&mut self, stream: Stream) -> &mut Lines {
@@ -216,17 +233,20 @@ impl Step {
         }
     }
 
-    fn flush(&mut self, at: Duration) -> Vec<Line> {
+    fn flush(&mut self, at: Duration) -> Said {
         let since = at.saturating_sub(self.started.unwrap_or(at));
-        let rest = [self.stdout.finish(), self.stderr.finish()].into_iter().flatten();
-        let complete: Vec<_> = rest.map(|text| Line { since, text }).collect();
-        self.keep(&complete);
-        complete
+        let mut said = Said { since, text: String::new() };
+        self.stdout.finish(&mut said.text);
+        self.stderr.finish(&mut said.text);
+        self.keep(&said);
+        said
     }
 
-    fn keep(&mut self, lines: &[Line]) {
-        let last = &lines[lines.len().saturating_sub(KEPT_LINES)..];
-        self.lines.extend(last.iter().cloned());
+    fn keep(&mut self, said: &Said) {
+        let kept = self.lines.len();
+        let line = |text: &str| Line { since: said.since, text: text.to_owned() };
+        self.lines.extend(said.lines().rev().take(KEPT_LINES).map(line));
+        self.lines.make_contiguous()[kept..].reverse();
         let surplus = self.lines.len().saturating_sub(KEPT_LINES);
         self.lines.drain(..surplus);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gantry_solver::{Event, VertexId, Why};
 
-use super::model::{Build, Line, State, Step};
+use super::model::{Build, Said, State, Step, seconds};
 use super::{Display, Heard};
 use crate::ui::github;
 
@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How far apart the reports of one unfinished status are, in time or in hundredths of the whole.
 const STATUS_EVERY: Duration = Duration::from_secs(5);
 const STATUS_PERCENT: u64 = 5;
+
+/// How many bytes wait for the floor at most, of one step.
+const PATIENT_BYTES: usize = 1 << 20;
 
 /// See the module.
 #[derive(Default)]
@@ -33,12 +36,22 @@ pub(super) struct Plain {
     wrote: bool,
     /// Whether blocks are groups that GitHub's log folds.
     grouped: bool,
+    /// Space for what is written next.
+    text: String,
 }
 
 struct Waiting {
     vertex: VertexId,
     since: Duration,
-    lines: Vec<String>,
+    words: Vec<Words>,
+}
+
+/// What a step has to say.
+enum Words {
+    /// Lines of its log.
+    Log(Said),
+    /// A line about it.
+    Line(String),
 }
 
 struct Reported {
@@ -48,27 +61,32 @@ struct Reported {
 }
 
 impl Display for Plain {
-    fn event(&mut self, build: &Build, heard: &Heard<'_>, out: &mut dyn Write) {
-        let (vertex, mut lines) = match heard.event {
-            Event::Log { vertex, .. } => (*vertex, texts(&heard.lines)),
+    fn event(&mut self, build: &Build, heard: Heard<'_>, out: &mut dyn Write) {
+        let (vertex, mut words) = match heard.event {
             Event::Status { vertex, name, .. } => {
-                (*vertex, self.status_line(build, *vertex, name, heard.at).into_iter().collect())
+                let line = self.status_line(build, *vertex, name, heard.at);
+                (*vertex, line.map(Words::Line).into_iter().collect())
             }
             Event::Warning { vertex: Some(vertex), message } => {
                 let first = message.lines().next().unwrap_or("");
-                (*vertex, vec![format!("WARN: {}", super::lines::harmless(first.as_bytes()))])
+                let line = format!("WARN: {}", super::lines::harmless(first.as_bytes()));
+                (*vertex, vec![Words::Line(line)])
             }
             Event::Started { vertex } => (*vertex, Vec::new()),
             // Of what never ran, and of what the user wants to run, there is nothing to explain.
             Event::Missed { why: Why::New | Why::NoCache, .. } => return,
             Event::Missed { vertex, why } => {
                 let why = super::lines::harmless(why.to_string().as_bytes());
-                (*vertex, vec![format!("[because: {why}]")])
+                (*vertex, vec![Words::Line(format!("[because: {why}]"))])
             }
-            Event::Cached { vertex }
+            Event::Log { vertex, .. }
+            | Event::Cached { vertex }
             | Event::Done { vertex, .. }
             | Event::Failed { vertex, .. }
-            | Event::Canceled { vertex } => (*vertex, texts(&heard.lines)),
+            | Event::Canceled { vertex } => {
+                let said = (!heard.lines.text.is_empty()).then_some(heard.lines);
+                (*vertex, said.map(Words::Log).into_iter().collect())
+            }
             Event::VertexAdded { .. }
             | Event::Instructions { .. }
             | Event::Named { .. }
@@ -84,17 +102,24 @@ impl Display for Plain {
             if step.state == State::Canceled && step.started.is_none() {
                 return;
             }
-            lines.push(ending);
-            let earlier = self.take_waiting(vertex);
-            self.say(step, earlier.into_iter().chain(lines), out);
+            words.push(Words::Line(ending));
+            let mut all = self.take_waiting(vertex);
+            all.append(&mut words);
+            self.say(step, &all, out);
             self.floor = None;
-            self.pass_floor(build, out);
+            self.pass_floor(0, build, out);
         } else if self.floor.is_none() || self.floor == Some(vertex) {
-            self.say(step, lines, out);
-        } else if !lines.is_empty() {
-            match self.waiting.iter_mut().find(|waiting| waiting.vertex == vertex) {
-                Some(waiting) => waiting.lines.extend(lines),
-                None => self.waiting.push(Waiting { vertex, since: heard.at, lines }),
+            self.say(step, &words, out);
+        } else if !words.is_empty() {
+            let position = self.waiting.iter().position(|waiting| waiting.vertex == vertex);
+            let position = position.unwrap_or_else(|| {
+                self.waiting.push(Waiting { vertex, since: heard.at, words: Vec::new() });
+                self.waiting.len() - 1
+            });
+            let waiting = &mut self.waiting[position].words;
+            waiting.append(&mut words);
+            if waiting.iter().map(Words::len).sum::<usize>() > PATIENT_BYTES {
+                self.pass_floor(position, build, out);
             }
             self.tick(build, heard.at, out);
         }
@@ -102,17 +127,17 @@ impl Display for Plain {
 
     fn tick(&mut self, build: &Build, at: Duration, out: &mut dyn Write) {
         if self.waiting.first().is_some_and(|first| at.saturating_sub(first.since) >= PATIENCE) {
-            self.pass_floor(build, out);
+            self.pass_floor(0, build, out);
         }
     }
 
     fn finish(&mut self, build: &Build, _: Duration, out: &mut dyn Write) {
         while !self.waiting.is_empty() {
-            self.pass_floor(build, out);
+            self.pass_floor(0, build, out);
         }
         for step in build.steps().iter().filter(|step| step.state == State::Canceled) {
             if self.floor == Some(step.vertex) {
-                self.say(step, ["CANCELED".to_owned()], out);
+                self.say(step, &[Words::Line("CANCELED".to_owned())], out);
             }
         }
         let _ = out.write_all(self.close_group().as_bytes());
@@ -135,29 +160,30 @@ impl Plain {
         if self.grouped && self.wrote { github::END_GROUP } else { "" }
     }
 
-    /// Gives the floor to the step that has waited longest, if one waits.
-    fn pass_floor(&mut self, build: &Build, out: &mut dyn Write) {
-        if self.waiting.is_empty() {
+    /// Gives the floor to the step at this place among those that wait, if there is one.
+    fn pass_floor(&mut self, place: usize, build: &Build, out: &mut dyn Write) {
+        if self.waiting.len() <= place {
             return;
         }
-        let waiting = self.waiting.remove(0);
+        let waiting = self.waiting.remove(place);
         if let Some(position) = build.position(waiting.vertex) {
-            self.say(&build.steps()[position], waiting.lines, out);
+            self.say(&build.steps()[position], &waiting.words, out);
         }
     }
 
-    fn take_waiting(&mut self, vertex: VertexId) -> Vec<String> {
+    fn take_waiting(&mut self, vertex: VertexId) -> Vec<Words> {
         match self.waiting.iter().position(|waiting| waiting.vertex == vertex) {
-            Some(position) => self.waiting.remove(position).lines,
+            Some(position) => self.waiting.remove(position).words,
             None => Vec::new(),
         }
     }
 
-    /// Prints lines of a step, which has the floor from here on.
-    fn say(&mut self, step: &Step, lines: impl IntoIterator<Item = String>, out: &mut dyn Write) {
+    /// Prints what a step has to say, by one write. The step has the floor from here on.
+    fn say(&mut self, step: &Step, words: &[Words], out: &mut dyn Write) {
         let next = self.numbers.len() + 1;
         let number = *self.numbers.entry(step.vertex).or_insert(next);
-        let mut text = String::new();
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
         if self.floor != Some(step.vertex) {
             if let Some(before) = self.floor.and_then(|before| self.numbers.get(&before)) {
                 text.push_str(&format!("#{before} ...\n"));
@@ -172,12 +198,11 @@ impl Plain {
             }
             self.floor = Some(step.vertex);
         }
-        for line in lines {
-            text.push_str(&format!("#{number} {line}\n"));
-        }
+        words.iter().for_each(|words| words.print(number, &mut text));
         self.wrote = true;
         // Nobody reads: then nobody misses it either.
         let _ = out.write_all(text.as_bytes());
+        self.text = text;
     }
 
     /// The line for a status, if it is time for one.
@@ -210,6 +235,29 @@ impl Plain {
     }
 }
 
+impl Words {
+    fn len(&self) -> usize {
+        match self {
+            Self::Log(said) => said.text.len(),
+            Self::Line(line) => line.len(),
+        }
+    }
+
+    fn print(&self, number: usize, text: &mut String) {
+        match self {
+            Self::Log(said) => {
+                let prefix = format!("#{number} {} ", seconds(said.since));
+                for line in said.lines() {
+                    text.push_str(&prefix);
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
+            Self::Line(line) => text.push_str(&format!("#{number} {line}\n")),
+        }
+    }
+}
+
 /// The line that ends a block.
 fn ending(step: &Step) -> Option<String> {
     match &step.state {
@@ -219,10 +267,6 @@ fn ending(step: &Step) -> Option<String> {
         State::Failed { message, .. } => Some(format!("ERROR: {message}")),
         State::Canceled => Some("CANCELED".to_owned()),
     }
-}
-
-fn texts(lines: &[Line]) -> Vec<String> {
-    lines.iter().map(Line::to_string).collect()
 }
 
 #[cfg(test)]
@@ -339,6 +383,37 @@ mod tests {
         #2 [b 1/1] RUN b
         #2 5.500 b3
         #2 CANCELED
+        ");
+    }
+
+    #[test]
+    fn who_has_much_to_say_does_not_wait() {
+        let much = "x".repeat(PATIENT_BYTES - 1) + "\n";
+        let script = Script::default()
+            .add(1, "[a 1/1] RUN a")
+            .add(2, "[b 1/1] RUN b")
+            .start(1)
+            .start(2)
+            .log(1, "a1\n")
+            .log(2, "b1\n")
+            .log(2, &much)
+            .log(1, "a2\n")
+            .done(2, 0)
+            .done(1, 0);
+        let text = play(Plain::default(), script).replace(&much, "much\n");
+        insta::assert_snapshot!(text, @"
+        #1 [a 1/1] RUN a
+        #1 0.000 a1
+        #1 ...
+
+        #2 [b 1/1] RUN b
+        #2 0.000 b1
+        #2 0.000 much
+        #2 DONE 0.0s
+
+        #1 [a 1/1] RUN a
+        #1 0.000 a2
+        #1 DONE 0.0s
         ");
     }
 

@@ -211,8 +211,8 @@ pub(crate) fn base64(data: &[u8]) -> String {
 }
 
 impl Display for RawJson {
-    fn event(&mut self, build: &Build, heard: &Heard<'_>, out: &mut dyn Write) {
-        if let Some(status) = self.status(build, heard)
+    fn event(&mut self, build: &Build, heard: Heard<'_>, out: &mut dyn Write) {
+        if let Some(status) = self.status(build, &heard)
             && let Ok(mut line) = serde_json::to_vec(&status)
         {
             line.push(b'\n');

@@ -111,7 +111,7 @@ pub(super) fn play_build(mut display: impl Display, script: Script) -> (Build, S
         match step {
             Move::Event(event) => {
                 let lines = build.apply(&event, at);
-                display.event(&build, &Heard { event: &event, lines, at }, &mut out);
+                display.event(&build, Heard { event: &event, lines, at }, &mut out);
             }
             Move::Wait(time) => at += time,
             Move::Tick => display.tick(&build, at, &mut out),

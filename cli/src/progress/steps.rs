@@ -28,7 +28,7 @@ pub(super) struct Steps {
     /// Whether it was said to run.
     running: bool,
     /// What steps printed whose turn has not come.
-    held: HashMap<VertexId, Vec<String>>,
+    held: HashMap<VertexId, String>,
     /// The steps that are shown; of several platforms' ones the others only have a name.
     told: HashSet<VertexId>,
     /// The name of what is there so far.
@@ -38,15 +38,14 @@ pub(super) struct Steps {
 }
 
 impl Display for Steps {
-    fn event(&mut self, build: &Build, heard: &Heard<'_>, out: &mut dyn Write) {
+    fn event(&mut self, build: &Build, heard: Heard<'_>, out: &mut dyn Write) {
         if let Event::Log { vertex, .. }
         | Event::Done { vertex, .. }
         | Event::Failed { vertex, .. }
         | Event::Canceled { vertex } = heard.event
-            && !heard.lines.is_empty()
+            && !heard.lines.text.is_empty()
         {
-            let lines = heard.lines.iter().map(|line| line.text.clone());
-            self.held.entry(*vertex).or_default().extend(lines);
+            self.held.entry(*vertex).or_default().push_str(&heard.lines.text);
         }
         self.go_on(build, out);
     }
@@ -172,10 +171,7 @@ impl Steps {
 
     /// Shows what a step has printed by now.
     fn print(&mut self, vertex: VertexId, text: &mut String) {
-        for line in self.held.remove(&vertex).into_iter().flatten() {
-            text.push_str(&line);
-            text.push('\n');
-        }
+        text.push_str(&self.held.remove(&vertex).unwrap_or_default());
     }
 
     /// Shows the name of what is there after an instruction: the step's, or one that follows from

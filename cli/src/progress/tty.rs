@@ -186,7 +186,7 @@ fn fit(lines: Vec<PictureLine>, height: usize) -> Vec<PictureLine> {
 }
 
 impl Display for Tty {
-    fn event(&mut self, _: &Build, _: &Heard<'_>, _: &mut dyn Write) {
+    fn event(&mut self, _: &Build, _: Heard<'_>, _: &mut dyn Write) {
         self.heard = true;
     }
 

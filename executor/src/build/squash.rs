@@ -27,7 +27,7 @@ impl Build<'_> {
         }
         let key = key(&layers, base);
         let squashed = |layer: &LayerId| -> Snapshot {
-            let below = snapshot.layers().iter().take(base).copied();
+            let below = snapshot.layers().into_iter().take(base);
             below.chain([layer_ref(layer)]).collect()
         };
         if let Some(record) = self.store.records().get(&key)?

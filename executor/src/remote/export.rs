@@ -200,7 +200,8 @@ impl<'a> Exporter<'a> {
                 _ => snapshot,
             };
             let layers = result.as_ref().map(|snapshot| {
-                let ids = snapshot.layers().iter().map(layer_id);
+                let layers = snapshot.layers();
+                let ids = layers.iter().map(layer_id);
                 ids.map(|id| describe(&id)).collect::<Result<Vec<_>, _>>()
             });
             let layers = layers.transpose()?;

@@ -25,7 +25,8 @@ pub(crate) fn inline(
     // Records name layers by their place in the image; any name will do until then.
     let named =
         |id: &gantry_cache::LayerId| Ok(Descriptor::new(MediaType::OciLayer, Digest::of(&id.0), 0));
-    let image = snapshot.layers().iter().map(|layer| named(&layer_id(layer)));
+    let layers = snapshot.layers();
+    let image = layers.iter().map(|layer| named(&layer_id(layer)));
     let image = image.collect::<Result<Vec<_>, ExportError>>()?;
     let writer = exporter.steps(CacheMode::Min, &[target], &mut |id| named(id))?;
     let records = writer.inline(&image);

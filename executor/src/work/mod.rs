@@ -337,7 +337,7 @@ impl Executor {
     /// Puts layers into the store that are known from a cache elsewhere only; with `lazy` those that
     /// a registry has stay there for now.
     pub(crate) fn know(&self, snapshot: &Snapshot, lazy: bool) -> Result<(), RemoteError> {
-        self.imports.settle(snapshot.layers(), &self.store, lazy && self.lazy.is_some())
+        self.imports.settle(&snapshot.layers(), &self.store, lazy && self.lazy.is_some())
     }
 
     /// Fetches layers whose bytes are in registries only.

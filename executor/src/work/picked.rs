@@ -4,9 +4,10 @@
 //! depend on nothing that its key doesn't cover.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use gantry_parser::ignore::IgnoreFile;
-use gantry_solver::key::Value;
+use gantry_solver::key::{ListedPart, Listing, Value};
 use gantry_tree::{ContentHasher, Entry, Manifest, Node, TreePath, View};
 
 use super::files::kind_of;
@@ -142,36 +143,49 @@ pub(crate) fn layers_with_files(picked: &[Picked<'_>], layers: &[&Manifest]) -> 
 
 /// Lists per path what the digest was made of, to explain it.
 pub(crate) fn describe<'a>(view: &View<'a>, picked: &[Picked<'a>], any_mode: bool) -> Value {
-    let items = picked.iter().flat_map(|one| one.parents.iter().chain(&one.items));
-    Value::tree(items.map(|item| {
+    let items = || picked.iter().flat_map(|one| one.parents.iter().chain(&one.items));
+    let mut listing = Listing::with_capacity(items().count());
+    for item in items() {
         let real = view.real((item.layer, item.entry));
-        let mode = || ("mode", Value::from(format!("{:o}", real.mode).as_str()));
-        let mut parts: Vec<_> = (!any_mode).then(mode).into_iter().collect();
-        match &real.node {
-            Node::File { content, .. } => parts.push(("content", short(&content.0))),
-            Node::Symlink { target } => {
-                parts.push(("link", Value::from(&*String::from_utf8_lossy(target))));
-            }
-            _ => parts.push(("type", Value::from(format!("{:?}", kind_of(&real.node)).as_str()))),
+        let path = String::from_utf8_lossy(item.entry.path.as_bytes());
+        listing.add(&path, |part| describe_one(real, any_mode, part));
+    }
+    Value::Listing(listing.finish())
+}
+
+/// The parts of one file, sorted by name.
+fn describe_one(real: &Entry, any_mode: bool, part: &mut ListedPart<'_>) {
+    if !real.xattrs.is_empty() {
+        let mut hasher = blake3::Hasher::new();
+        for text in real.xattrs.iter().flat_map(|(name, value)| [name, value]) {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text);
         }
-        for (name, id) in [("uid", real.uid), ("gid", real.gid)] {
-            if id != 0 {
-                parts.push((name, Value::from(id)));
-            }
-        }
-        if !real.xattrs.is_empty() {
-            let mut hasher = blake3::Hasher::new();
-            for part in real.xattrs.iter().flat_map(|(name, value)| [name, value]) {
-                hasher.update(&(part.len() as u64).to_le_bytes());
-                hasher.update(part);
-            }
-            parts.push(("attributes", short(hasher.finalize().as_bytes())));
-        }
-        (item.entry.path.to_string(), Value::tree(parts))
-    }))
+        part.text("attributes", format_args!("{}", short(hasher.finalize().as_bytes())));
+    }
+    if let Node::File { content, .. } = &real.node {
+        part.text("content", format_args!("{}", short(&content.0)));
+    }
+    if real.gid != 0 {
+        part.number("gid", real.gid);
+    }
+    if let Node::Symlink { target } = &real.node {
+        part.text("link", format_args!("{}", String::from_utf8_lossy(target)));
+    }
+    if !any_mode {
+        part.text("mode", format_args!("{:o}", real.mode));
+    }
+    if !matches!(real.node, Node::File { .. } | Node::Symlink { .. }) {
+        part.text("type", format_args!("{:?}", kind_of(&real.node)));
+    }
+    if real.uid != 0 {
+        part.number("uid", real.uid);
+    }
 }
 
 /// The beginning of a digest: enough to tell what changed, and a fourth of the space.
-fn short(digest: &[u8; 32]) -> Value {
-    Value::from(gantry_solver::key::hex(&digest[..8]).as_str())
+fn short(digest: &[u8; 32]) -> impl fmt::Display {
+    let [a, b, c, d, e, f, g, h, ..] = *digest;
+    let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    fmt::from_fn(move |text| write!(text, "{number:016x}"))
 }

@@ -11,11 +11,12 @@
 //!        | 6 [u8; 32]                       digest
 //!        | 7 [u8; 32] value                 digest with detail; never hashed
 //! ```
-//! Numbers are little-endian. One value has exactly one encoding, and [`decode`] refuses any other.
-
-use std::{collections::BTreeMap, sync::Arc};
+//! Numbers are little-endian. One value has exactly one encoding, and [`check`] refuses any other.
 
 use crate::key::Value;
+
+pub(super) const TEXT: u8 = 3;
+pub(super) const TREE: u8 = 5;
 
 const MAGIC: &[u8; 4] = b"gkey";
 const VERSION: u8 = 1;
@@ -51,14 +52,12 @@ fn put(value: &Value, details: Details, out: &mut Vec<u8>) {
     match value {
         Value::Absent => out.push(0),
         Value::Flag(flag) => out.extend_from_slice(&[1, u8::from(*flag)]),
-        Value::Number(number) => {
-            out.push(2);
-            out.extend_from_slice(&number.to_le_bytes());
-        }
+        Value::Number(number) => put_number(*number, out),
         Value::Text(text) => {
-            out.push(3);
+            out.push(TEXT);
             put_text(text, out);
         }
+        Value::Listing(listing) => out.extend_from_slice(listing.as_bytes()),
         Value::List(values) => {
             out.push(4);
             put_length(values.len(), out);
@@ -68,7 +67,7 @@ fn put(value: &Value, details: Details, out: &mut Vec<u8>) {
             // A part that is absent is as one that nobody has heard of: a new optional field of an
             // operation changes no key that does without it.
             let there = || parts.iter().filter(|(_, value)| **value != Value::Absent);
-            out.push(5);
+            out.push(TREE);
             put_length(there().count(), out);
             for (name, value) in there() {
                 put_text(name, out);
@@ -89,7 +88,18 @@ fn put(value: &Value, details: Details, out: &mut Vec<u8>) {
     }
 }
 
-fn put_text(text: &str, out: &mut Vec<u8>) {
+pub(super) fn put_number(number: i64, out: &mut Vec<u8>) {
+    out.push(2);
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+/// Writes the head of a tree of so many parts over the first bytes.
+pub(super) fn put_head(parts: usize, out: &mut [u8]) {
+    out[0] = TREE;
+    out[1..5].copy_from_slice(&u32::try_from(parts).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+pub(super) fn put_text(text: &str, out: &mut Vec<u8>) {
     put_length(text.len(), out);
     out.extend_from_slice(text.as_bytes());
 }
@@ -100,8 +110,8 @@ fn put_length(length: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-/// Reads a value back.
-pub(super) fn decode(bytes: &[u8]) -> Result<Value, DecodeError> {
+/// Makes sure that bytes are a preimage in its one encoding, without taking it apart.
+pub(super) fn check(bytes: &[u8]) -> Result<(), DecodeError> {
     let mut reader = Reader { bytes, at: 0 };
     if reader.take(4)? != MAGIC {
         return Err(DecodeError::Damaged(0));
@@ -110,8 +120,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Value, DecodeError> {
         VERSION => {}
         other => return Err(DecodeError::Version(other)),
     }
-    let value = reader.value(DEPTH)?;
-    if reader.at == bytes.len() { Ok(value) } else { Err(reader.damaged()) }
+    reader.value(DEPTH)?;
+    if reader.at == bytes.len() { Ok(()) } else { Err(reader.damaged()) }
+}
+
+/// Returns the value of an encoding, which comes behind its head.
+pub(super) fn body(bytes: &[u8]) -> &[u8] {
+    bytes.get(MAGIC.len() + 1..).unwrap_or_default()
 }
 
 struct Reader<'a> {
@@ -145,50 +160,45 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(self.array()?) as usize)
     }
 
-    fn text(&mut self) -> Result<Arc<str>, DecodeError> {
+    fn text(&mut self) -> Result<&'a str, DecodeError> {
         let length = self.length()?;
         let damaged = self.damaged();
-        Ok(std::str::from_utf8(self.take(length)?).map_err(|_| damaged)?.into())
+        std::str::from_utf8(self.take(length)?).map_err(|_| damaged)
     }
 
-    fn value(&mut self, depth: u32) -> Result<Value, DecodeError> {
+    /// Goes over a value, and says whether there is one.
+    fn value(&mut self, depth: u32) -> Result<bool, DecodeError> {
         let depth = depth.checked_sub(1).ok_or_else(|| self.damaged())?;
-        Ok(match self.byte()? {
-            0 => Value::Absent,
+        match self.byte()? {
+            0 => return Ok(false),
             1 => match self.byte()? {
-                flag @ (0 | 1) => Value::Flag(flag == 1),
+                0 | 1 => {}
                 _ => return Err(self.damaged()),
             },
-            2 => Value::Number(i64::from_le_bytes(self.array()?)),
-            3 => Value::Text(self.text()?),
+            2 => drop(self.array::<8>()?),
+            TEXT => drop(self.text()?),
             4 => {
-                // No capacity from a length that nobody has checked yet.
-                let mut values = Vec::new();
                 for _ in 0..self.length()? {
-                    values.push(self.value(depth)?);
+                    self.value(depth)?;
                 }
-                Value::List(values)
             }
-            5 => {
-                let mut parts = BTreeMap::new();
+            TREE => {
+                let mut last: Option<&str> = None;
                 for _ in 0..self.length()? {
                     let name = self.text()?;
-                    if parts.last_key_value().is_some_and(|(last, _)| *last >= name) {
+                    if last.is_some_and(|last| last >= name) || !self.value(depth)? {
                         return Err(self.damaged());
                     }
-                    match self.value(depth)? {
-                        Value::Absent => return Err(self.damaged()),
-                        value => drop(parts.insert(name, value)),
-                    }
+                    last = Some(name);
                 }
-                Value::Tree(parts)
             }
-            6 => Value::Digest(self.array()?, None),
+            6 => drop(self.take(32)?),
             7 => {
-                let digest = self.array()?;
-                Value::Digest(digest, Some(Box::new(self.value(depth)?)))
+                self.take(32)?;
+                self.value(depth)?;
             }
             _ => return Err(self.damaged()),
-        })
+        }
+        Ok(true)
     }
 }

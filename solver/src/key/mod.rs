@@ -3,10 +3,12 @@
 //! A [`Key`] is the blake3 hash of a [`Preimage`]'s canonical encoding: versioned, with every
 //! length in front, map entries sorted; never `Debug` or JSON text. `encode` owns the bytes,
 //! [`preimage`] decides which parts of an operation count, `diff` compares two preimages
-//! part by part.
+//! part by part, as they are encoded (`part`). A [`Listing`] is a part too large to be kept otherwise.
 
 mod diff;
 mod encode;
+mod listing;
+mod part;
 pub mod preimage;
 mod value;
 
@@ -14,6 +16,7 @@ use std::fmt;
 
 pub use diff::{Change, Difference};
 pub use encode::DecodeError;
+pub use listing::{ListedPart, Listing, ListingBuilder};
 pub use preimage::InputId;
 pub use value::{Preimage, Value};
 

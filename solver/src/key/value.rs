@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::key::{Key, encode};
+use crate::key::{
+    Key, Listing, encode,
+    part::{Kind, Part},
+};
 
 /// A part of a preimage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub enum Value {
     List(Vec<Value>),
     /// Named parts. One that is [absent](Value::Absent) is as good as not named.
     Tree(BTreeMap<Arc<str>, Value>),
+    /// A tree of very many parts, to explain a digest; never taken apart.
+    Listing(Listing),
     /// A digest that stands for something large. What it was made of may be kept beside it, to
     /// explain it: the detail is stored, but not part of the key.
     Digest([u8; 32], Option<Box<Value>>),
@@ -39,6 +44,25 @@ impl Value {
     pub fn tree<K: Into<Arc<str>>>(parts: impl IntoIterator<Item = (K, Value)>) -> Value {
         let there = parts.into_iter().filter(|(_, value)| *value != Value::Absent);
         Value::Tree(there.map(|(name, value)| (name.into(), value)).collect())
+    }
+}
+
+impl Value {
+    /// Takes a part of an encoding apart.
+    fn of(part: Part<'_>) -> Self {
+        match part.kind() {
+            Kind::Absent => Value::Absent,
+            Kind::Flag(flag) => Value::Flag(flag),
+            Kind::Number(number) => Value::Number(number),
+            Kind::Text(text) => text.into(),
+            Kind::List(values) => Value::List(values.map(Value::of).collect()),
+            Kind::Tree(parts) => {
+                Value::tree(parts.map(|named| (named.name, Value::of(named.part))))
+            }
+            Kind::Digest(digest, detail) => {
+                Value::Digest(*digest, detail.map(|detail| Box::new(Value::of(detail))))
+            }
+        }
     }
 }
 
@@ -98,12 +122,24 @@ impl Preimage {
     /// # Errors
     /// [`DecodeError`](encode::DecodeError) if the bytes are of a newer version, or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Preimage, encode::DecodeError> {
-        encode::decode(bytes).map(Preimage)
+        Ok(Preimage(Value::of(Part::of(bytes)?)))
     }
 
     /// Compares two preimages part by part; the most telling differences come first.
     #[must_use]
     pub fn diff(old: &Preimage, new: &Preimage) -> Vec<super::Difference> {
-        super::diff::diff(&old.0, &new.0)
+        // What was just encoded can be read.
+        Self::diff_encoded(&old.encode(), &new.encode()).unwrap_or_default()
+    }
+
+    /// Compares two encodings as [`diff`](Self::diff) does, without decoding them.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), for either.
+    pub fn diff_encoded(
+        old: &[u8],
+        new: &[u8],
+    ) -> Result<Vec<super::Difference>, encode::DecodeError> {
+        Ok(super::diff::diff(Part::of(old)?, Part::of(new)?))
     }
 }

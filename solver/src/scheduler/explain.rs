@@ -2,7 +2,7 @@
 
 use crate::{
     graph::Role,
-    key::{InputId, Key, Preimage, Value, preimage},
+    key::{InputId, Key, Value, preimage},
     op::Op,
     scheduler::World,
     store::{Nearest, Snapshot},
@@ -23,21 +23,21 @@ pub(super) struct InputFact {
     pub(super) content: Option<[u8; 32]>,
 }
 
-/// Returns the preimage of a step's recipe key, with details, `input` giving an input's operation
+/// Returns the encoded preimage of a step's recipe key, with details, `input` giving an input's operation
 /// and its layers, if they are there.
 pub(super) fn detailed<'a>(
     world: &World,
     op: &Op,
     inputs: &[InputFact],
     input: impl Fn(Role) -> Option<(&'a Op, Option<&'a Snapshot>)>,
-) -> Preimage {
+) -> Vec<u8> {
     let counts = |fact: &&InputFact| fact.role != Role::Base || preimage::depends_on_base(op);
     let ids = inputs.iter().filter(counts).map(|fact| {
         let detail =
             input(fact.role).and_then(|(of, snapshot)| detail(world, op, fact, of, snapshot));
         (fact.role, InputId::Key(fact.recipe_key, detail))
     });
-    preimage::of_step(op, ids)
+    preimage::of_step(op, ids).encode()
 }
 
 /// Returns what an input's key stands for, as far as that helps to explain a change.
@@ -67,7 +67,7 @@ fn detail(
 /// Compares with the nearest earlier run.
 pub(super) fn why(
     nearest: Option<&Nearest>,
-    now: &Preimage,
+    now: &[u8],
     op: &Op,
     inputs: &[InputFact],
     rebased: bool,

@@ -1,19 +1,20 @@
 //! The job that runs a step: lock, look again, execute, record.
 
-use std::time::Instant;
+use std::{panic::resume_unwind, thread, time::Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     event::Event,
     key::Key,
+    op::Op,
     scheduler::{
         World,
         explain::{self, InputFact},
         jobs::{Message, fits, spawn},
         state::Ended,
     },
-    store::{Cached, Nearest, Place, Record},
+    store::{Cached, Nearest, Packed, Place, Record},
     why::Why,
     work::{StepError, Task},
 };
@@ -66,24 +67,65 @@ fn run_locked(world: &World, job: Run) -> Result<Ended, StepError> {
 
     let vertex = task.vertex;
     world.observer.event(Event::Started { vertex });
-    let input = |role| task.input(role).map(|input| (&input.op, Some(&input.snapshot)));
-    let preimage = explain::detailed(world, &task.op, &inputs, input);
-    let why = match ask {
-        // Who was not asked about before may have run before all the same.
-        true if nearest.is_none() => {
-            let nearest = world.store.nearest(&place)?;
-            explain::why(nearest.as_ref(), &preimage, &task.op, &inputs, rebased)
-        }
-        true => explain::why(nearest.as_ref(), &preimage, &task.op, &inputs, rebased),
-        false => Why::NoCache,
-    };
-    world.observer.event(Event::Missed { vertex, why });
-
     let kind = task.op.kind();
-    let began = Instant::now();
-    let done = world.work.execute(task)?;
-    let cached = Cached { own: done.own, base, content_key, took: began.elapsed() };
-    let preimage = preimage.encode().into();
+    let miss = Miss { place: &place, inputs: &inputs, ask, nearest, rebased };
+    // What says nothing while it runs need not wait until its miss is explained.
+    let silent = matches!(task.op, Op::Copy(_));
+    let execute = |task| {
+        let began = Instant::now();
+        Ok::<_, StepError>((world.work.execute(task)?, began.elapsed()))
+    };
+    let (preimage, (done, took)) = if silent {
+        let explained = task.clone();
+        let (preimage, done) = beside(|| miss.explain(world, &explained), || execute(task))?;
+        let done = done?;
+        (preimage?, done)
+    } else {
+        (miss.explain(world, &task)?, execute(task)?)
+    };
+    let cached = Cached { own: done.own, base, content_key, took };
     world.store.record(Record { vertex, keys, kind, cached: cached.clone(), preimage, place })?;
     Ok(Ended::Made(cached))
+}
+
+/// Does the first on a thread of its own while this one does the second.
+fn beside<A: Send, B>(
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B,
+) -> Result<(A, B), StepError> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("gantry-why".to_owned());
+        let first = thread.spawn_scoped(scope, first).map_err(StepError::new)?;
+        let second = second();
+        Ok((first.join().unwrap_or_else(|panic| resume_unwind(panic)), second))
+    })
+}
+
+/// What is known of a step that the store did not have.
+struct Miss<'a> {
+    place: &'a Place,
+    inputs: &'a [InputFact],
+    /// Whether the store was asked.
+    ask: bool,
+    nearest: Option<Nearest>,
+    rebased: bool,
+}
+
+impl Miss<'_> {
+    /// Tells why, and returns what explains the next miss.
+    fn explain(self, world: &World, task: &Task) -> Result<Packed, StepError> {
+        let input = |role| task.input(role).map(|input| (&input.op, Some(&input.snapshot)));
+        let preimage = explain::detailed(world, &task.op, self.inputs, input);
+        let why = match (self.ask, self.nearest) {
+            (false, _) => Why::NoCache,
+            (true, nearest) => {
+                // Who was not asked about before may have run before all the same.
+                let nearest =
+                    nearest.map_or_else(|| world.store.nearest(self.place), |n| Ok(Some(n)))?;
+                explain::why(nearest.as_ref(), &preimage, &task.op, self.inputs, self.rebased)
+            }
+        };
+        world.observer.event(Event::Missed { vertex: task.vertex, why });
+        Ok(world.store.pack(preimage)?)
+    }
 }

@@ -64,9 +64,9 @@ pub struct Case<'a> {
 }
 
 impl Why {
-    /// Compares a preimage with that of the nearest earlier run.
+    /// Compares an encoded preimage with that of the nearest earlier run.
     #[must_use]
-    pub fn compare(nearest: Option<&Nearest>, now: &Preimage, case: &Case<'_>) -> Why {
+    pub fn compare(nearest: Option<&Nearest>, now: &[u8], case: &Case<'_>) -> Why {
         let title = |name: &str| {
             let titles = || case.titles.iter().map(|(role, title)| (role.to_string(), title));
             titles().find(|(role, _)| role == name).map(|(_, title)| title.clone())
@@ -74,9 +74,9 @@ impl Why {
         if case.rebased {
             return Why::Rebased { step: title("base") };
         }
-        let before = nearest.and_then(|n| Some((Preimage::decode(&n.preimage).ok()?, n)));
-        let Some((before, nearest)) = before else { return Why::New };
-        let mut differences = Preimage::diff(&before, now);
+        let compared = nearest
+            .and_then(|before| Some((Preimage::diff_encoded(&before.preimage, now).ok()?, before)));
+        let Some((mut differences, nearest)) = compared else { return Why::New };
         if differences.is_empty() {
             return Why::Gone { pruned: nearest.gone.clone() };
         }

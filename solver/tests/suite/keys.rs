@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gantry_solver::{
     Key, LayerRef, Nearest, Op, Preimage, Role,
-    key::{Change, DecodeError, InputId, Value, hex, preimage},
+    key::{Change, DecodeError, InputId, Listing, Value, hex, preimage},
     op::{
         ContextOp, CopyItem, CopyOp, EnvVar, GitOp, HttpOp, ImageOp, InlineFile, Limits, MakeDirOp,
         Mount, Network, RunOp, Security, Selection, Sharing, SourcePath, Ulimit,
@@ -376,6 +376,62 @@ fn damaged_bytes_are_refused() {
     assert!(Preimage::decode(&deep).is_err());
 }
 
+/// However many files a step takes: what is kept to explain it is the same bytes.
+#[test]
+fn a_listing_is_a_tree() {
+    let file = |content: &str| Value::tree([("content", content.into()), ("gid", 7_u32.into())]);
+    let tree =
+        |third: &str| Value::tree([("a-b", file("1")), ("a/b", file(third)), ("c", file("3"))]);
+    let listing = |third: &str| {
+        let mut listing = Listing::with_capacity(3);
+        // As paths are sorted, which is not the order of their bytes; and the last of equals counts.
+        for (name, content) in [("a/b", "0"), ("a-b", "1"), ("a/b", third), ("c", "3")] {
+            listing.add(name, |part| {
+                part.text("content", format_args!("{content}"));
+                part.number("gid", 7);
+            });
+        }
+        Value::Listing(listing.finish())
+    };
+    let detailed = |detail| {
+        let op = Op::Context(ContextOp { name: "a".into(), selection: Selection::of("") });
+        let digest = *blake3::hash(format!("{detail:?}").as_bytes()).as_bytes();
+        preimage::of_source(&op, Some((digest, Some(detail)))).unwrap()
+    };
+    let bytes = |detail| Preimage(Value::Digest([1; 32], Some(Box::new(detail)))).encode();
+    assert_eq!(bytes(listing("2")), bytes(tree("2")));
+    let differences = Preimage::diff(&detailed(tree("2")), &detailed(listing("5")));
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert_eq!(differences[0].path, ["content", "a/b", "content"]);
+    assert_eq!(differences[0].change, Change::Changed { old: "2".into(), new: "5".into() });
+    let empty = Value::Listing(Listing::with_capacity(0).finish());
+    assert_eq!(bytes(empty), bytes(Value::tree::<&str>([])));
+}
+
+/// Added and removed parts are found wherever they stand among many that are alike.
+#[test]
+fn trees_are_compared_like_sets_of_names() {
+    let tree = |names: &str| {
+        let parts =
+            names.chars().map(|name| (name.to_string(), Value::from(name.to_string().as_str())));
+        Preimage(Value::tree(parts))
+    };
+    let differing = |old: &str, new: &str| -> String {
+        let differences = Preimage::diff(&tree(old), &tree(new));
+        let sign = |change: &Change| if matches!(change, Change::Added(_)) { '+' } else { '-' };
+        differences
+            .iter()
+            .flat_map(|d| [sign(&d.change), d.path[0].chars().next().unwrap()])
+            .collect()
+    };
+    assert_eq!(differing("abc", "abc"), "");
+    assert_eq!(differing("bd", "abcde"), "+a+c+e");
+    assert_eq!(differing("abcde", "bd"), "-a-c-e");
+    assert_eq!(differing("ace", "bdf"), "-a+b-c+d-e+f");
+    assert_eq!(differing("", "ab"), "+a+b");
+    assert_eq!(differing("ab", ""), "-a-b");
+}
+
 fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Absent),
@@ -453,7 +509,7 @@ fn differences_name_the_part() {
         });
         let op = Op::Run(Box::new(run_op("make")));
         let case = Case { op: &op, titles: &[], rebased: false };
-        Why::compare(nearest.as_ref(), &plain, &case)
+        Why::compare(nearest.as_ref(), &plain.encode(), &case)
     };
     assert_eq!(why(None), Why::New);
     assert_eq!(why(Some(&plain)), Why::Gone { pruned: Some("too much".into()) });

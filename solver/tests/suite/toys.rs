@@ -243,7 +243,7 @@ impl Store for ToyStore {
         for key in &record.keys {
             lock(&self.records).insert(*key, record.cached.clone());
         }
-        let (preimage, took) = (record.preimage, record.cached.took);
+        let (preimage, took) = (record.preimage.0.into(), record.cached.took);
         let nearest = Nearest { preimage, took, gone: None };
         lock(&self.places).insert(record.place, nearest);
         Ok(())

@@ -37,12 +37,15 @@ pub(crate) fn run(args: &LogsArgs, context: &Context) -> Result<ExitCode, Failur
     if let Some(untold) = untold {
         return Err(Failure::text(format_args!("The build `{}` {untold}", past.entry.id)));
     }
-    let mut out = io::stdout().lock();
+    let out = io::stdout().lock();
+    let is_terminal = out.is_terminal();
+    // Else each line of a log is a write of its own.
+    let mut out = io::BufWriter::with_capacity(1 << 16, out);
     if let Some(text) = &args.step {
         let (_, step) = find_step(&past.record, text)?;
         if let Some(log) = open(&store, step)? {
             // A terminal must not be led astray; a file or a pipe gets every byte.
-            match args.timestamps || out.is_terminal() {
+            match args.timestamps || is_terminal {
                 true => lines(log, args.timestamps, "", &mut out)?,
                 false => bytes(log, &mut out)?,
             }

@@ -244,6 +244,23 @@ fn a3_12_an_archive_holds_the_whole_index() {
     assert!(error.contains("does not provide the specified platform (linux/s390x)"), "{error}");
 }
 
+#[test]
+fn b4_a_base_image_of_the_store_is_taken_for_each_platform() {
+    let here = project();
+    build(&here, "base", &[]);
+    here.write("Dockerfile", "FROM base\nCOPY both /again\n");
+    build(&here, "upon", &[]);
+    for arch in ["amd64", "arm64"] {
+        let platform = format!("linux/{arch}");
+        let layers = |name: &str| {
+            let format = "{{join .RootFS.Layers \" \"}}";
+            lines(&here, &["inspect", "--platform", &platform, "-f", format, name]).remove(0)
+        };
+        assert!(layers("upon").starts_with(&layers("base")), "{arch}");
+    }
+    check_store(&here);
+}
+
 fn host() -> &'static str {
     if other() == "arm64" { "amd64" } else { "arm64" }
 }

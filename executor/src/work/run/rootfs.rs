@@ -51,7 +51,7 @@ impl RootFs {
         work: &WorkDir,
         userxattr: bool,
     ) -> Result<Self, Fault> {
-        let layers = &*topmost(base.layers());
+        let layers = &*topmost(&base.layers());
         let merged = layers.len().saturating_sub(DEEPEST);
         let mut lowers: Vec<Lower> = Vec::with_capacity(layers.len());
         if merged > 0 {
