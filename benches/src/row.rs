@@ -33,6 +33,7 @@ kinds! {
     ChangedFile = "One file changed",
     Step = "One RUN step",
     Steps = "Many RUN steps",
+    Chatty = "A chatty step",
     Layers = "A stage with many layers",
     Pull = "Pull to ready-to-run",
     PushAgain = "Push of what is there",

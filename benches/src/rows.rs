@@ -31,11 +31,12 @@ pub(crate) fn measure(options: &Options) -> Result<(), Problem> {
     let rivals = Rivals::new(&workspace, options.peer_runs)?;
     let bench = Bench { workspace: &workspace, options, rivals };
     type Group = fn(&Bench<'_>) -> Result<(), Problem>;
-    let groups: [(&str, Group); 7] = [
+    let groups: [(&str, Group); 8] = [
         ("cached", cached),
         ("stages", deep::stages),
         ("files", large_context),
         ("steps", deep::steps),
+        ("chatty", chatty),
         ("layers", deep::layers),
         ("travel", travel::all),
         ("trees", trees::all),
@@ -106,6 +107,31 @@ fn cached(bench: &Bench<'_>) -> Result<(), Problem> {
         floor_is: "the same binary printing its version",
         memory: peak(&mut build())?,
         peers: bench.rebuilt(&context)?,
+    });
+    Ok(())
+}
+
+/// A step that computes and prints 2 million lines, with its log stored; and the same with what it
+/// prints read by a `cat` beside it.
+fn chatty(bench: &Bench<'_>) -> Result<(), Problem> {
+    let lines = "awk 'BEGIN { for (i = 0; i < 2000000; i++) { x = (x * 31 + i) % 65521; \
+                 print i, x, \"a line as long as those that a compiler is called by and prints\" } }'";
+    let text = |step: &str| format!("FROM busybox\nRUN {step}\n");
+    let told = bench.workspace.context("told", &text(lines), 1)?;
+    let read = format!("--mount=type=tmpfs,target=/t {lines} | cat > /t/out");
+    let read = bench.workspace.context("read", &text(&read), 1)?;
+    let build = |context| bench.build("chatty", &["--no-cache"], context);
+    let (gantry, floor) =
+        paired(bench.options.runs, |_| run(&mut build(&told)), |_| run(&mut build(&read)))?;
+    bench.print(&Row {
+        kind: Kind::Chatty,
+        work: "RUN that prints 2 million lines".to_owned(),
+        gantry,
+        floor,
+        budget: Some(1.05),
+        floor_is: "the same step, read by `cat > file` in it",
+        memory: peak(&mut build(&told))?,
+        peers: bench.cold(&told)?,
     });
     Ok(())
 }
