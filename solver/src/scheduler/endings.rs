@@ -14,9 +14,8 @@ use crate::{
 };
 
 impl Owner {
-    pub(super) fn fail(&mut self, vertex: VertexId) {
-        let State::Failed(error) = self.state(vertex) else { return };
-        let error = error.clone();
+    /// Ends what depends on a step that failed, or whose result could not be recorded.
+    pub(super) fn fail(&mut self, vertex: VertexId, error: StepError) {
         let (messages, exit_code) = (error.messages(), error.exit_code());
         self.world.observer.event(Event::Failed { vertex, messages, exit_code });
         let title = self.graph.vertex(vertex).title.clone();

@@ -1,5 +1,5 @@
 //! What runs on blocking threads: reading, asking, narrowing, running. Each job ends with one
-//! message to the owner, whatever happens inside it.
+//! message to the owner, whatever happens inside it; a run may send another before.
 
 use std::{
     any::Any,
@@ -31,7 +31,11 @@ pub(super) enum Message {
     Answered(Vec<(VertexId, Result<Answer, StepError>)>),
     /// What is taken from the inputs was digested, and the store asked if that was wanted.
     Narrowed(VertexId, Result<Narrowed, StepError>),
-    /// A run ended.
+    /// A run made something, and now records it.
+    Made(VertexId, Cached),
+    /// What was made is recorded, or could not be.
+    Recorded(VertexId, Result<(), StepError>),
+    /// A run ended that made nothing.
     Ended(VertexId, Ended),
     /// It is time to look at contended steps again.
     Tick,

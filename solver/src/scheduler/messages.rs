@@ -16,13 +16,16 @@ use crate::{
 
 impl Owner {
     pub(super) fn take(&mut self, message: Message) {
-        if !matches!(message, Message::Tick) {
+        if !matches!(message, Message::Tick | Message::Made(..)) {
             self.in_flight -= 1;
         }
         match message {
             Message::Read(vertex, result) => self.take_source(vertex, result),
             Message::Answered(answers) => self.take_answers(answers),
             Message::Narrowed(vertex, result) => self.take_narrowed(vertex, result),
+            Message::Made(vertex, cached) => self.take_end(vertex, Ended::Made(cached)),
+            Message::Recorded(_, Ok(())) => {}
+            Message::Recorded(vertex, Err(error)) => self.fail(vertex, error),
             Message::Ended(vertex, ended) => self.take_end(vertex, ended),
             Message::Tick => {
                 self.ticking = false;

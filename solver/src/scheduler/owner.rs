@@ -212,7 +212,11 @@ impl Owner {
             Command::Run => self.start_run(vertex),
             Command::Wait => self.contended.push(vertex),
             Command::Publish => self.publish(vertex),
-            Command::Fail => self.fail(vertex),
+            Command::Fail => {
+                if let State::Failed(error) = self.state(vertex) {
+                    self.fail(vertex, error.clone());
+                }
+            }
             Command::Abandon => {
                 if let Some(token) = self.tokens.remove(&vertex) {
                     token.cancel();

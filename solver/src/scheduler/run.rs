@@ -1,6 +1,15 @@
-//! The job that runs a step: lock, look again, execute, record.
+//! The job that runs a step: lock, look again, execute, record. Others go on with what it made while
+//! that is recorded.
 
-use std::{panic::resume_unwind, thread, time::Instant};
+use std::{
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Instant,
+};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -38,14 +47,27 @@ pub(super) struct Run {
 pub(super) fn run(world: &World, job: Run, sender: &UnboundedSender<Message>) {
     let world = world.clone();
     let vertex = job.task.vertex;
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = {
+        let (sender, told) = (sender.clone(), told.clone());
+        move |cached: Cached| {
+            told.store(true, Ordering::Relaxed);
+            // The owner has gone only if the runtime is being torn down.
+            let _ = sender.send(Message::Made(vertex, cached));
+        }
+    };
     spawn(
         sender,
-        move || run_locked(&world, job),
-        move |result| Message::Ended(vertex, result.unwrap_or_else(Ended::Failed)),
+        move || run_locked(&world, job, tell),
+        move |result| match told.load(Ordering::Relaxed) {
+            true => Message::Recorded(vertex, result.map(drop)),
+            false => Message::Ended(vertex, result.unwrap_or_else(Ended::Failed)),
+        },
     );
 }
 
-fn run_locked(world: &World, job: Run) -> Result<Ended, StepError> {
+/// Tells what it made before that is recorded.
+fn run_locked(world: &World, job: Run, tell: impl FnOnce(Cached)) -> Result<Ended, StepError> {
     let Run { task, place, recipe_key, content_key, inputs, base, ask, nearest } = job;
     let Some(_lock) = world.store.try_lock(&content_key)? else { return Ok(Ended::Busy) };
     let mut keys = vec![recipe_key, content_key];
@@ -84,6 +106,7 @@ fn run_locked(world: &World, job: Run) -> Result<Ended, StepError> {
         (miss.explain(world, &task)?, execute(task)?)
     };
     let cached = Cached { own: done.own, base, content_key, took };
+    tell(cached.clone());
     world.store.record(Record { vertex, keys, kind, cached: cached.clone(), preimage, place })?;
     Ok(Ended::Made(cached))
 }

@@ -34,6 +34,61 @@ fn a_failing_step_fails_the_build_with_its_name_and_code() {
 }
 
 #[test]
+fn a_step_runs_while_the_one_before_is_recorded_and_the_build_waits_for_both() {
+    let toys = Toys::default();
+    let mut b = Builder::default();
+    let first = b.run("add 1 first", None);
+    let target = b.run("add 2 second", Some(first));
+    let meeting = Arc::new(Meeting::default());
+    let there = meeting.clone();
+    toys.store.while_recording(move |record| record.vertex != first || there.wait(2));
+    toys.work.during("add 2 second", move |_| assert!(meeting.wait(2)));
+    toys.solve(b.take(), target).unwrap();
+    assert_eq!(toys.store.records.lock().unwrap().len(), 2);
+
+    // The last one too is recorded when the build is over.
+    let mut b = Builder::default();
+    let target = b.run("add 3", None);
+    toys.store.while_recording(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        true
+    });
+    toys.solve(b.take(), target).unwrap();
+    assert_eq!(toys.store.records.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn a_step_that_cannot_be_recorded_fails_the_build() {
+    let toys = Toys::default();
+    let mut b = Builder::default();
+    let first = b.run("add 1 first", None);
+    let second = b.run("add 2 second", Some(first));
+    let target = b.run("add 3 third", Some(second));
+    toys.store.while_recording(move |record| record.vertex != first);
+    toys.work.during("add 2 second", |task| {
+        while !task.cancel.is_canceled() {
+            std::thread::yield_now();
+        }
+    });
+    let error = toys.solve(b.take(), target).unwrap_err();
+    let SolveError::Failed(failures) = error else { panic!("{error}") };
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].vertex, first);
+    assert_eq!(
+        failures[0].error.messages(),
+        ["Failed to record a step in the build cache", "it is full"]
+    );
+    assert_eq!(toys.work.take_ran(), ["add 1 first"]);
+    assert!(toys.ears.take().contains(&Event::Canceled { vertex: target }));
+
+    // So does the last one, of which nobody is in need.
+    let mut b = Builder::default();
+    let target = b.run("add 4", None);
+    toys.store.while_recording(|_| false);
+    assert!(matches!(toys.solve(b.take(), target), Err(SolveError::Failed(_))));
+}
+
+#[test]
 fn a_failure_stops_steps_that_run_for_nothing() {
     let toys = Toys::default();
     let mut b = Builder::default();

@@ -207,9 +207,18 @@ pub(crate) struct ToyStore {
     pub(crate) looked_up: Mutex<Vec<Key>>,
     pub(crate) questions: Mutex<usize>,
     pub(crate) broken: Mutex<bool>,
+    /// Called before something is recorded; says whether that goes well.
+    pub(crate) recording: Mutex<Option<Recording>>,
 }
 
+type Recording = Arc<dyn Fn(&Record) -> bool + Send + Sync>;
+
 impl ToyStore {
+    /// Has this called before something is recorded; it says whether that goes well.
+    pub(crate) fn while_recording(&self, body: impl Fn(&Record) -> bool + Send + Sync + 'static) {
+        *lock(&self.recording) = Some(Arc::new(body));
+    }
+
     pub(crate) fn forget(&self, key: Key) {
         lock(&self.records).remove(&key);
     }
@@ -240,6 +249,10 @@ impl Store for ToyStore {
     }
 
     fn record(&self, record: Record) -> Result<(), StoreError> {
+        let recording = lock(&self.recording).clone();
+        if recording.is_some_and(|recording| !recording(&record)) {
+            return Err(StoreError { what: "record a step", source: "it is full".into_arc() });
+        }
         for key in &record.keys {
             lock(&self.records).insert(*key, record.cached.clone());
         }
