@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::insert::{Diff, Row, exists, insert, insert_blob, insert_diff};
 use super::{BlobForm, Layers, blob_key};
-use crate::db::WriteError;
+use crate::db::{self, WriteError};
 use crate::error::Context;
 use crate::lease::{line_of_blob, line_of_layer};
 use crate::{LayerId, StoreError};
@@ -18,8 +18,9 @@ impl Layers<'_> {
     /// Takes the directory `tree` (an upper that is finished) into the store, as a layer that was
     /// made here.
     ///
-    /// `tree` must lie in a work directory of this store, and is gone afterwards. If the store has
-    /// the layer already, that one stays. The store's handle leases the layer.
+    /// `tree` must lie in a work directory of this store, and belongs to the store afterwards. If
+    /// the store has the layer already, that one stays, and `tree` goes with its work directory. The
+    /// store's handle leases the layer.
     ///
     /// # Errors
     /// When it can't be moved or recorded; nothing of it is in the store then.
@@ -132,6 +133,10 @@ impl Layers<'_> {
     pub(super) fn commit(&self, arrival: &Arrival<'_>) -> Result<(), StoreError> {
         let inner = self.inner;
         let Arrival { id, manifest, .. } = arrival;
+        inner.lease_own(line_of_layer(id))?;
+        if self.has_all_of(arrival)? {
+            return Ok(());
+        }
         let staged = Staged(inner.owner()?.fresh("layer"));
         let doing = || format!("store the layer `{id}`");
         fs::create_dir(&staged.0).doing(doing)?;
@@ -141,7 +146,6 @@ impl Layers<'_> {
         for (from, name) in &files {
             fs::rename(from, staged.0.join(name)).doing(doing)?;
         }
-        inner.lease_own(line_of_layer(id))?;
         let mut usage = upper_bound(manifest, encoded.len() as u64, arrival.form);
         if files.iter().any(|(_, name)| *name == INDEX) {
             usage += size_of(&staged.0.join(INDEX))?.next_multiple_of(4096);
@@ -168,6 +172,23 @@ impl Layers<'_> {
             crate::sync::head_start(inner.layout.layer(id).join(TAR), size);
         }
         Ok(())
+    }
+
+    /// Says whether a tree brings nothing new: steps that change nothing all make the same layer.
+    /// Leased by now, what is there stays.
+    fn has_all_of(&self, arrival: &Arrival<'_>) -> Result<bool, StoreError> {
+        const GRAIN: i64 = 60_000;
+        if !matches!(arrival.form, Form::Tree(_)) || arrival.diff.is_some() {
+            return Ok(false);
+        }
+        Ok(self.inner.db.read(|connection| {
+            connection
+                .prepare_cached(
+                    "select 1 from layers where id = ?1 and manifest and tree and not dying \
+                     and remote is null and used > ?2",
+                )?
+                .exists((&arrival.id, db::now() - GRAIN))
+        })?)
     }
 
     /// Moves what is staged to its place, unless that is taken already by the same.

@@ -65,9 +65,7 @@ fn the_same_layer_made_by_two_at_once_is_there_once() {
             let store = fixture.again();
             let manifest = manifest_of(&work.upper());
             barrier.wait();
-            let id = store.layers().commit_tree(&work.upper(), &manifest).unwrap();
-            assert!(!work.upper().exists());
-            id
+            store.layers().commit_tree(&work.upper(), &manifest).unwrap()
         };
         let threads: Vec<_> =
             sources.iter().map(|work| scope.spawn(move || commit(work))).collect();
@@ -75,6 +73,12 @@ fn the_same_layer_made_by_two_at_once_is_there_once() {
     });
     assert_eq!(ids[0], ids[1]);
     assert_eq!(fixture.store.layers().list().unwrap(), [ids[0]]);
+    // What was not needed goes with the directory that it was made in.
+    let paths = sources.each_ref().map(|work| work.path().to_owned());
+    drop(sources);
+    assert!(!paths.iter().any(|path| path.exists()));
+    let kept = fixture.store.layers().require(&ids[0]).unwrap();
+    assert_eq!(fs::read_to_string(kept.tree().unwrap().join("file")).unwrap(), "text");
     fixture.clean();
 }
 
