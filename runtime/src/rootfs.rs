@@ -1,6 +1,7 @@
 //! A container's root filesystem: the image's layers under its own upper directory, or, where
 //! overlay can't be mounted, a copy of them all.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use gantry_cache::{Image, LayerId, Store};
@@ -81,6 +82,10 @@ fn tree(store: &Store, host: &Host, id: &LayerId) -> Result<PathBuf, RunError> {
 fn imitate_root(upper: &Path, top: Option<&Lower>, host: &Host) -> Result<(), RunError> {
     let (upper, root) = (Root::open(upper)?, TreePath::root());
     let now = upper.stat(&root, Follow::Parents)?;
+    let looks = |top: &Root| -> Result<_, RunError> {
+        let stat = top.stat(&TreePath::root(), Follow::Parents)?;
+        Ok((stat.mode, (stat.uid, stat.gid)))
+    };
     let (mode, owner) = match top {
         None => (0o755, (now.uid, now.gid)),
         Some(Lower::Index { index, .. }) => {
@@ -89,9 +94,10 @@ fn imitate_root(upper: &Path, top: Option<&Lower>, host: &Host) -> Result<(), Ru
                 looks.map_err(|error| RunError::io("read a layer's index", error))?;
             (mode, (uid, gid))
         }
-        Some(Lower::Tree(top)) => {
-            let stat = Root::open(top)?.stat(&root, Follow::Parents)?;
-            (stat.mode, (stat.uid, stat.gid))
+        Some(Lower::Tree(top)) => looks(&Root::open(top)?)?,
+        Some(Lower::Mounted(top)) => {
+            let top = top.as_fd().try_clone_to_owned();
+            looks(&Root::from_fd(top.map_err(|error| RunError::io("open a layer", error))?))?
         }
     };
     if owner != (now.uid, now.gid) && host.id_map() != IdMap::Single {

@@ -64,8 +64,9 @@ impl Child {
         self.ends.terminal.take()
     }
 
-    /// Waits for the end; mount points and cgroup are gone by then. May be called again, and
-    /// from several threads.
+    /// Waits for the end; mount points and cgroup are gone by then, and what was written to the
+    /// root filesystem may be read from where it keeps changes. May be called again, and from
+    /// several threads.
     pub fn wait(&self) -> ExitStatus {
         self.exit.wait()
     }

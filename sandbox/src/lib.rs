@@ -17,7 +17,8 @@
 //!    file descriptor), looks up the user in it, makes and opens every mount point in it.
 //! 3. `sys::clone`, `sys::program`: a `vfork`-like child carries out the prepared program, which
 //!    allocates nothing and takes no lock, and executes the command as PID 1.
-//! 4. Back in the thread: the exit is awaited, mount points that were made are removed again.
+//! 4. Back in the thread: the exit is awaited, mount points that were made are removed again, the
+//!    end is told, and then (`leaving`) the root filesystem is unmounted.
 //!
 //! Nothing stays behind, also when gantry is killed: mounts live in the child's mount namespace,
 //! the child dies with the thread that made it, and the kernel ends all others with their PID 1.
@@ -29,6 +30,7 @@ mod cgroup;
 mod child;
 mod error;
 mod host;
+mod leaving;
 mod net;
 mod plan;
 mod seccomp;
@@ -43,7 +45,7 @@ pub use child::{Child, ExitStatus, Killer, Signal};
 pub use error::{HostError, NetworkError, SandboxError, SpawnError, Step};
 pub use host::{CgroupVersion, Finding, Host, IdMap, Overlay, State, probe};
 pub use net::{LoneNetwork, Network, Networks, PrivateNetwork};
-pub use plan::index::{mount_index, mount_part};
+pub use plan::index::{MountedIndex, mount_index, mount_part};
 pub use spawn::spawn;
 pub use spec::{
     Bind, BindSource, ExtraHost, FileMount, Limits, Lower, Mount, Resource, Rlimit, RootfsSpec,

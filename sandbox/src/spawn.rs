@@ -14,9 +14,10 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use crate::child::{Exit, Handle};
 use crate::error::Step;
+use crate::leaving::Leaving;
 use crate::plan::{self, Plan, Words};
 use crate::sys::{clone, raw};
-use crate::{Child, ExitStatus, Network, Security, SpawnError, Spec};
+use crate::{Child, ExitStatus, LoneNetwork, Network, Security, SpawnError, Spec};
 
 /// Starts a process as PID 1 of new namespaces and returns once its program runs.
 ///
@@ -64,7 +65,9 @@ fn live(mut spec: Spec, started: &mpsc::SyncSender<Result<Started, SpawnError>>,
         use std::os::fd::AsFd;
         let _ = raw::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
     }
-    exit.publish(running.finish(sandboxed));
+    let (status, left) = running.finish(sandboxed);
+    exit.publish(status);
+    drop(left);
 }
 
 /// Puts this thread into the network that its child is to be in, if that is the way into it.
@@ -125,20 +128,40 @@ fn begin(plan: Plan) -> Result<(Running, Handle, plan::stdio::Ends), SpawnError>
     Ok((Running { pidfd, places, cgroup, network }, handle, ends))
 }
 
+/// What goes after a child's end was told, in the order of the fields.
+struct Left {
+    network: Option<LoneNetwork>,
+    /// Closing the last descriptor of a root filesystem unmounts it, which takes a while.
+    _places: plan::place::Places,
+    _leaving: Leaving,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if let Some(lone) = self.network.take() {
+            lone.give_back();
+        }
+    }
+}
+
 impl Running {
-    /// Waits for the end and undoes what was done. `sandboxed` says that the child had no way to
-    /// change its network.
-    fn finish(self, sandboxed: bool) -> ExitStatus {
+    /// Waits for the end and undoes what was done, as far as anybody could see it. `sandboxed` says
+    /// that the child had no way to change its network.
+    fn finish(mut self, sandboxed: bool) -> (ExitStatus, Left) {
         let mut status = wait(&self.pidfd);
-        drop(self.places);
+        let leaving = Leaving::begin();
+        self.places.clean();
         if let Some(cgroup) = self.cgroup {
             status.oom_killed = cgroup.oom_killed();
         }
-        match self.network {
-            Network::Lone(lone) if sandboxed => lone.give_back(),
-            other => drop(other),
-        }
-        status
+        let network = match self.network {
+            Network::Lone(lone) if sandboxed => Some(lone),
+            other => {
+                drop(other);
+                None
+            }
+        };
+        (status, Left { network, _places: self.places, _leaving: leaving })
     }
 }
 

@@ -181,14 +181,14 @@ impl Layers<'_> {
         if !matches!(arrival.form, Form::Tree(_)) || arrival.diff.is_some() {
             return Ok(false);
         }
-        Ok(self.inner.db.read(|connection| {
+        self.inner.db.read(|connection| {
             connection
                 .prepare_cached(
                     "select 1 from layers where id = ?1 and manifest and tree and not dying \
                      and remote is null and used > ?2",
                 )?
                 .exists((&arrival.id, db::now() - GRAIN))
-        })?)
+        })
     }
 
     /// Moves what is staged to its place, unless that is taken already by the same.

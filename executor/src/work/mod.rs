@@ -44,7 +44,7 @@ use std::time::Instant;
 use gantry_cache::remote::RemoteError;
 use gantry_cache::{Layer, LayerId, Lease, LogId, Store, StoreError, WorkDir};
 use gantry_image::layer::{Ids, UnpackOptions};
-use gantry_sandbox::{Host, IdMap, Lower, Networks, Overlay};
+use gantry_sandbox::{Host, IdMap, Lower, MountedIndex, Networks, Overlay};
 use gantry_solver::key::Value;
 use gantry_solver::op::{ContextOp, Selection};
 use gantry_solver::{
@@ -68,6 +68,9 @@ use crate::history::micros;
 use crate::registry::Lazy;
 use crate::remote::Imports;
 use crate::request::{DefaultNetwork, Entitlements, OnFail, Secret, Snapshotter};
+
+/// How many indexes stay mounted at most: each takes a descriptor.
+const MOST_MOUNTED: usize = 128;
 
 /// Carries out the operations of one build.
 #[derive(Debug)]
@@ -262,14 +265,21 @@ impl Executor {
     }
 
     /// Returns how a layer is mounted, which this build keeps from being pruned.
+    ///
+    /// An index is mounted once a build: what one step has read of its files is in memory for the
+    /// next.
     fn lower(&self, id: &LayerId) -> Result<Lower, Fault> {
         let lowers = || self.shared.lowers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lower) = lowers().get(id) {
             return Ok(lower.clone());
         }
-        let lower = stack::lower(self, id)?;
-        lowers().insert(*id, lower.clone());
-        Ok(lower)
+        let mut lower = stack::lower(self, id)?;
+        let mounted = lowers().values().filter(|lower| matches!(lower, Lower::Mounted(_))).count();
+        if let (Lower::Index { tar, index }, true) = (&lower, mounted < MOST_MOUNTED) {
+            lower = Lower::Mounted(Arc::new(MountedIndex::new(tar.clone(), index.clone())?));
+        }
+        // Of two, one is dropped again.
+        Ok(lowers().entry(*id).or_insert(lower).clone())
     }
 
     /// Returns a layer that holds the places of what is mounted into every step, and nothing else.

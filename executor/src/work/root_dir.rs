@@ -18,11 +18,13 @@ pub(super) fn imitate(upper: &Root, below: &View<'_>, single_id: bool) -> Result
 
 /// The same, where the layer below is there in a form that can be mounted.
 pub(super) fn imitate_lower(upper: &Root, below: &Lower, single_id: bool) -> Result<(), Fault> {
+    let looks = |root: Root| -> Result<_, Fault> {
+        let stat = root.stat(&TreePath::root(), Follow::Parents)?;
+        Ok((stat.mode, stat.uid, stat.gid))
+    };
     let (mode, uid, gid) = match below {
-        Lower::Tree(tree) => {
-            let stat = Root::open(tree)?.stat(&TreePath::root(), Follow::Parents)?;
-            (stat.mode, stat.uid, stat.gid)
-        }
+        Lower::Tree(tree) => looks(Root::open(tree)?)?,
+        Lower::Mounted(mounted) => looks(super::stack::root_of(mounted)?)?,
         Lower::Index { index, .. } => fs_err::File::open(index)
             .and_then(|index| root_looks(index.file()))
             .map_err(Fault::io("read a layer's index"))?,

@@ -1,9 +1,10 @@
 //! [`Stack`]: the layers of a snapshot as one tree that can be asked without a mount.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use gantry_cache::{LayerId, Store, StoreError};
-use gantry_sandbox::{Lower, mount_index};
+use gantry_sandbox::{Lower, MountedIndex, mount_index};
 use gantry_solver::{LayerRef, Snapshot};
 use gantry_tree::{Manifest, Root, View};
 
@@ -55,10 +56,17 @@ impl Stack {
 
 /// Opens the files of a layer.
 pub(crate) fn open(executor: &Executor, id: &LayerId) -> Result<Root, Fault> {
-    Ok(match lower(executor, id)? {
+    Ok(match executor.lower(id)? {
         Lower::Tree(tree) => Root::open(tree)?,
         Lower::Index { tar, index } => Root::from_fd(mount_index(&tar, &index)?),
+        Lower::Mounted(mounted) => root_of(&mounted)?,
     })
+}
+
+/// Opens the files of a layer that is mounted.
+pub(crate) fn root_of(mounted: &MountedIndex) -> Result<Root, Fault> {
+    let root = mounted.as_fd().try_clone_to_owned();
+    Ok(Root::from_fd(root.map_err(Fault::io("open a layer"))?))
 }
 
 /// Returns a layer in a form that shows its files: its directory if it has one, else its tar with an

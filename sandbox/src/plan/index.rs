@@ -3,9 +3,10 @@
 //! Both are files, and the kernel (6.12) takes them as they are, without loop devices. The image
 //! decides which bytes of the tar a program sees: only ones that gantry wrote may come here.
 
+use std::hash::{Hash, Hasher};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{
@@ -28,6 +29,47 @@ const LONGEST: usize = 255;
 /// [`SpawnError::Rootfs`] with what the kernel says.
 pub fn mount_index(tar: &Path, index: &Path) -> Result<OwnedFd, SpawnError> {
     Ok(mount(tar, index, MountAttrFlags::MOUNT_ATTR_NODEV)?)
+}
+
+/// A layer's index and tar that are mounted, detached, as long as this lives.
+#[derive(Debug)]
+pub struct MountedIndex {
+    pub(super) tar: PathBuf,
+    pub(super) index: PathBuf,
+    mount: OwnedFd,
+}
+
+impl MountedIndex {
+    /// Mounts them as [`mount_index`] does.
+    ///
+    /// # Errors
+    /// [`SpawnError::Rootfs`] with what the kernel says.
+    pub fn new(tar: PathBuf, index: PathBuf) -> Result<Self, SpawnError> {
+        let mount = mount_index(&tar, &index)?;
+        Ok(Self { tar, index, mount })
+    }
+}
+
+impl AsFd for MountedIndex {
+    /// Its root directory.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.mount.as_fd()
+    }
+}
+
+/// They are the same if the same is mounted.
+impl PartialEq for MountedIndex {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.tar, &self.index) == (&other.tar, &other.index)
+    }
+}
+
+impl Eq for MountedIndex {}
+
+impl Hash for MountedIndex {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.tar, &self.index).hash(state);
+    }
 }
 
 /// Makes a mount of its own of a file or directory of a detached mount, for a
@@ -74,7 +116,7 @@ fn short(path: &Path, held: &mut Vec<OwnedFd>) -> Result<Vec<u8>, Failed> {
 
 /// Attaches detached mounts in a mount namespace that this thread alone has, all at one place: they
 /// are spoken of by their descriptors. Kernels before 6.15 lay nothing over a mount that is nowhere.
-pub(super) fn attach(mounts: &[OwnedFd], at: &Path) -> Result<(), Failed> {
+pub(super) fn attach(mounts: &[impl AsFd], at: &Path) -> Result<(), Failed> {
     raw::unshare(libc::CLONE_NEWNS | libc::CLONE_FS)
         .map_err(|cause| Failed { what: "unshare mounts".to_owned(), cause })?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)

@@ -102,6 +102,11 @@ impl Places {
         self.mounts.clear();
     }
 
+    /// Removes the mount points that were made, once the child has ended.
+    pub(crate) fn clean(&mut self) {
+        self.stubs.clean();
+    }
+
     /// Makes a directory (and its parents) that stays.
     pub(crate) fn keep_directory(&mut self, path: &Path) -> Result<(), SpawnError> {
         let made = self.stubs.count();

@@ -5,7 +5,7 @@
 //! which a detached copy is taken; there all layers must fit into one page of options.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use rustix::mount::{
 
 use super::index;
 use crate::sys::raw::{self, MountAttributes};
-use crate::{Lower, RootfsSpec, Security, SpawnError};
+use crate::{Lower, RootfsSpec, Security, SpawnError, leaving};
 
 /// What the kernel takes (`OVL_MAX_STACK`).
 pub(crate) const MOST_LAYERS: usize = 500;
@@ -50,19 +50,28 @@ pub(crate) fn mount_root(spec: &RootfsSpec, security: Security) -> Result<OwnedF
             directory(only, attributes | MountAttrFlags::MOUNT_ATTR_RDONLY)
         }
         ([Lower::Index { tar, index }], None) => Ok(index::mount(tar, index, attributes)?),
+        ([Lower::Mounted(shared)], None) => {
+            Ok(index::mount(&shared.tar, &shared.index, attributes)?)
+        }
         ([], None) => Err(SpawnError::Rootfs {
             what: "it has neither layers nor a directory".to_owned(),
             cause: Errno::INVAL.into(),
         }),
         _ => {
-            let indexes = mount_indexes(spec)?;
+            leaving::wait();
+            let mut indexes = mount_indexes(spec, true)?;
             match overlay(spec, &indexes, attributes) {
                 Err(Failed { cause, .. }) if is_unknown_option(&cause) => classic(spec, attributes),
                 Err(Failed { cause, .. })
                     if !indexes.is_empty() && cause.raw_os_error() == Some(libc::EINVAL) =>
                 {
+                    // Attached, a mount serves this thread only.
+                    if spec.lowers.iter().any(|lower| matches!(lower, Lower::Mounted(_))) {
+                        indexes = mount_indexes(spec, false)?;
+                    }
                     let own = spec.lowers.iter().find_map(|lower| match lower {
                         Lower::Index { index, .. } => index.parent(),
+                        Lower::Mounted(shared) => shared.index.parent(),
                         Lower::Tree(_) => None,
                     });
                     // Hides nothing but files that are open already, and from nobody else.
@@ -75,13 +84,32 @@ pub(crate) fn mount_root(spec: &RootfsSpec, security: Security) -> Result<OwnedF
     }
 }
 
-/// Mounts those layers that are indexes, in the order in which they come.
-fn mount_indexes(spec: &RootfsSpec) -> Result<Vec<OwnedFd>, Failed> {
+/// A mounted layer: for this root filesystem, or for others too.
+enum Mounted<'a> {
+    Own(OwnedFd),
+    Shared(BorrowedFd<'a>),
+}
+
+impl AsFd for Mounted<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Own(mount) => mount.as_fd(),
+            Self::Shared(mount) => *mount,
+        }
+    }
+}
+
+/// Mounts those layers that are indexes, in the order in which they come; what is mounted already
+/// is taken as it is if they are to be `shared`.
+fn mount_indexes(spec: &RootfsSpec, shared: bool) -> Result<Vec<Mounted<'_>>, Failed> {
+    let own = |tar, index| index::mount(tar, index, MountAttrFlags::empty()).map(Mounted::Own);
     let indexes = spec.lowers.iter().filter_map(|lower| match lower {
         Lower::Tree(_) => None,
-        Lower::Index { tar, index } => Some((tar, index)),
+        Lower::Index { tar, index } => Some(own(tar, index)),
+        Lower::Mounted(mounted) if shared => Some(Ok(Mounted::Shared(mounted.as_fd()))),
+        Lower::Mounted(mounted) => Some(own(&mounted.tar, &mounted.index)),
     });
-    indexes.map(|(tar, index)| index::mount(tar, index, MountAttrFlags::empty())).collect()
+    indexes.collect()
 }
 
 /// A call that failed, and on what.
@@ -112,7 +140,7 @@ struct UnknownOption;
 /// The new mount API. `indexes` are the mounts of those layers that are some.
 fn overlay(
     spec: &RootfsSpec,
-    indexes: &[OwnedFd],
+    indexes: &[Mounted<'_>],
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd, Failed> {
     let context =
@@ -131,8 +159,10 @@ fn overlay(
         let path = match lower {
             Lower::Tree(tree) => short(tree, &mut held)?,
             // By its descriptor: no path leads to it.
-            Lower::Index { .. } => match indexes.next() {
-                Some(mount) => format!("/proc/thread-self/fd/{}", mount.as_raw_fd()).into_bytes(),
+            Lower::Index { .. } | Lower::Mounted(_) => match indexes.next() {
+                Some(mount) => {
+                    format!("/proc/thread-self/fd/{}", mount.as_fd().as_raw_fd()).into_bytes()
+                }
                 None => return Err(failed("find an index")(Errno::BADF)),
             },
         };
@@ -153,7 +183,7 @@ fn overlay(
     for (key, value) in OPTIONS {
         set(key, value.as_bytes())?;
     }
-    if spec.lowers.iter().any(|lower| matches!(lower, Lower::Index { .. })) {
+    if !spec.lowers.iter().all(|lower| matches!(lower, Lower::Tree(_))) {
         // Several filesystems, but one device number and stable inode numbers for whoever looks.
         set("xino", b"on")?;
     }

@@ -95,7 +95,10 @@ impl Stubs {
     ///
     /// For when the child has ended; failures are left alone, as the worst that comes of one is
     /// an empty directory in the layer.
-    fn clean(&mut self) {
+    pub(super) fn clean(&mut self) {
+        if self.made.is_empty() && self.touched.is_empty() {
+            return;
+        }
         let Self { root, upper, made, touched, .. } = self;
         let (made, mut touched) = (std::mem::take(made), std::mem::take(touched));
         // Where the time is not the one that our own change left, the step has changed the

@@ -1,6 +1,9 @@
 //! What a root filesystem is put together from.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::MountedIndex;
 
 /// A layer, as something that overlay can be laid over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,6 +18,9 @@ pub enum Lower {
         /// Its index, an EROFS image.
         index: PathBuf,
     },
+    /// The same, mounted before, so that many sandboxes share it: what one has read is in memory
+    /// for the next.
+    Mounted(Arc<MountedIndex>),
 }
 
 impl From<PathBuf> for Lower {

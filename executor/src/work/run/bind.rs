@@ -6,13 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gantry_sandbox::{BindSource, Lower, mount_index, mount_part};
+use gantry_sandbox::{BindSource, Lower, mount_part};
 use gantry_solver::op::Selection;
 use gantry_solver::{Op, TaskInput};
-use gantry_tree::{Entry, Follow, Node, Root, TreePath};
+use gantry_tree::{Entry, Follow, Node, TreePath};
 
 use super::super::fault::Fault;
-use super::super::stack::{Stack, lower};
+use super::super::stack::Stack;
 use super::super::{Executor, merge, select};
 
 /// Finds or makes what a bind mount is to show.
@@ -45,12 +45,11 @@ fn in_layer(
     layer: usize,
     from: &TreePath,
 ) -> Result<Option<BindSource>, Fault> {
-    let (tar, index) = match lower(executor, stack.id(layer))? {
+    let root = match executor.lower(stack.id(layer))? {
         Lower::Tree(tree) => return Ok(Some(BindSource::Path(tree.join(from.as_path())))),
-        Lower::Index { tar, index } => (tar, index),
+        Lower::Index { .. } | Lower::Mounted(_) => stack.root(layer, executor)?,
     };
     let manifest = stack.manifest(layer);
-    let root = Root::from_fd(mount_index(&tar, &index)?);
     let file: OwnedFd = match manifest.get(from).map(|entry| &manifest.real(entry).node) {
         None | Some(Node::Dir { .. }) => {
             let dir = root.open_in(from)?;
