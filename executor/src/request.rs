@@ -81,6 +81,9 @@ pub struct BuildRequest {
     pub source_date_epoch: Option<i64>,
     /// `--squash`: the layers of this build become one. Those of the base image stay.
     pub squash: bool,
+    /// Whether the image's annotations name what it is built upon
+    /// (`org.opencontainers.image.base.name` and `.digest`).
+    pub base_annotations: bool,
     /// Changes of the image's config.
     pub changes: ConfigChanges,
     /// What of a step that failed is kept, and where.
@@ -129,6 +132,7 @@ impl BuildRequest {
             outputs: vec![Output::Store { options: ImageOptions::default() }],
             source_date_epoch: None,
             squash: false,
+            base_annotations: false,
             changes: ConfigChanges::default(),
             on_fail: None,
             stable_modes: false,

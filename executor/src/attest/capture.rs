@@ -107,7 +107,7 @@ pub(super) fn git_address(op: &GitOp) -> String {
 }
 
 /// The digest by which an image is known where it came from: that of its index, if it has one.
-pub(super) fn image_digest(executor: &Executor, op: &ImageOp) -> Option<Digest> {
+pub(crate) fn image_digest(executor: &Executor, op: &ImageOp) -> Option<Digest> {
     let reference: Option<Reference> = op.reference.parse().ok();
     if let Some(digest) = reference.as_ref().and_then(Reference::digest) {
         return Some(digest);

@@ -40,7 +40,7 @@ use crate::export::Assembled;
 use crate::work::Executor;
 
 pub(crate) use self::attached::Attached;
-pub(crate) use self::capture::Asked;
+pub(crate) use self::capture::{Asked, image_digest};
 pub use self::request::{Attestations, Provenance, ProvenanceMode, Sbom, SlsaVersion};
 pub(crate) use self::sbom::{Found, Scan, Scanned, add_scan, read as read_sboms};
 pub(crate) use self::statement::{Predicate, Subject};

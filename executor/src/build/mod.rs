@@ -1,6 +1,7 @@
 //! The way of a build: contexts → Dockerfile → graph → solved → outputs.
 
 mod attestations;
+mod base;
 mod blame;
 mod caches;
 mod checks;

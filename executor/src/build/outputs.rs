@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use gantry_cache::Image;
 use gantry_image::{Descriptor, Digest, Reference};
-use gantry_solver::{Op, Snapshot, VertexId};
+use gantry_solver::Snapshot;
 
 use super::attestations::Form;
 use super::events::{Held, Progress};
@@ -241,6 +241,10 @@ impl Build<'_> {
                 history: &target.history,
                 layers: snapshot.layers().iter().map(layer_id).collect(),
                 base: ready.base_image(target.vertex),
+                said: match self.request.base_annotations {
+                    true => ready.base_annotations(&self.executor, target.vertex),
+                    false => Vec::new(),
+                },
                 platform: &target.platform,
                 epoch: target.epoch,
                 squashed: self.request.squash
@@ -279,18 +283,4 @@ fn described(made: &Assembly, ready: &Ready) -> Result<BuiltImage, BuildError> {
         platform: platform.unwrap_or_else(|| first.config.platform()),
         reused: made.images.iter().all(|image| image.reused),
     })
-}
-
-impl Ready {
-    /// The ID of the image that a target is built upon, if it is one.
-    fn base_image(&self, target: VertexId) -> Option<Digest> {
-        let mut vertex = Some(target);
-        while let Some(at) = vertex {
-            if let Op::Image(op) = &self.graph.vertex(at).op {
-                return op.config.parse().ok();
-            }
-            vertex = self.graph.base(at);
-        }
-        None
-    }
 }

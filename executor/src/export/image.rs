@@ -166,7 +166,7 @@ fn manifest(
     let config = Descriptor::new(kind, config.digest(), config.size());
     let annotations = options.annotations_of(AnnotationPlace::Manifest, Some(recipe.platform));
     Ok(ImageManifest {
-        annotations: annotations.collect(),
+        annotations: recipe.said.iter().cloned().chain(annotations).collect(),
         ..ImageManifest::new(config, layers, options.docker_types)
     })
 }

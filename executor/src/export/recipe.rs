@@ -27,6 +27,8 @@ pub(crate) struct Recipe<'a> {
     pub(crate) epoch: Option<i64>,
     /// Whether the layers above the base's were made one.
     pub(crate) squashed: bool,
+    /// Annotations that follow from what it is made from.
+    pub(crate) said: Vec<(String, String)>,
     pub(crate) options: &'a ImageOptions,
 }
 
@@ -58,6 +60,10 @@ impl Recipe<'_> {
         if *self.options != ImageOptions::default() {
             // Its text names every field; one that is new gives another key, and no wrong image.
             add(format!("{:?}", self.options).as_bytes());
+        }
+        for (key, value) in &self.said {
+            add(key.as_bytes());
+            add(value.as_bytes());
         }
         Key(*hasher.finalize().as_bytes())
     }

@@ -71,7 +71,7 @@ fn no_number_is_left_out() {
         }
     }
     let put_off: Vec<_> = ids(" later").into_iter().collect();
-    let few = ["C1-28", "C1-33", "C5-06", "E-08", "E-31"];
+    let few = ["C1-28", "C1-33", "C5-06", "E-31"];
     assert_eq!(put_off, few, "a row that has a test now is not put off any more");
 }
 

@@ -33,6 +33,9 @@ pub(crate) struct BuildArgs {
     /// Attestation parameters (format: `type=sbom,generator=image`)
     #[arg(long = "attest", value_name = "stringArray")]
     pub(super) attests: Vec<String>,
+    /// Add annotations that name the image built upon, and its digest
+    #[arg(long)]
+    pub(super) base_annotations: bool,
     /// Set build-time variables
     #[arg(long = "build-arg", value_name = "stringArray")]
     pub(super) build_args: Vec<KeyValue>,

@@ -93,6 +93,7 @@ pub(super) fn make(
     request.from = args.podman.from.clone();
     request.jobs = args.podman.jobs;
     request.squash = args.squash || args.podman.layers == Some(false);
+    request.base_annotations = args.base_annotations;
     request.changes = ConfigChanges {
         env: args.podman.envs.iter().map(given).collect(),
         unset_env: args.podman.unset_envs.clone(),

@@ -67,6 +67,44 @@ fn digests_and_named_contexts() {
 }
 
 #[test]
+fn e_08_what_an_image_is_built_upon() {
+    let Some(server) = Server::start() else { return };
+    let (here, name) = (made(), server.name("base:1"));
+    push(&here, &name);
+    let pushed = lines(&here, &["inspect", "-f", "{{index .RepoDigests 0}}", "made"]).remove(0);
+    let digest = pushed.split_once('@').unwrap().1;
+    // Stages before the last are not what the image is built upon.
+    let text =
+        format!("FROM scratch AS files\nCOPY d /\nFROM {name} AS base\nFROM base\nRUN true\n");
+    let there = Sandbox::with([("d", text.as_str()), ("scratch", "FROM scratch\nCOPY d /\n")]);
+    let annotations = |arguments: &[&str]| {
+        let output = ["build", "-q", "-o", "type=oci,dest=l,tar=false"];
+        there.gantry_words(&[&output, arguments, &["."]].concat()).success();
+        let read = |file: &str| -> serde_json::Value {
+            let bytes = fs_err::read(there.project().join("l").join(file)).unwrap();
+            serde_json::from_slice(&bytes).unwrap()
+        };
+        let entry = read("index.json")["manifests"][0]["digest"].as_str().unwrap().to_owned();
+        let manifest = read(&format!("blobs/{}", entry.replace(':', "/")));
+        fs_err::remove_dir_all(there.project().join("l")).unwrap();
+        manifest.get("annotations").cloned().unwrap_or_default()
+    };
+    let (of_name, of_digest) =
+        ("org.opencontainers.image.base.name", "org.opencontainers.image.base.digest");
+    let both = serde_json::json!({ of_name: name, of_digest: digest });
+    assert_eq!(annotations(&["-f", "d"]), serde_json::Value::Null);
+    assert_eq!(annotations(&["-f", "d", "--base-annotations"]), both);
+    // Its digest alone is no name that could be asked for a newer one.
+    there.write("d", text.replace(&name, &format!("{name}@{digest}")));
+    assert_eq!(annotations(&["-f", "d", "--base-annotations"]), both);
+    let mine = format!("{of_name}=mine");
+    let said = annotations(&["-f", "d", "--base-annotations", "--annotation", &mine]);
+    assert_eq!((&said[of_name], &said[of_digest]), (&"mine".into(), &digest.into()));
+    let none = annotations(&["-f", "scratch", "--base-annotations"]);
+    assert_eq!(none, serde_json::Value::Null);
+}
+
+#[test]
 fn build_push_and_push_are_the_same() {
     let Some(server) = Server::start() else { return };
     let sandbox = made();
