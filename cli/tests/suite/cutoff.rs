@@ -28,6 +28,11 @@ fn project() -> Sandbox {
 /// Builds, and returns what ran.
 fn ran(sandbox: &Sandbox, flags: &[&str]) -> Vec<String> {
     sandbox.gantry_words(&[&["build", "-t", "app"][..], flags, &["."]].concat()).success();
+    ran_last(sandbox)
+}
+
+/// What ran in the last build.
+fn ran_last(sandbox: &Sandbox) -> Vec<String> {
     let shown = sandbox.gantry(["builds", "show", "--format", "json"]).success().stdout;
     let record: Value = serde_json::from_str(&shown).unwrap();
     let steps = record["steps"].as_array().unwrap().iter();
@@ -111,6 +116,52 @@ fn with_stable_modes_a_umask_counts_for_nothing_and_the_x_bit_does() {
     let mode =
         sandbox.gantry(["run", "--rm", "--network", "none", "show", "stat", "-c", "%a", "/tool"]);
     assert_eq!(mode.success().stdout, "755\n", "and it is what the files get");
+}
+
+/// F9: a commit that somebody with another umask checked out, and whose files belong to another user.
+#[test]
+fn f9_with_stable_modes_each_checkout_of_a_commit_is_the_same() {
+    let text =
+        "FROM busybox\nCOPY . /all/\nCOPY --from=tools bin/ /bin/\nRUN ls -lR /all > /list\n";
+    let sandbox = Sandbox::with([
+        ("repository/Dockerfile", text),
+        ("repository/.dockerignore", ".git\n"),
+        ("repository/a/b/c", "c"),
+        ("repository/bin/tool", "#!/bin/sh\n"),
+    ])
+    .with_busybox();
+    let shell = |script: &str| {
+        let output = std::process::Command::new("sh")
+            .args(["-ec", script])
+            .current_dir(sandbox.project())
+            .env("HOME", sandbox.project())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    shell(
+        "cd repository; chmod 755 bin/tool; git init -q .; git add -A\n\
+         git -c user.name=n -c user.email=e commit -qm first",
+    );
+    for (umask, checkout) in [("022", "one"), ("002", "two"), ("077", "three")] {
+        shell(&format!("umask {umask}; git clone -q repository {checkout}"));
+    }
+    if rustix::process::geteuid().is_root() {
+        shell("chown -R 4321:1234 two");
+    }
+    let built = |checkout: &str, flags: &[&str]| {
+        let tools = format!("tools={checkout}");
+        let build = ["build", "-t", "app", "--build-context", &tools];
+        sandbox.gantry_words(&[&build, flags, &[checkout]].concat()).success();
+        let id = sandbox.gantry(["inspect", "-f", "{{.Id}}", "app"]).success().stdout;
+        (id, ran_last(&sandbox))
+    };
+    let (first, ran) = built("one", &["--stable-modes"]);
+    assert_eq!(ran.len(), 3);
+    for checkout in ["two", "three"] {
+        assert_eq!(built(checkout, &["--stable-modes"]), (first.clone(), vec![]), "{checkout}");
+    }
+    assert_eq!(built("three", &[]).1.len(), 3, "without the flag they are others");
 }
 
 /// F9: what gets its mode from the instruction may have any before, directories too.
