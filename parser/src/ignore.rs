@@ -149,6 +149,16 @@ impl IgnoreFile {
         self.patterns.iter().find(|p| p.line == line).map(|p| p.written.as_str())
     }
 
+    /// All patterns in order, cleaned as Docker's clients send them to a builder.
+    #[must_use]
+    pub fn patterns(&self) -> Vec<String> {
+        let cleaned = |pattern: &Pattern| match pattern.written.strip_prefix('!') {
+            Some(text) => format!("!{}", pattern::clean(text.trim())),
+            None => pattern::clean(&pattern.written),
+        };
+        self.patterns.iter().map(cleaned).collect()
+    }
+
     /// What is said about `path` (relative, `/`-separated, without a `/` at either end).
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> Verdict {

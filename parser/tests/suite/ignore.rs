@@ -233,3 +233,9 @@ fn no_pattern_is_slow() {
     let path = "a/".repeat(5_000) + "c";
     assert!(!file.matches(path.as_bytes()).excluded);
 }
+
+#[test]
+fn patterns_are_told_as_clients_send_them() {
+    let file = IgnoreFile::parse("# none\n/x/\n\n ! x/./y \n**/z\n").unwrap();
+    assert_eq!(file.patterns(), ["x", "!x/y", "**/z"]);
+}

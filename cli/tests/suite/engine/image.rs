@@ -16,13 +16,7 @@ pub(super) struct Image {
 impl Image {
     /// Reads the archive's only image, whose layers are not compressed.
     pub(super) fn read(archive: &[u8]) -> Self {
-        let mut blobs = BTreeMap::new();
-        for entry in tar::Archive::new(archive).entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).unwrap();
-            blobs.insert(entry.path().unwrap().to_str().unwrap().to_owned(), bytes);
-        }
+        let blobs = members(archive);
         let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
         let blob = |descriptor: &Value| {
             let digest = descriptor["digest"].as_str().unwrap().replace(':', "/");
@@ -48,8 +42,20 @@ impl Image {
     }
 }
 
+/// The files of an archive, by their path.
+pub(super) fn members(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut members = BTreeMap::new();
+    for entry in tar::Archive::new(archive).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        members.insert(entry.path().unwrap().to_str().unwrap().to_owned(), bytes);
+    }
+    members
+}
+
 /// `path = value` for every leaf; an absent, empty or null member means the same.
-fn leaves(path: &str, value: &Value, lines: &mut Vec<String>) {
+pub(super) fn leaves(path: &str, value: &Value, lines: &mut Vec<String>) {
     match value {
         Value::Null | Value::Bool(false) => {}
         Value::String(text) if text.is_empty() => {}
@@ -59,7 +65,7 @@ fn leaves(path: &str, value: &Value, lines: &mut Vec<String>) {
                 leaves(&format!("{path}.{name}"), value, lines);
             }
         }
-        Value::Array(items) if items[0].is_object() => {
+        Value::Array(items) if items[0].is_object() || items[0].is_array() => {
             for (number, value) in items.iter().enumerate() {
                 leaves(&format!("{path}[{number}]"), value, lines);
             }
