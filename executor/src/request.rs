@@ -339,9 +339,7 @@ impl Output {
     pub(crate) fn may_be_thin(&self) -> bool {
         matches!(self, Self::Store { .. } | Self::Registry { .. })
     }
-}
 
-impl Output {
     /// Whether it is written to a stream, such as standard output.
     pub fn is_stream(&self) -> bool {
         matches!(

@@ -137,7 +137,6 @@ impl ExportError {
 
 /// Looks at the destinations before anything is built, so that a typing error costs no build.
 pub(crate) fn check(outputs: &[Output], indexed: bool) -> Result<(), ExportError> {
-    let mut streams = 0;
     for output in outputs {
         match output {
             Output::Store { .. } | Output::Registry { .. } => {}
@@ -150,10 +149,7 @@ pub(crate) fn check(outputs: &[Output], indexed: bool) -> Result<(), ExportError
             }
             Output::Docker { dest, .. }
             | Output::Tar { dest, .. }
-            | Output::Oci { dest, tar: true, .. } => {
-                streams += usize::from(matches!(dest, Dest::Writer(_)));
-                dest::check_file(dest)?;
-            }
+            | Output::Oci { dest, tar: true, .. } => dest::check_file(dest)?,
             Output::Oci { dest: Dest::Directory(path) | Dest::File(path), .. } => {
                 dest::check_directory(path)?;
             }
@@ -168,7 +164,7 @@ pub(crate) fn check(outputs: &[Output], indexed: bool) -> Result<(), ExportError
             ));
         }
     }
-    if streams > 1 {
+    if outputs.iter().filter(|output| output.is_stream()).count() > 1 {
         return Err(ExportError::Dest("multiple outputs configured to write to stdout"));
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! | `attest` | `--attest`, `--provenance` and `--sbom` |
 //! | `dry_run` | what would run, and why |
 //! | `cache` | `--cache-from` and `--cache-to` |
+//! | `contexts` | `--build-context` |
 //! | `source` | where Dockerfile and context come from |
 //! | `ssh` | `--ssh` |
 //! | `output` | `--output` |
@@ -20,6 +21,7 @@
 mod args;
 mod attest;
 mod cache;
+mod contexts;
 mod dry_run;
 mod engine;
 mod environment;

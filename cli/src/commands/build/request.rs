@@ -1,21 +1,17 @@
 //! Arguments of `build` as typed → a build as meant.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use gantry_executor::{
-    BuildRequest, ConfigChanges, DefaultNetwork, Entitlements, NamedContext, Snapshotter,
+    Annotation, BuildRequest, ConfigChanges, DefaultNetwork, Entitlements, Snapshotter,
 };
 use gantry_image::{Platform, Reference};
-use gantry_parser::remote::{SourceKind, source_kind};
 use gantry_solver::NoCache;
-use gantry_solver::lower::BadAddress;
-use gantry_solver::op::{GitOp, HttpOp};
 
 use super::args::BuildArgs;
-use super::output::{self, Wanted};
+use super::output::{self, Outputs, Wanted};
 use super::values::{self, ExtraHost, KeyValue, SecretSource};
-use super::{attest, cache, environment, limits, parse_tag, source};
+use super::{attest, cache, contexts, environment, limits, parse_tag, source};
 use crate::ui::{Failure, Ui};
 use crate::{privilege, settings};
 
@@ -40,15 +36,11 @@ pub(super) fn make(
     let tags = tags.map(|tag| parse_tag(tag)).collect::<Result<Vec<_>, _>>()?;
     let platforms = platforms(&args.platform)?;
     let allow = entitlements(&args.allow)?;
-    let mut annotations = Vec::new();
-    for text in &args.annotations {
-        annotations.extend(output::parse_annotation(text).map_err(Failure::text)?);
-    }
     let outputs = output::resolve(&Wanted {
         specs: &args.outputs,
         load: args.load,
         push: args.push,
-        annotations,
+        annotations: annotations(args)?,
         docker_types: args.podman.format.as_deref() == Some("docker"),
         keep_times: args.rewrite_timestamp == Some(false),
         has_tags: !tags.is_empty(),
@@ -63,22 +55,27 @@ pub(super) fn make(
     if outputs.cache_only && !privilege::is_second_run() {
         ui.note(NO_OUTPUT);
     }
-    let no_cache = match (args.no_cache, args.no_cache_filter.as_slice()) {
-        (true, [_, ..]) => {
-            return Err(Failure::text(
-                "--no-cache and --no-cache-filter cannot currently be used together",
-            ));
-        }
-        (true, []) => NoCache::All,
-        (false, []) if args.podman.no_cache() => NoCache::All,
-        (false, []) => NoCache::Never,
-        (false, stages) => NoCache::Stages(stages.to_vec()),
-    };
+    let no_cache = no_cache(args)?;
     environment::refuse_policy()?;
     let sources = source::find(path, file)?;
     let mut request = BuildRequest::new(sources.dockerfile, sources.context);
     request.ignore = sources.ignore;
-    request.named_contexts = named_contexts(&args.build_contexts)?;
+    request.labels = environment::git_labels(path, file);
+    request.platforms = platforms;
+    request.no_cache = no_cache;
+    request.allow = allow.of_steps;
+    request.attestations = attestations;
+    set_inputs(&mut request, args)?;
+    set_steps(&mut request, args)?;
+    set_image(&mut request, args);
+    set_caches(&mut request, args)?;
+    set_outputs(&mut request, args, tags, outputs)?;
+    Ok(request)
+}
+
+/// What the Dockerfile is built from, besides the main context.
+fn set_inputs(request: &mut BuildRequest, args: &BuildArgs) -> Result<(), Failure> {
+    request.named_contexts = contexts::named(&args.build_contexts)?;
     request.target = args.target().map(str::to_owned);
     if let Some(path) = &args.podman.ignorefile {
         let text = fs_err::read(path)?;
@@ -86,12 +83,38 @@ pub(super) fn make(
         request.ignore = Some((name, String::from_utf8_lossy(&text).into_owned()));
     }
     request.build_args = build_args(args)?;
-    request.labels = environment::git_labels(path, file);
-    let given = |label: &KeyValue| (label.key.clone(), label.value.clone().unwrap_or_default());
-    request.labels.extend(args.labels.iter().map(given));
-    request.platforms = platforms;
     request.from = args.podman.from.clone();
+    request.pull = args.pull;
+    Ok(())
+}
+
+/// How steps run, and what they are given.
+fn set_steps(request: &mut BuildRequest, args: &BuildArgs) -> Result<(), Failure> {
+    request.network = network(&args.network)?;
+    args.secrets.iter().try_for_each(SecretSource::check).map_err(Failure::text)?;
+    request.secrets =
+        args.secrets.iter().map(|secret| (secret.id.clone(), secret.secret())).collect();
+    request.ssh = super::ssh::agents(&args.ssh)?;
+    request.extra_hosts = args.add_hosts.iter().flat_map(ExtraHost::pairs).collect();
+    request.shm_size = args.shm_size;
+    request.ulimits = args.ulimits.clone();
+    request.limits = limits::limits(&args.limits, &args.resources)?;
     request.jobs = args.podman.jobs;
+    request.on_fail = args.on_fail_output.clone().map(|spec| spec.0);
+    request.stable_modes = args.explain.stable_modes;
+    request.snapshotter = match args.legacy.snapshotter.as_str() {
+        "auto" => Snapshotter::Auto,
+        "trees" => Snapshotter::Trees,
+        "copying" => Snapshotter::Copying,
+        other => return Err(Failure::text(format_args!("There is no snapshotter `{other}`"))),
+    };
+    Ok(())
+}
+
+/// What becomes of the Dockerfile's image.
+fn set_image(request: &mut BuildRequest, args: &BuildArgs) {
+    let given = |pair: &KeyValue| (pair.key.clone(), pair.value.clone().unwrap_or_default());
+    request.labels.extend(args.labels.iter().map(given));
     request.squash = args.squash || args.podman.layers == Some(false);
     request.base_annotations = args.base_annotations;
     request.changes = ConfigChanges {
@@ -99,25 +122,26 @@ pub(super) fn make(
         unset_env: args.podman.unset_envs.clone(),
         unset_labels: args.podman.unset_labels.clone(),
     };
-    request.on_fail = args.on_fail_output.clone().map(|spec| spec.0);
-    request.no_cache = no_cache;
-    request.pull = args.pull;
-    request.network = network(&args.network)?;
-    args.secrets.iter().try_for_each(SecretSource::check).map_err(Failure::text)?;
-    request.secrets =
-        args.secrets.iter().map(|secret| (secret.id.clone(), secret.secret())).collect();
-    request.ssh = super::ssh::agents(&args.ssh)?;
-    request.allow = allow.of_steps;
-    request.extra_hosts = args.add_hosts.iter().flat_map(ExtraHost::pairs).collect();
-    request.shm_size = args.shm_size;
-    request.ulimits = args.ulimits.clone();
-    request.limits = limits::limits(&args.limits, &args.resources)?;
-    request.tags = tags.into_iter().chain(outputs.names).collect();
+}
+
+/// Caches elsewhere; `BUILDKIT_INLINE_CACHE` is a build arg that asks for one.
+fn set_caches(request: &mut BuildRequest, args: &BuildArgs) -> Result<(), Failure> {
     request.cache_from = cache::sources(&args.cache_from)?;
     let inline = request.build_args.get("BUILDKIT_INLINE_CACHE");
     let inline = inline.is_some_and(|value| values::parse_bool(value) == Ok(true));
     let caches = cache::targets(&args.cache_to, inline)?;
     (request.cache_to, request.cache_inline) = (caches.targets, caches.inline);
+    Ok(())
+}
+
+/// Where the image goes, under which names, and how old it says that it is.
+fn set_outputs(
+    request: &mut BuildRequest,
+    args: &BuildArgs,
+    tags: Vec<Reference>,
+    outputs: Outputs,
+) -> Result<(), Failure> {
+    request.tags = tags.into_iter().chain(outputs.names).collect();
     request.outputs = outputs.outputs;
     request.dangling_prefix = outputs.dangling_prefix;
     request.canonical_names = outputs.canonical;
@@ -127,15 +151,29 @@ pub(super) fn make(
             request.build_args.entry(settings::SOURCE_DATE_EPOCH.to_owned()).or_insert(name);
         }
     }
-    request.attestations = attestations;
-    request.stable_modes = args.explain.stable_modes;
-    request.snapshotter = match args.legacy.snapshotter.as_str() {
-        "auto" => Snapshotter::Auto,
-        "trees" => Snapshotter::Trees,
-        "copying" => Snapshotter::Copying,
-        other => return Err(Failure::text(format_args!("There is no snapshotter `{other}`"))),
-    };
-    Ok(request)
+    Ok(())
+}
+
+fn annotations(args: &BuildArgs) -> Result<Vec<Annotation>, Failure> {
+    let mut annotations = Vec::new();
+    for text in &args.annotations {
+        annotations.extend(output::parse_annotation(text).map_err(Failure::text)?);
+    }
+    Ok(annotations)
+}
+
+fn no_cache(args: &BuildArgs) -> Result<NoCache, Failure> {
+    Ok(match (args.no_cache, args.no_cache_filter.as_slice()) {
+        (true, [_, ..]) => {
+            return Err(Failure::text(
+                "--no-cache and --no-cache-filter cannot currently be used together",
+            ));
+        }
+        (true, []) => NoCache::All,
+        (false, []) if args.podman.no_cache() => NoCache::All,
+        (false, []) => NoCache::Never,
+        (false, stages) => NoCache::Stages(stages.to_vec()),
+    })
 }
 
 /// The time that stands for now.
@@ -182,75 +220,6 @@ fn build_args(args: &BuildArgs) -> Result<BTreeMap<String, String>, Failure> {
         }
     }
     Ok(all)
-}
-
-fn named_contexts(texts: &[String]) -> Result<BTreeMap<String, NamedContext>, Failure> {
-    let mut contexts = BTreeMap::new();
-    for text in texts {
-        let (name, value) = text.split_once('=').ok_or_else(|| {
-            Failure::text(format_args!("invalid context value: {text}, expected key=value"))
-                .with_hint("Write it like `--build-context name=DIR`")
-        })?;
-        contexts.insert(context_name(name)?, named_context(name, value)?);
-    }
-    Ok(contexts)
-}
-
-/// A name as `FROM` would have it, `:latest` left out; what follows `::` is a platform (B8-16).
-fn context_name(text: &str) -> Result<String, Failure> {
-    let (name, platform) = match text.split_once("::") {
-        Some((name, platform)) => (name, Some(platform)),
-        None => (text, None),
-    };
-    let reference: Reference = name
-        .to_lowercase()
-        .parse()
-        .map_err(|err| Failure::new(err).context(format!("invalid context name {name}")))?;
-    let familiar = reference.familiar();
-    let name = familiar.strip_suffix(":latest").unwrap_or(&familiar);
-    match platform {
-        Some(platform) => Ok(format!("{name}::{}", platform.parse::<Platform>()?)),
-        None => Ok(name.to_owned()),
-    }
-}
-
-/// B8-17.
-fn named_context(name: &str, value: &str) -> Result<NamedContext, Failure> {
-    let kind = match source_kind(value) {
-        SourceKind::Path if value.starts_with("github.com/") && !Path::new(value).exists() => {
-            SourceKind::Git
-        }
-        kind => kind,
-    };
-    match (kind, value.split_once("://")) {
-        (SourceKind::Git, _) => {
-            let invalid = |err: BadAddress| {
-                Failure::text(format_args!("invalid context specifier {value} for {name}: {err}"))
-                    .with_hint(err.hint())
-            };
-            Ok(NamedContext::Git(GitOp::parse(value).map_err(invalid)?))
-        }
-        (SourceKind::Http, _) => Ok(NamedContext::Http(HttpOp::new(value))),
-        (SourceKind::Path, Some(("docker-image", image))) => {
-            Ok(NamedContext::Image(image.to_owned()))
-        }
-        (SourceKind::Path, Some(("oci-layout", layout))) => {
-            Ok(NamedContext::OciLayout(layout.to_owned()))
-        }
-        (SourceKind::Path, Some((scheme, _))) => Err(Failure::text(format_args!(
-            "unsupported context source {scheme} for {name}"
-        ))
-        .with_hint(
-            "There are directories, docker-image://, oci-layout://, git repositories and http(s)",
-        )),
-        (SourceKind::Path, None) => match value.strip_prefix("target:") {
-            Some(_) => {
-                Err(Failure::text(format_args!("unsupported context source target for {name}"))
-                    .with_hint("Targets are contexts in bake files only; name a stage or an image"))
-            }
-            None => Ok(NamedContext::Directory(value.into())),
-        },
-    }
 }
 
 /// Each platform once, in the order in which they were asked for.

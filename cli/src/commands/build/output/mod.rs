@@ -13,7 +13,7 @@ mod resolve;
 mod spec;
 
 pub(crate) use annotation::parse as parse_annotation;
-pub(crate) use resolve::{Wanted, resolve};
+pub(crate) use resolve::{Outputs, Wanted, resolve};
 pub(crate) use spec::OutputSpec;
 
 use gantry_image::Reference;

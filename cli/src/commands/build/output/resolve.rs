@@ -7,6 +7,7 @@ use gantry_executor::{Annotation, Dest, Output};
 use gantry_image::Reference;
 
 use super::spec::{Kind, OutputSpec};
+use crate::commands::build::parse_tag;
 use crate::ui::Failure;
 
 /// What the command line says of outputs.
@@ -56,19 +57,11 @@ pub(crate) struct Outputs {
 /// In buildx's words.
 pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
     let mut resolved = Outputs::default();
-    let mut to_stdout = 0;
     let mut pushes = Vec::new();
     for spec in &specs(wanted) {
         // As for buildx, `--tag` stands in the place of the names of outputs.
         let names = spec.names.iter().filter(|_| !wanted.has_tags);
-        let names = names.map(|name| super::super::parse_tag(name));
-        let names = names.collect::<Result<Vec<_>, _>>()?;
-        let options = || spec.image.options.clone();
-        let mut stream = |what: &str| {
-            let dest = stream(spec.dest.as_deref(), what)?;
-            to_stdout += usize::from(matches!(dest, Dest::Writer(_)));
-            Ok::<_, Failure>(dest)
-        };
+        let names = names.map(|name| parse_tag(name)).collect::<Result<Vec<_>, _>>()?;
         if let Some(epoch) = &spec.image.epoch {
             resolved.epoch = Some(epoch.clone());
         }
@@ -76,81 +69,107 @@ pub(crate) fn resolve(wanted: &Wanted<'_>) -> Result<Outputs, Failure> {
             if names.is_empty() && !wanted.has_tags {
                 return Err(Failure::text("tag is needed when pushing to registry"));
             }
-            let by_digest = spec.push_by_digest;
-            let names = names.clone();
-            pushes.push(Output::Registry { names, by_digest, options: options() });
+            pushes.push(Output::Registry {
+                names: names.clone(),
+                by_digest: spec.push_by_digest,
+                options: spec.image.options.clone(),
+            });
         }
-        match spec.kind {
-            Kind::CacheOnly => {}
-            Kind::Docker if wanted.several => {
-                let (how, instead) = match spec.dest {
-                    Some(_) => ("does not support", ", use the oci exporter instead"),
-                    None => ("does not currently support", ""),
-                };
-                return Err(Failure::text(format_args!(
-                    "docker exporter {how} exporting manifest lists{instead}"
-                ))
-                .with_hint("An index goes into the store without `--load`, or into `type=oci`"));
-            }
-            Kind::Docker if spec.dest.is_some() && wanted.attested => {
-                return Err(Failure::text(
-                    "docker exporter does not support exporting manifest lists, use the oci \
-                     exporter instead",
-                )
-                .with_hint("Attestations need an index: name `type=oci`, or ask for none"));
-            }
-            Kind::Docker if spec.dest.is_some() => {
-                let dest = stream("docker")?;
-                resolved.outputs.push(Output::Docker { dest, names, options: options() });
-            }
-            Kind::Docker | Kind::Image => {
-                resolved.names.extend(names);
-                if let Some(prefix) = &spec.image.dangling_prefix {
-                    resolved.dangling_prefix = Some(super::super::parse_tag(prefix)?);
-                }
-                if spec.store {
-                    resolved.canonical |= spec.image.canonical;
-                    let mut options = options();
-                    // What is loaded is the image alone.
-                    options.attestations.none |= spec.kind == Kind::Docker;
-                    resolved.outputs.push(Output::Store { options });
-                }
-            }
-            Kind::Oci if spec.tar => {
-                let dest = stream("oci")?;
-                resolved.outputs.push(Output::Oci { dest, tar: true, names, options: options() });
-            }
-            Kind::Oci => {
-                let dest = Dest::Directory(directory(spec.dest.as_deref(), "oci")?);
-                resolved.outputs.push(Output::Oci { dest, tar: false, names, options: options() });
-            }
-            Kind::Local => {
-                resolved.has_files = true;
-                let dest = directory(spec.dest.as_deref(), "local")?;
-                if spec.delete && !wanted.may_delete && !is_below_here(&dest) {
-                    return Err(Failure::text(format_args!(
-                        "mode=delete for {}, which is not below the current directory, is not \
-                         allowed",
-                        dest.display()
-                    ))
-                    .with_hint("Allow it with `--allow=buildx.local.delete`"));
-                }
-                let (split, delete, prefix) = (spec.split, spec.delete, spec.prefix.clone());
-                resolved.outputs.push(Output::Local { dest, split, delete, prefix });
-            }
-            Kind::Tar => {
-                resolved.has_files = true;
-                let dest = stream("tar")?;
-                resolved.outputs.push(Output::Tar { dest, prefix: spec.prefix.clone() });
-            }
-        }
+        resolved.add(spec, names, wanted)?;
     }
     resolved.cache_only = wanted.specs.is_empty() && resolved.outputs.is_empty();
-    if to_stdout > 1 {
+    if resolved.outputs.iter().filter(|output| output.is_stream()).count() > 1 {
         return Err(Failure::text("multiple outputs configured to write to stdout"));
     }
     resolved.outputs.extend(pushes);
     Ok(resolved)
+}
+
+impl Outputs {
+    /// Adds what one output writes besides a push; `names` are those of the image in it.
+    fn add(
+        &mut self,
+        spec: &OutputSpec,
+        names: Vec<Reference>,
+        wanted: &Wanted<'_>,
+    ) -> Result<(), Failure> {
+        let options = spec.image.options.clone();
+        let dest = spec.dest.as_deref();
+        let output = match spec.kind {
+            Kind::CacheOnly => return Ok(()),
+            Kind::Image => return self.store(spec, names),
+            Kind::Docker => {
+                check_docker(spec, wanted)?;
+                if dest.is_none() {
+                    return self.store(spec, names);
+                }
+                Output::Docker { dest: stream(dest, "docker")?, names, options }
+            }
+            Kind::Oci => {
+                let dest = match spec.tar {
+                    true => stream(dest, "oci")?,
+                    false => Dest::Directory(directory(dest, "oci")?),
+                };
+                Output::Oci { dest, tar: spec.tar, names, options }
+            }
+            Kind::Local => {
+                self.has_files = true;
+                let dest = directory(dest, "local")?;
+                check_delete(spec, &dest, wanted)?;
+                let (split, delete, prefix) = (spec.split, spec.delete, spec.prefix.clone());
+                Output::Local { dest, split, delete, prefix }
+            }
+            Kind::Tar => {
+                self.has_files = true;
+                Output::Tar { dest: stream(dest, "tar")?, prefix: spec.prefix.clone() }
+            }
+        };
+        self.outputs.push(output);
+        Ok(())
+    }
+
+    /// Adds an image in the store.
+    fn store(&mut self, spec: &OutputSpec, names: Vec<Reference>) -> Result<(), Failure> {
+        self.names.extend(names);
+        if let Some(prefix) = &spec.image.dangling_prefix {
+            self.dangling_prefix = Some(parse_tag(prefix)?);
+        }
+        if spec.store {
+            self.canonical |= spec.image.canonical;
+            let mut options = spec.image.options.clone();
+            // What is loaded is the image alone.
+            options.attestations.none |= spec.kind == Kind::Docker;
+            self.outputs.push(Output::Store { options });
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what would need an index, which docker's images and archives have none of.
+fn check_docker(spec: &OutputSpec, wanted: &Wanted<'_>) -> Result<(), Failure> {
+    let hint = match (wanted.several, wanted.attested && spec.dest.is_some()) {
+        (true, _) => "An index goes into the store without `--load`, or into `type=oci`",
+        (false, true) => "Attestations need an index: name `type=oci`, or ask for none",
+        (false, false) => return Ok(()),
+    };
+    let (how, instead) = match spec.dest {
+        Some(_) => ("does not support", ", use the oci exporter instead"),
+        None => ("does not currently support", ""),
+    };
+    let what = format_args!("docker exporter {how} exporting manifest lists{instead}");
+    Err(Failure::text(what).with_hint(hint))
+}
+
+/// Refuses to delete files outside of the current directory unless that was allowed.
+fn check_delete(spec: &OutputSpec, dest: &Path, wanted: &Wanted<'_>) -> Result<(), Failure> {
+    if !spec.delete || wanted.may_delete || is_below_here(dest) {
+        return Ok(());
+    }
+    Err(Failure::text(format_args!(
+        "mode=delete for {}, which is not below the current directory, is not allowed",
+        dest.display()
+    ))
+    .with_hint("Allow it with `--allow=buildx.local.delete`"))
 }
 
 /// The outputs with what `--load` and `--push` add or change.
