@@ -104,7 +104,12 @@ impl Resolver {
                         None
                     }
                     Err(error) => {
-                        let hint = self.meant(text).or(error.hint);
+                        let hint = match &other {
+                            Some(other) => {
+                                error.hint.or_else(|| Some(self.there_for(text, other, platform)))
+                            }
+                            None => self.meant(text).or(error.hint),
+                        };
                         return Err(ResolveError { hint, ..error });
                     }
                 };
@@ -113,11 +118,11 @@ impl Resolver {
         // The only image of this name may be for another platform; a check warns of that.
         let image = image.or_else(|| other.take_if(|image| is_own(image)));
         let Some(image) = image else {
-            return Err(match other.map(|other| other.platform) {
-                Some(there) => ResolveError {
-                    message: format!("it is there for {there}, not for {platform}"),
+            return Err(match other {
+                Some(other) => ResolveError {
+                    message: "no match for platform in manifest".to_owned(),
                     source: None,
-                    hint: Some(format!("Build with `--platform {there}`")),
+                    hint: Some(self.there_for(text, &other, platform)),
                 },
                 None => self.unknown(text),
             });
@@ -164,6 +169,22 @@ impl Resolver {
             source: None,
             hint: Some(self.meant(text).unwrap_or_else(|| hint.to_owned())),
         }
+    }
+
+    /// Says for which platforms the store has an image, and how one gets it for `wanted`.
+    fn there_for(&self, text: &str, image: &Image, wanted: &Platform) -> String {
+        let list = image.list.and_then(|list| self.store.images().members(&list).ok());
+        let there = match &list {
+            Some(list) => list.images().map(|(image, _)| &image.platform).collect(),
+            None => vec![&image.platform],
+        };
+        let named: Vec<String> = there.iter().map(|platform| format!("`{platform}`")).collect();
+        format!(
+            "The store has it for {} only: build with `--platform {}`, or bring it in for the other \
+             platform with `gantry pull --platform {wanted} {text}` or `gantry load`",
+            named.join(", "),
+            there.first().copied().unwrap_or(&image.platform),
+        )
     }
 
     /// Asks whether another image of the store was meant.

@@ -264,3 +264,34 @@ fn b4_a_base_image_of_the_store_is_taken_for_each_platform() {
 fn host() -> &'static str {
     if other() == "arm64" { "amd64" } else { "arm64" }
 }
+
+#[test]
+fn e_09_a_base_of_another_platform_is_fetched_or_told() {
+    let Some(server) = Server::start() else { return };
+    let (here, name) = (project(), server.name("base:1"));
+    build(&here, &name, &["--push", "--load=false"]);
+    let text = format!("FROM {name}\nCOPY Dockerfile /\n");
+    let (first, second) =
+        (Sandbox::with([("Dockerfile", &text)]), Sandbox::with([("Dockerfile", &text)]));
+    let (mine, others) = (format!("linux/{}", host()), format!("linux/{}", other()));
+    for there in [&first, &second] {
+        there.gantry(["build", "-q", "."]).success();
+    }
+    // As long as the registry answers, each gets its own, and keeps it.
+    let another = ["build", "-q", "--platform", &others, "-t", "x", "."];
+    first.gantry(another).success();
+    assert_eq!(lines(&first, &["inspect", "-f", "{{.Architecture}}", "x"]), [other()]);
+    drop(server);
+    first.gantry(another).success();
+    first.gantry(["build", "-q", "."]).success();
+    // Then, what is there is of no use, and the error says so.
+    second.gantry(["build", "-q", "."]).success();
+    let error = second.gantry(another).code(1).stderr;
+    assert!(error.contains(": Failed to connect to the registry"), "{error}");
+    let hint = format!(
+        "hint: The store has it for `{mine}` only: build with `--platform {mine}`, or bring it in for \
+         the other platform with `gantry pull --platform {others} {name}` or `gantry load`\n"
+    );
+    assert!(error.contains(&hint), "{error}");
+    check_store(&first);
+}
