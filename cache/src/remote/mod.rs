@@ -88,6 +88,15 @@ pub trait RemoteCache: fmt::Debug + Send + Sync {
     /// It can't be written, `from` fails, or gives other bytes than described.
     fn write(&self, blob: &Descriptor, from: &mut dyn Read) -> Result<(), RemoteError>;
 
+    /// Takes a blob from where an image has it, by its full name, without any byte of it coming by
+    /// here. Says whether it did; it needs not be able to.
+    ///
+    /// # Errors
+    /// It can't be reached or written.
+    fn take(&self, _blob: &Descriptor, _image: &str) -> Result<bool, RemoteError> {
+        Ok(false)
+    }
+
     /// Makes a manifest, or a document by itself, the one that the cache is known by. Its blobs were
     /// written before.
     ///

@@ -111,6 +111,18 @@ impl RemoteCache for RegistryCache {
         pushed.map(drop).map_err(self.failed("write the cache"))
     }
 
+    fn take(&self, blob: &Descriptor, image: &str) -> Result<bool, RemoteError> {
+        let to = &self.reference;
+        let near = |from: &Reference| from.domain() == to.domain() && from.path() != to.path();
+        match image.parse::<Reference>().ok().filter(near) {
+            Some(from) => {
+                let mounted = self.registry.mount(to, blob, &from, &self.cancel);
+                mounted.map_err(self.failed("write the cache"))
+            }
+            None => Ok(false),
+        }
+    }
+
     fn commit(&self, manifest: &[u8], media_type: &MediaType) -> Result<(), RemoteError> {
         let put = self.registry.put(&self.reference, media_type, manifest, &self.cancel);
         put.map_err(self.failed("write the cache"))

@@ -119,7 +119,13 @@ impl<'a> Exporter<'a> {
                 return Ok(());
             }
             tell(&format!("writing layer {}", layer.digest));
-            let mut reader: Box<dyn Read> = match sources.get(&layer.digest) {
+            let source = sources.get(&layer.digest);
+            for image in self.images_with(layer, source)? {
+                if cache.take(layer, &image)? {
+                    return Ok(());
+                }
+            }
+            let mut reader: Box<dyn Read> = match source {
                 Some(Source::Here(here)) => open_layer(&self.executor.store, here, layer)
                     .map_err(ExportError::io("read a layer"))?,
                 Some(Source::Elsewhere) | None => match self.executor.imports.read(layer) {
@@ -148,6 +154,20 @@ impl<'a> Exporter<'a> {
         });
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         failed.map_or(Ok(()), Err)
+    }
+
+    /// The images that have a layer's blob in a registry, which may give it to another repository.
+    fn images_with(
+        &self,
+        layer: &Descriptor,
+        source: Option<&Source>,
+    ) -> Result<Vec<String>, ExportError> {
+        let Some(Source::Here(here)) = source else {
+            return Ok(self.executor.imports.image_of(layer).into_iter().collect());
+        };
+        let known = self.executor.store.layers().require(&here.id)?;
+        let same = known.forms.remote.into_iter().filter(|form| form.blob.digest == layer.digest);
+        Ok(same.map(|form| form.image).collect())
     }
 
     /// Gathers the steps, with results where the mode wants them.

@@ -218,6 +218,14 @@ impl Imports {
         Some(cache.read(blob))
     }
 
+    /// The name of an image that has the blob of a layer that is not in the store.
+    pub(crate) fn image_of(&self, blob: &Descriptor) -> Option<String> {
+        let state = self.state();
+        let (number, _) =
+            state.absent.values().find(|(_, layer)| layer.blob.digest == blob.digest)?;
+        self.caches.get(*number)?.cache().image()
+    }
+
     /// The steps that were found in caches.
     pub(crate) fn hits(&self) -> Vec<Hit> {
         self.state().hits.clone()

@@ -214,3 +214,48 @@ fn c5_07_layers_of_a_cache_come_when_something_needs_them() {
     assert_eq!(proxy.fetched("nothing").len(), 5);
     check_store(&there);
 }
+
+#[test]
+fn c5_01_a_cache_beside_the_image_takes_layers_from_there() {
+    let Some((proxy, here, name)) = begin(THIN) else { return };
+    let write = |sandbox: &Sandbox, flags: &[&str], cache: &str| {
+        let to = format!("type=registry,ref={},mode=max", proxy.name(cache));
+        let words = [&["build", "-q", "--cache-to", &to][..], flags, &["."]].concat();
+        sandbox.gantry_words(&words).success();
+        let asked = proxy.asked();
+        let mounted = |line: &&String| line.contains("blobs/uploads/?mount=sha256%3A");
+        let mounts: Vec<String> = asked.iter().filter(mounted).cloned().collect();
+        let got =
+            asked.into_iter().filter(|line| line.starts_with("GET ") && line.contains("/blobs/"));
+        (mounts, got.collect::<Vec<_>>())
+    };
+    // The base's three layers are mounted; the one that was made here is sent.
+    let (mounts, got) = write(&here, &[], "cache:1");
+    let config = inspect(&here, &name)["Id"].as_str().unwrap().to_owned();
+    assert_eq!(mounts.iter().filter(|line| line.ends_with("&from=base")).count(), 3, "{mounts:?}");
+    assert_eq!(got, [format!("GET /v2/base/blobs/{config}")]);
+    assert_eq!(absent(&here), 3);
+    // Of a cache that was only asked, too: nothing of it is here, or comes here.
+    let there = Sandbox::with([("f", "file\n")]);
+    there.write("Dockerfile", here.read("Dockerfile"));
+    let from = format!("type=registry,ref={}", proxy.name("cache:1"));
+    let output = ["--cache-from", &from, "--output=type=cacheonly"];
+    let (mounts, got) = write(&there, &output, "second/cache:1");
+    assert_eq!(mounts.len(), 4, "{mounts:?}");
+    assert!(mounts.iter().any(|line| line.ends_with("&from=cache")), "{mounts:?}");
+    // Configs only: that of the image, and that of the cache.
+    assert!(
+        got.iter().all(|line| !mounts
+            .iter()
+            .any(|mount| { mount.contains(&line[line.rfind(':').unwrap() + 1..]) })),
+        "{got:?}"
+    );
+    check_store(&there);
+    // What was written is whole.
+    let third = Sandbox::with([("f", "file\n")]);
+    third.write("Dockerfile", here.read("Dockerfile"));
+    let from = format!("type=registry,ref={}", proxy.name("second/cache:1"));
+    third.gantry(["build", "-q", "--cache-from", &from, "-t", "x", "."]).success();
+    let said = third.gantry(["run", "--rm", "x"]).success().stdout;
+    assert_eq!(said, "file\ncool content\n");
+}
