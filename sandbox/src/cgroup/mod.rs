@@ -1,7 +1,7 @@
 //! Control groups: made only for steps that have limits, and removed with them.
 //!
 //! ```text
-//! v1: <hierarchy>/<gantry's own group>/gantry-<pid>-<start>-<n>/   one a controller
+//! v1: <hierarchy>/<gantry's own group>/gantry-<pid>-<start>-<n>/   in each that is limited or looked at
 //! v2: <nearest group that may have children>/gantry-<pid>-<start>-<n>/
 //! ```
 //!
@@ -27,6 +27,17 @@ pub(crate) struct Cgroup {
     directories: Vec<PathBuf>,
     /// The file that counts kills, and in which line.
     oom: Option<PathBuf>,
+    /// In v1: what the child is to see of them.
+    shown: Vec<Shown>,
+}
+
+/// A group of a v1 hierarchy, as its members are to see it below `/sys/fs/cgroup`.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// Its controllers.
+    pub(crate) controllers: Vec<String>,
+    /// The group on the host.
+    pub(crate) directory: PathBuf,
 }
 
 /// Which version could limit a step.
@@ -61,7 +72,7 @@ impl Cgroup {
     }
 
     fn empty() -> Self {
-        Self { directories: Vec::new(), oom: None }
+        Self { directories: Vec::new(), oom: None, shown: Vec::new() }
     }
 
     /// Makes a group below `parent` and keeps it for removal.
@@ -71,6 +82,18 @@ impl Cgroup {
         fs_err::create_dir(&directory)?;
         self.directories.push(directory.clone());
         Ok(directory)
+    }
+
+    /// Removes the group that was added last: it can't be joined.
+    fn remove_last(&mut self) {
+        if let Some(directory) = self.directories.pop() {
+            let _ = fs_err::remove_dir(directory);
+        }
+    }
+
+    /// What its members are to see of v1's hierarchies; nothing in v2, where they mount their own.
+    pub(crate) fn shown(&self) -> &[Shown] {
+        &self.shown
     }
 
     /// Opens the files through which a process joins, by writing `0`.

@@ -69,9 +69,8 @@ pub(super) fn make(found: &Hierarchy, limits: &Limits) -> Result<Cgroup, SpawnEr
             other => other?,
         }
     }
-    if limits.memory.is_some() {
-        cgroup.oom = Some(directory.join("memory.events"));
-    }
+    // Not there without the controller, which then kills nothing.
+    cgroup.oom = Some(directory.join("memory.events"));
     Ok(cgroup)
 }
 

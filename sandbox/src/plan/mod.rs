@@ -2,9 +2,10 @@
 //!
 //! - [`root`]: the root filesystem; [`index`]: layers in it that were not unpacked; [`place`], [`stubs`]: mount points in it; [`detached`]: other mounts
 //! - [`user`], [`command`], [`hosts`]: what the spec says in words
-//! - [`standard`], with [`dev`], [`system`], [`files`] and [`stdio`]: what every sandbox has
+//! - [`standard`], with [`dev`], [`system`], [`cgroups`], [`files`] and [`stdio`]: what every sandbox has
 //! - [`mounts`]: what was asked for
 
+mod cgroups;
 pub(crate) mod command;
 pub(crate) mod detached;
 mod dev;
@@ -105,13 +106,15 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
         root_mount.try_clone().map(Root::from_fd).map_err(setup("open the root filesystem"))?;
     let account = user::look_up(&root, &spec.user)?;
     let mut places = Places::new(root, spec.rootfs.upper.clone());
+    let cgroup = if spec.limits.is_empty() { None } else { Some(Cgroup::new(&spec.limits)?) };
+    let shown = cgroup.as_ref().map(Cgroup::shown).unwrap_or_default();
 
     let mut files = mounts::files(&spec)?;
     let null = dev::host_device("null", 1, 3).map_err(setup("mount `/dev/null`"))?;
     let null_at = files.null().map_err(setup("mount `/dev/null`"))?;
     prepared.attach("/dev/null", null, null_at);
 
-    standard::system_mounts(&spec, sandboxed, &mut places, &mut prepared)?;
+    standard::system_mounts(&spec, sandboxed, shown, &mut places, &mut prepared)?;
     let terminals = standard::devices(&spec, &mut places, &mut prepared)?;
     if spec.network_files {
         mounts::network(&spec, &mut files, &mut places, &mut prepared)?;
@@ -143,7 +146,6 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
     }
     prepared.hold(terminals);
 
-    let cgroup = if spec.limits.is_empty() { None } else { Some(Cgroup::new(&spec.limits)?) };
     let cgroups = match &cgroup {
         Some(cgroup) => cgroup.procs()?.into_iter().map(|fd| prepared.hold(fd)).collect(),
         None => Vec::new(),

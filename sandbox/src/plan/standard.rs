@@ -5,17 +5,20 @@ use std::path::Path;
 
 use gantry_tree::Root;
 
+use super::cgroups::{self, Hierarchies};
 use super::dev::Devices;
 use super::place::Places;
 use super::{Prepared, command, detached, dev, mounts, setup, system};
+use crate::cgroup::Shown;
 use crate::sys::mounting::MountOp;
 use crate::userns::ids;
 use crate::{Network, SpawnError, Spec, Stdio};
 
-/// `/proc` and `/sys`.
+/// `/proc` and `/sys`, in which are the groups `shown`.
 pub(super) fn system_mounts(
     spec: &Spec,
     sandboxed: bool,
+    shown: &[Shown],
     places: &mut Places,
     prepared: &mut Prepared,
 ) -> Result<(), SpawnError> {
@@ -31,7 +34,17 @@ pub(super) fn system_mounts(
         prepared.attach("/sys", copy, at);
     } else {
         let at = prepared.hold(at);
-        prepared.push("/sys", MountOp::Own(system::sys(at, sandboxed)));
+        if shown.is_empty() {
+            prepared.push("/sys", MountOp::Own(system::sys(at, sandboxed, None)));
+        } else {
+            let Hierarchies { tmpfs, groups } = cgroups::hierarchies(shown, sandboxed)
+                .map_err(setup("prepare `/sys/fs/cgroup`"))?;
+            let tmpfs = prepared.hold(tmpfs);
+            prepared.push("/sys", MountOp::Own(system::sys(at, sandboxed, Some(tmpfs))));
+            for (name, mount, at) in groups {
+                prepared.attach(format!("/sys/fs/cgroup/{name}"), mount, at);
+            }
+        }
     }
     places.mounted(mounts::fixed("sys"), None);
     Ok(())

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 
 use rustix::mount::MountAttrFlags;
 
-use crate::sys::mounting::OwnFilesystem;
+use crate::sys::mounting::{Inner, OwnFilesystem};
 
 const MASKED_PROC: [&str; 10] = [
     "acpi",
@@ -42,16 +42,21 @@ pub(crate) fn proc(target: RawFd, sandboxed: bool) -> OwnFilesystem {
     }
 }
 
-/// `/sys`, read-only if `sandboxed`, with the cgroup tree where that is the unified one.
-pub(crate) fn sys(target: RawFd, sandboxed: bool) -> OwnFilesystem {
-    let unified = fs_err::symlink_metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
+/// `/sys`, read-only if `sandboxed`, with `cgroup` in the place of the cgroup tree, or with the
+/// child's own group where the tree is the unified one.
+pub(crate) fn sys(target: RawFd, sandboxed: bool, cgroup: Option<RawFd>) -> OwnFilesystem {
+    let is_unified = || fs_err::symlink_metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
+    let inner = match cgroup {
+        Some(mount) => Some(Inner::Attach(mount)),
+        None => is_unified().then_some(Inner::Own(c"cgroup2")),
+    };
     OwnFilesystem {
         kind: c"sysfs",
         attributes: read_only_if(sandboxed),
         target,
         masked: if sandboxed { masked_sys() } else { Vec::new() },
         read_only: Vec::new(),
-        inner: unified.then_some((c"fs/cgroup", c"cgroup2")),
+        inner: inner.map(|inner| (c"fs/cgroup", inner)),
         optional: false,
     }
 }

@@ -24,9 +24,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether nothing is limited, so that no cgroup is needed.
+    /// Whether nothing is limited, not even by a parent, so that no cgroup is needed.
     pub fn is_empty(&self) -> bool {
-        Self { cgroup_parent: None, ..self.clone() } == Self::default()
+        *self == Self::default()
     }
 }
 

@@ -32,10 +32,18 @@ pub(crate) struct OwnFilesystem {
     pub(crate) masked: Vec<CString>,
     /// Paths to make read-only.
     pub(crate) read_only: Vec<CString>,
-    /// A filesystem to mount at a path inside it, if the kernel lets us.
-    pub(crate) inner: Option<(&'static CStr, &'static CStr)>,
+    /// What to mount at a path inside it, where there is that path.
+    pub(crate) inner: Option<(&'static CStr, Inner)>,
     /// Whether to go on without it if the kernel refuses it.
     pub(crate) optional: bool,
+}
+
+/// What is mounted inside of an [`OwnFilesystem`].
+pub(crate) enum Inner {
+    /// Another one of this kind, if the kernel lets us.
+    Own(&'static CStr),
+    /// A detached mount.
+    Attach(RawFd),
 }
 
 /// Names in the tmpfs of generated files that masks are cloned from.
@@ -65,12 +73,17 @@ impl OwnFilesystem {
     fn mount(&self, files: BorrowedFd<'_>) -> io::Result<()> {
         let mount = new_filesystem(self.kind, self.attributes)?;
         attach(as_lent(&mount), lend(self.target))?;
-        if let Some((path, kind)) = self.inner
+        if let Some((path, inner)) = &self.inner
             && let Some(target) = below(&mount, path)?
         {
-            if let Ok(inner) = new_filesystem(kind, self.attributes) {
-                attach(as_lent(&inner), as_lent(&target))?;
-                forget(inner);
+            match inner {
+                Inner::Attach(mount) => attach(lend(*mount), as_lent(&target))?,
+                Inner::Own(kind) => {
+                    if let Ok(inner) = new_filesystem(kind, self.attributes) {
+                        attach(as_lent(&inner), as_lent(&target))?;
+                        forget(inner);
+                    }
+                }
             }
             forget(target);
         }

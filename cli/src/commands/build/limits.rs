@@ -19,7 +19,7 @@ pub(super) fn limits(flags: &Limits, resources: &[String]) -> Result<op::Limits,
         cpu_quota: flags.cpu_quota,
         cpuset_cpus: flags.cpuset_cpus.clone(),
         cpuset_mems: flags.cpuset_mems.clone(),
-        cgroup_parent: flags.cgroup_parent.clone(),
+        cgroup_parent: flags.cgroup_parent.clone().filter(|path| !path.is_empty()),
     };
     for text in resources {
         let (name, value) = text.split_once('=').ok_or_else(|| {

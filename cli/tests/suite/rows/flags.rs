@@ -494,9 +494,7 @@ fn c1_24_and_25_processors_of_steps() {
         assert_eq!(super::printed(&run.success().stderr), format!("{cpu}\n1\n"), "{flags:?}");
     }
     // Whoever names a group has it to keep.
-    for place in ["", "cpuset/"] {
-        drop(fs_err::remove_dir(format!("/sys/fs/cgroup/{place}{}", &parent[1..])));
-    }
+    super::limits::remove_groups(&parent);
     let error = words(&sandbox, &["--ulimit", "nofile=5:3"], 125);
     let wanted = "invalid argument \"nofile=5:3\" for \"--ulimit\" flag: ulimit soft limit must be \
                   less than or equal to hard limit: 5 > 3\n";

@@ -17,6 +17,7 @@ mod garbage;
 mod history;
 mod images;
 mod keys;
+mod limits;
 mod mounts;
 mod onbuild;
 
