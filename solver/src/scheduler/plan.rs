@@ -230,10 +230,27 @@ impl Planner<'_> {
                 };
                 let preimage = explain::detailed(self.world, &shown.op, &inputs, input);
                 let nearest = self.world.store.nearest(&shown.place)?;
-                Some(explain::why(nearest.as_ref(), &preimage, &shown.op, &inputs, rebased))
+                let why = explain::why(nearest.as_ref(), &preimage, &shown.op, &inputs, rebased);
+                Some(match why {
+                    // It is there, but what it is made from may come out otherwise.
+                    Why::Gone { pruned: None } if fate == Fate::MayRun => {
+                        Why::Rebased { step: self.unsure_input(id) }
+                    }
+                    why => why,
+                })
             }
         };
         Ok(Known { fate, snapshot: None, content_key, by_recipe: rebased, why })
+    }
+
+    /// The title of the first input that would be made again, or may be.
+    fn unsure_input(&self, id: VertexId) -> Option<String> {
+        let cached = |input: &VertexId| {
+            self.known.get(input).is_some_and(|known| known.fate == Fate::Cached)
+        };
+        let mut inputs = self.facts.of(id).inputs.iter().map(|(_, input)| *input);
+        let unsure = inputs.find(|input| !cached(input))?;
+        Some(self.graph.vertex(unsure).title.clone())
     }
 
     /// Lists what the targets would come to, inputs first.

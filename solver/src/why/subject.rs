@@ -26,6 +26,12 @@ pub enum Subject<'a> {
     Input(&'a str),
     /// The command, or the script of a heredoc.
     Command,
+    /// What a COPY or ADD names as its sources.
+    Sources {
+        /// What of one of them, such as its path, or the text of a heredoc; `None` if there are
+        /// more of them than before, or fewer.
+        part: Option<&'a str>,
+    },
     /// A mount, by its target.
     Mount(&'a str),
     /// Anything else.
@@ -44,6 +50,7 @@ impl Subject<'_> {
             Subject::Base => "parent",
             Subject::Input(_) => "input",
             Subject::Command => "command",
+            Subject::Sources { .. } => "sources",
             Subject::Mount(_) => "mount",
             Subject::Option(_) => "option",
         }
@@ -66,6 +73,8 @@ impl Difference {
             ["input", "base", ..] => Subject::BaseImage,
             ["input", role, ..] => Subject::Input(role),
             ["args" | "script", ..] => Subject::Command,
+            ["items", _, part, ..] => Subject::Sources { part: Some(part) },
+            ["items", ..] => Subject::Sources { part: None },
             ["mounts", target, ..] => Subject::Mount(target),
             [name, ..] => Subject::Option(name),
             [] => Subject::Option(""),
@@ -102,6 +111,8 @@ impl fmt::Display for Difference {
             Subject::Input(role) if step.is_empty() => write!(f, "{role} {verb}"),
             Subject::Input(_) => write!(f, "what it takes from `{step}` {verb}"),
             Subject::Command => f.write_str("the command changed"),
+            Subject::Sources { part: Some("content") } => f.write_str("the heredoc changed"),
+            Subject::Sources { .. } => f.write_str("what it names to be copied changed"),
             Subject::Mount(target) => write!(f, "mount `{target}` {verb}"),
             Subject::Option(name) => write!(f, "`{name}` {verb}"),
         }

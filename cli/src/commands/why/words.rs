@@ -80,8 +80,14 @@ fn line(difference: &Difference) -> String {
         Subject::Env(name) => format!("ENV {name}: {verb}{values}"),
         Subject::Arg(name) => format!("ARG {name}: {verb}{values}"),
         Subject::BaseImage => {
-            let part = difference.path.last().map(String::as_str).unwrap_or_default();
-            format!("Base image{from}: {part} {verb}{values}")
+            let title = difference.step.as_deref().map(first_line).unwrap_or_default();
+            let name = title.rsplit_once("FROM ").map(|(_, name)| format!(" {name}"));
+            let name = name.unwrap_or_default();
+            match difference.path.last().map(String::as_str) {
+                // What is known of its layers is the config, which lists them.
+                None | Some("config") => format!("Base image{name}: {verb}{values}"),
+                Some(part) => format!("Base image{name}: {part} {verb}{values}"),
+            }
         }
         Subject::Base => format!(
             "A step before it: {}",
@@ -92,6 +98,9 @@ fn line(difference: &Difference) -> String {
             None => format!("{role}: {verb}"),
         },
         Subject::Command => format!("Command{values}"),
+        Subject::Sources { part: Some("content") } => format!("Heredoc{values}"),
+        Subject::Sources { part: Some(part) } => format!("What it copies: {part} {verb}{values}"),
+        Subject::Sources { part: None } => format!("What it copies: {verb}"),
         Subject::Mount(target) => {
             let part = difference.path.get(2).map(|part| format!(" {part}")).unwrap_or_default();
             format!("Mount {target}:{part} {verb}{values}")
@@ -141,6 +150,7 @@ fn difference(difference: &Difference) -> Value {
         Subject::BaseImage => ("base", difference.path.last().map(String::as_str)),
         Subject::Base => ("base", None),
         Subject::Command => ("command", None),
+        Subject::Sources { part } => ("sources", part),
     };
     let mut document = json!({ "kind": subject.kind(), "name": name });
     let mut put = |name: &str, value: &str| document[name] = value.into();

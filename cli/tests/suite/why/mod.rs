@@ -1,5 +1,7 @@
 //! Why steps ran: `gantry why`, the short form in plain progress, and dry runs.
 
+mod inputs;
+
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
