@@ -28,6 +28,9 @@
 //! usage      what takes how much space, and why it is kept
 //! prune/     freeing space: a plan with reasons, then its execution
 //! fsck/      holding the store against its promises
+//! cleaner    removing directories in the background
+//! hints      what could be found out again
+//! id, error  names that the store gives; what can go wrong
 //! ```
 //!
 //! Many processes use one store at once. Things appear by a single rename inside a database

@@ -1,11 +1,13 @@
 //! Executor: a build, from a request to an image, an archive or a directory.
 //!
 //! Where parser, solver, store and sandbox meet. [`build`] is the one door: it needs no terminal,
-//! prints nothing, reads no environment (but for what it hands on to `git`, `ssh-agent` and proxies), and tells what happens as the solver's
-//! [`Event`](gantry_solver::Event)s. What runs is the solver's decision; here is how.
+//! prints nothing, reads no environment (but for what it hands on to `git`, `ssh-agent` and
+//! proxies), and tells what happens as the solver's [`Event`](gantry_solver::Event)s. What runs is
+//! the solver's decision; here is how.
 //!
 //! ```text
-//! request, outcome, error   what is asked for, what comes out, why nothing does
+//! request, image_options, outcome, error
+//!            what is asked for, what comes out, why nothing does
 //! attest     what is said about a result: provenance, bills of materials
 //! build      the way: contexts → Dockerfile → graph → solved → outputs
 //! inputs     the contexts, the Dockerfile in them, their ignore files

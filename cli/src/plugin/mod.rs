@@ -9,6 +9,7 @@
 //! | `docker` | docker's options in front of a command, `docker-buildx`, its metadata |
 //! | `podman` | `podman` and `buildah` |
 //! | `buildctl` | `buildctl build` |
+//! | `words` | a command line taken apart whose flags are known by name only |
 //! | `socket` | ending when the docker client goes away |
 //! | `engine` | handing an image to a running engine |
 //! | `config` | docker's `config.json`, as far as plugins are concerned |

@@ -12,6 +12,7 @@
 //! | `steps` | the form of docker's classic builder |
 //! | `rawjson` | BuildKit's `SolveStatus`, one JSON object a line |
 //! | `tail` | what is left to say at the end: last lines of failed steps, warnings |
+//! | `script` | builds as tests of displays tell them |
 //! | `colors` | `NO_COLOR`, `BUILDKIT_COLORS` |
 //!
 //! Events are shown on the thread that reports them, so a build that is over in milliseconds pays
