@@ -1,7 +1,6 @@
 //! Work: the operations of a build, carried out; one file an operation.
 //!
 //! ```text
-//! image_source   layers of an image; nothing to do before somebody needs their files
 //! context        files of a directory, selected; index: what is known of them
 //! http, git      files from elsewhere
 //! agent          SSH agents, for git and RUN
@@ -9,7 +8,10 @@
 //! copy/          COPY, ADD
 //! make_dir       WORKDIR
 //!
+//! squash                  several layers as one
 //! select, picked, files   which files a source path stands for, and their digest
+//! operations              each operation handed to its file
+//! layers                  those that steps run on, and those that a step made earlier
 //! stack, merge            layers as one tree: asked without a mount, or written out
 //! owner, root_dir         names of a root filesystem's users; its root directory
 //! mounting                what can be mounted here
@@ -24,9 +26,11 @@ mod files;
 mod git;
 mod http;
 mod index;
+mod layers;
 mod make_dir;
 mod merge;
 mod mounting;
+mod operations;
 mod owner;
 mod picked;
 mod root_dir;
@@ -36,21 +40,15 @@ mod squash;
 mod stack;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
 
-use gantry_cache::remote::RemoteError;
-use gantry_cache::{Layer, LayerId, Lease, LogId, Store, StoreError, WorkDir};
+use gantry_cache::{LayerId, Lease, LogId, Store, WorkDir};
 use gantry_image::layer::{Ids, UnpackOptions};
-use gantry_sandbox::{Host, IdMap, Lower, MountedIndex, Networks, Overlay};
-use gantry_solver::key::Value;
-use gantry_solver::op::{ContextOp, Selection};
-use gantry_solver::{
-    CancelToken, Done, Events, Graph, Op, Snapshot, SourceAnswer, StepError, Task, VertexId, Work,
-};
-use gantry_tree::{Dialect, Manifest, Root, TreePath};
+use gantry_sandbox::{Host, IdMap, Lower, Networks, Overlay};
+use gantry_solver::op::ContextOp;
+use gantry_solver::{Events, Graph, VertexId};
+use gantry_tree::Dialect;
 
 pub(crate) use self::agent::Agents;
 pub(crate) use self::context::{Ignore, LocalContext};
@@ -60,17 +58,14 @@ pub(crate) use self::files::kind_of;
 pub(crate) use self::http::without_password;
 pub(crate) use self::index::Index;
 pub use self::mounting::indexes;
+pub(crate) use self::operations::Origin;
 pub(crate) use self::squash::squash;
 pub(crate) use self::stack::{Stack, layer_id, layer_ref, open};
 
 use self::fault::Fault;
-use crate::history::micros;
 use crate::registry::Lazy;
 use crate::remote::Imports;
 use crate::request::{DefaultNetwork, Entitlements, OnFail, Secret, Snapshotter};
-
-/// How many indexes stay mounted at most: each takes a descriptor.
-const MOST_MOUNTED: usize = 128;
 
 /// Carries out the operations of one build.
 #[derive(Debug)]
@@ -129,20 +124,6 @@ pub(crate) enum Mounting {
     },
     /// By copying all layers.
     Copying,
-}
-
-/// Where something came from that was fetched: what is known of its time.
-#[derive(Debug)]
-pub(crate) struct Origin(When);
-
-#[derive(Debug)]
-enum When {
-    Commit(i64),
-    /// Its time may have to be looked for in it.
-    Download {
-        known: http::Known,
-        name: String,
-    },
 }
 
 /// What an [`Executor`] is made from.
@@ -264,61 +245,11 @@ impl Executor {
             .get_or_init(|| Networks::new(&self.host, self.store.root().join("networks")))
     }
 
-    /// Returns how a layer is mounted, which this build keeps from being pruned.
-    ///
-    /// An index is mounted once a build: what one step has read of its files is in memory for the
-    /// next.
-    fn lower(&self, id: &LayerId) -> Result<Lower, Fault> {
-        let lowers = || self.shared.lowers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lower) = lowers().get(id) {
-            return Ok(lower.clone());
-        }
-        let mut lower = stack::lower(self, id)?;
-        let mounted = lowers().values().filter(|lower| matches!(lower, Lower::Mounted(_))).count();
-        if let (Lower::Index { tar, index }, true) = (&lower, mounted < MOST_MOUNTED) {
-            lower = Lower::Mounted(Arc::new(MountedIndex::new(tar.clone(), index.clone())?));
-        }
-        // Of two, one is dropped again.
-        Ok(lowers().entry(*id).or_insert(lower).clone())
-    }
-
-    /// Returns a layer that holds the places of what is mounted into every step, and nothing else.
-    ///
-    /// Below all others it hides nothing, and a step need not make these places in its own layer
-    /// and take them away again.
-    fn mount_points(&self) -> Result<std::path::PathBuf, Fault> {
-        if let Some(made) = self.shared.mount_points.get() {
-            return Ok(made.upper());
-        }
-        let work = self.store.bare_work_dir()?;
-        let root = Root::open(work.upper())?;
-        for dir in ["dev", "etc", "proc", "sys"] {
-            root.mkdir(&TreePath::new(dir).unwrap_or_default(), 0o755)?;
-        }
-        for file in ["etc/hosts", "etc/hostname", "etc/resolv.conf"] {
-            root.create_file(&TreePath::new(file).unwrap_or_default(), 0o644)?;
-        }
-        // Of two, one is dropped again.
-        Ok(self.shared.mount_points.get_or_init(|| work).upper())
-    }
-
     /// Warns about something, but not for every step again.
     fn warn_once(&self, events: &Events, about: &'static str, message: String) {
         let mut warned = self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.insert(about) {
             events.warn(message);
-        }
-    }
-
-    /// Keeps a layer as long as the build lives; false if it is gone.
-    fn keep(&self, layer: &LayerId) -> Result<bool, Fault> {
-        if self.shared.lease.get().is_none() {
-            // Of two, one is dropped again.
-            let _ = self.shared.lease.set(self.store.lease()?);
-        }
-        match self.shared.lease.get() {
-            Some(lease) => Ok(lease.keep(layer)?),
-            None => Ok(false),
         }
     }
 
@@ -342,200 +273,6 @@ impl Executor {
     /// Returns how long contents of stages were digested, in microseconds.
     pub(crate) fn digesting(&self) -> u64 {
         self.shared.digesting.load(Ordering::Relaxed)
-    }
-
-    /// Puts layers into the store that are known from a cache elsewhere only; with `lazy` those that
-    /// a registry has stay there for now.
-    pub(crate) fn know(&self, snapshot: &Snapshot, lazy: bool) -> Result<(), RemoteError> {
-        self.imports.settle(&snapshot.layers(), &self.store, lazy && self.lazy.is_some())
-    }
-
-    /// Fetches layers whose bytes are in registries only.
-    pub(crate) fn bring(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        let mut absent = Vec::new();
-        for id in snapshot.layers().iter().map(layer_id) {
-            if self.here().contains(&id) {
-                continue;
-            }
-            match self.store.layers().get(&id)? {
-                Some(layer) if layer.is_remote_only() => absent.push(layer),
-                Some(_) => drop(self.here().insert(id)),
-                None => {}
-            }
-        }
-        match &self.lazy {
-            Some(lazy) if !absent.is_empty() => lazy.bring(&absent, &self.store, &self.unpack),
-            // Where there is no registry, whoever reads such a layer is told so.
-            _ => Ok(()),
-        }
-    }
-
-    /// Layers of which something is known to be in the store.
-    fn here(&self) -> MutexGuard<'_, HashSet<LayerId>> {
-        self.shared.here.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Fetches layers that are elsewhere, in caches or registries.
-    fn fetch(&self, snapshot: &Snapshot) -> Result<(), Fault> {
-        self.know(snapshot, false)?;
-        Ok(self.bring(snapshot)?)
-    }
-
-    /// Digests what a selection takes from a snapshot.
-    fn content_of(&self, snapshot: &Snapshot, selection: &Selection) -> Result<[u8; 32], Fault> {
-        self.fetch(snapshot)?;
-        let stack = Stack::open(&self.store, snapshot)?;
-        let view = stack.view();
-        let chosen = select::select(&view, &selection.paths)?;
-        let picked = picked::pick(&view, &chosen, &picked::excludes(&selection.exclude)?);
-        Ok(picked::digest(&view, &picked, selection.any_mode))
-    }
-
-    /// Finds the layer that this step made last time, whose files may be linked from.
-    ///
-    /// Only one of the same text, so that its files lie where the new ones will, and never one of
-    /// the chain that is built upon: two paths of one root filesystem must not share an inode.
-    fn donor(
-        &self,
-        vertex: VertexId,
-        base: &Snapshot,
-    ) -> Result<Option<(Root, Arc<Manifest>)>, Fault> {
-        for layer in self.earlier(vertex)? {
-            let chained = base.layers().iter().any(|other| layer_id(other) == layer.id);
-            if let Some(tree) = layer.tree().filter(|_| !chained) {
-                return Ok(Some((Root::open(tree)?, layer.manifest()?)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Finds the tar that this step made last time, whose bytes may be taken over.
-    fn earlier_tar(&self, vertex: VertexId) -> Result<Option<(File, Arc<Manifest>)>, Fault> {
-        for layer in self.earlier(vertex)? {
-            if let Some(tar) = layer.tar().filter(|_| !layer.imported) {
-                // Kept first: it may be pruned the moment after.
-                if self.keep(&layer.id)? {
-                    let tar = copy::open_tar(tar).map_err(Fault::io("open a layer's tar"))?;
-                    return Ok(Some((tar, layer.manifest()?)));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Lists the layers that earlier runs of a step made, those of the same text only.
-    fn earlier(&self, vertex: VertexId) -> Result<Vec<Layer>, Fault> {
-        let Some(graph) = self.shared.graph.get() else { return Ok(Vec::new()) };
-        let place = &graph.vertex(vertex).place;
-        let mut layers = Vec::new();
-        for record in self.store.records().nearest(&place.stage, place.position, &place.text)? {
-            if let ([id], true) = (record.layers.as_slice(), *record.text == *place.text) {
-                layers.extend(self.store.layers().get(id)?);
-            }
-        }
-        Ok(layers)
-    }
-
-    /// Fetches a source that lies elsewhere, with all that is known of its time.
-    pub(crate) fn fetch_source(
-        &self,
-        op: &Op,
-        events: &Events,
-        cancel: &CancelToken,
-    ) -> Result<(SourceAnswer, Origin), StepError> {
-        match op {
-            Op::Http(op) => {
-                let known = http::fetch(self, op, events, cancel)?;
-                Ok((known.answer(), Origin(When::Download { known, name: op.name.clone() })))
-            }
-            Op::Git(op) => {
-                let (answer, time) = git::fetch(self, op, cancel)?;
-                Ok((answer, Origin(When::Commit(time))))
-            }
-            _ => Err(Fault::bug("Only what lies elsewhere can be fetched").into()),
-        }
-    }
-
-    /// Returns the time of what was fetched, in seconds since 1970, if it has one.
-    pub(crate) fn time_of(&self, origin: &Origin) -> Result<Option<i64>, StepError> {
-        match &origin.0 {
-            When::Commit(time) => Ok(Some(*time)),
-            When::Download { known, name } => Ok(http::time(self, known, name)?),
-        }
-    }
-
-    fn run(&self, task: &Task) -> Result<Done, Fault> {
-        for input in &task.inputs {
-            self.fetch(&input.snapshot)?;
-        }
-        if self.single_id() {
-            let message = "Only one user ID is available: all files belong to root, and steps can \
-                           run as nobody else; `gantry info` says what is missing";
-            self.warn_once(&task.events, "ids", message.to_owned());
-        }
-        let done = match &task.op {
-            Op::Run(op) => run::execute(self, task, op),
-            Op::Copy(op) => copy::execute(self, task, op),
-            Op::MakeDir(op) => make_dir::execute(self, task, op),
-            Op::Scratch | Op::Image(_) => Ok(Done { own: Vec::new() }),
-            Op::Context(_) | Op::Http(_) | Op::Git(_) => {
-                Err(Fault::bug("A source is read, not executed"))
-            }
-        }?;
-        if let Some(diffs) = self.shared.diffs.get() {
-            diffs.start(done.own.iter().map(layer_id));
-        }
-        Ok(done)
-    }
-}
-
-impl Work for Executor {
-    fn source(
-        &self,
-        op: &Op,
-        events: &Events,
-        cancel: &CancelToken,
-    ) -> Result<SourceAnswer, StepError> {
-        match op {
-            Op::Context(op) => {
-                let digest = self.context(&op.name)?.digest(&op.selection);
-                if let Err(Fault::Missing { .. }) = &digest {
-                    self.lacking().insert(op.clone());
-                }
-                Ok(SourceAnswer { digest: digest?, own: Vec::new() })
-            }
-            Op::Http(_) | Op::Git(_) => Ok(self.fetch_source(op, events, cancel)?.0),
-            _ => Err(Fault::bug("Only sources can be read").into()),
-        }
-    }
-
-    fn describe(&self, op: &Op) -> Option<Value> {
-        let Op::Context(op) = op else { return None };
-        self.context(&op.name).ok()?.describe(&op.selection).ok()
-    }
-
-    fn describe_content(&self, snapshot: &Snapshot, selection: &Selection) -> Option<Value> {
-        let stack = Stack::open(&self.store, snapshot).ok()?;
-        let view = stack.view();
-        let chosen = select::select(&view, &selection.paths).ok()?;
-        let exclude = picked::excludes(&selection.exclude).ok()?;
-        let picked = picked::pick(&view, &chosen, &exclude);
-        Some(picked::describe(&view, &picked, selection.any_mode))
-    }
-
-    fn content(&self, snapshot: &Snapshot, selection: &Selection) -> Result<[u8; 32], StepError> {
-        let began = Instant::now();
-        let content = self.content_of(snapshot, selection);
-        self.shared.digesting.fetch_add(micros(began.elapsed()), Ordering::Relaxed);
-        Ok(content?)
-    }
-
-    fn execute(&self, task: Task) -> Result<Done, StepError> {
-        let done = self.run(&task);
-        if let Err(Fault::Spawn(_)) = &done {
-            mounting::forget(&self.store);
-        }
-        Ok(done?)
     }
 }
 
