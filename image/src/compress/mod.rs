@@ -3,6 +3,7 @@
 //! ```text
 //! read     sniffing and decompressing: gzip (many members), zstd (many frames), bzip2, xz
 //! block    the parallel engine: blocks in, compressed blocks out in order, bounded memory
+//! workers  its threads
 //! write    Encoder: gzip (a member a block) and zstd (a frame a block)
 //! ```
 //!
@@ -11,6 +12,7 @@
 
 mod block;
 mod read;
+mod workers;
 mod write;
 
 use std::fmt;

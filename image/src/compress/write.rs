@@ -26,7 +26,7 @@ pub struct Encoder<W>(Form<W>);
 
 enum Form<W> {
     Plain(W),
-    Blocks(BlockWriter<W>),
+    Blocks(Box<BlockWriter<W>>),
 }
 
 impl<W: Write> Encoder<W> {
@@ -60,7 +60,7 @@ impl<W: Write> Encoder<W> {
                         .map_err(|err| io::Error::other(format!("{err:?}")))?;
                     Ok(Box::new(Gzip(libdeflater::Compressor::new(level))) as Box<dyn Codec>)
                 };
-                Form::Blocks(BlockWriter::new(out, GZIP_BLOCK, threads, make))
+                Form::Blocks(Box::new(BlockWriter::new(out, GZIP_BLOCK, threads, Box::new(make))))
             }
             Compression::Zstd => {
                 let level = check(level.unwrap_or(DEFAULT_ZSTD_LEVEL), 22)?.max(1);
@@ -70,7 +70,7 @@ impl<W: Write> Encoder<W> {
                     compressor.include_contentsize(true)?;
                     Ok(Box::new(Zstd(compressor)) as Box<dyn Codec>)
                 };
-                Form::Blocks(BlockWriter::new(out, ZSTD_BLOCK, threads, make))
+                Form::Blocks(Box::new(BlockWriter::new(out, ZSTD_BLOCK, threads, Box::new(make))))
             }
             Compression::Bzip2 | Compression::Xz => {
                 let reason = format!("Writing {compression} is not supported");
@@ -110,20 +110,24 @@ impl<W: Write> Write for Encoder<W> {
 struct Gzip(libdeflater::Compressor);
 
 impl Codec for Gzip {
-    fn compress(&mut self, block: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        out.resize(self.0.gzip_compress_bound(block.len()), 0);
-        let size =
-            self.0.gzip_compress(block, out).map_err(|err| io::Error::other(err.to_string()))?;
-        out.truncate(size);
-        Ok(())
+    fn compress(&mut self, block: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
+        make_room(out, self.0.gzip_compress_bound(block.len()));
+        self.0.gzip_compress(block, out).map_err(|err| io::Error::other(err.to_string()))
     }
 }
 
 struct Zstd(zstd::bulk::Compressor<'static>);
 
 impl Codec for Zstd {
-    fn compress(&mut self, block: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        *out = self.0.compress(block)?;
-        Ok(())
+    fn compress(&mut self, block: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
+        make_room(out, zstd::zstd_safe::compress_bound(block.len()));
+        self.0.compress_to_buffer(block, &mut out[..])
+    }
+}
+
+/// Makes a buffer as long as that. Its old bytes are not kept, and new ones not touched.
+fn make_room(out: &mut Vec<u8>, length: usize) {
+    if out.len() < length {
+        *out = vec![0; length];
     }
 }
