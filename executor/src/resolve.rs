@@ -296,12 +296,14 @@ fn bring_in(
                 layers.push(known.id);
                 continue;
             }
-            let mut reader = std::io::BufReader::new(archive.open_blob(layer)?);
+            // Digested on its way into the store, so not while it is read.
+            let mut reader = std::io::BufReader::new(archive.open_unverified(layer)?);
             let first = std::io::BufRead::fill_buf(&mut reader)?;
             let compression = compress::sniff(&first[..first.len().min(compress::SNIFF_LEN)]);
             let mut blob = store.blobs().writer()?;
             std::io::copy(&mut reader, &mut blob)?;
-            let (digest, _) = blob.finish(layer.digest)?;
+            let (digest, size) = blob.finish(layer.digest)?;
+            layer.verify(digest, size)?;
             let kind = media_type(compression);
             layers.push(store.layers().add_blob(&layer.diff_id, &digest, kind.as_str())?);
         }
