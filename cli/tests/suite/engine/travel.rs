@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Engine, Store};
 use crate::objects::actions::{Actions, token};
 use crate::registry::server::Server;
+use crate::sandbox::Sandbox;
 
 const TEXT: &str = "FROM busybox\nRUN echo cool content > /tmp/cool-file && chown 7:8 /tmp/cool-file\n\
     RUN rm /bin/wget\nENV GREETING=\"hello there\"\nUSER 7\nWORKDIR /tmp\n\
@@ -75,6 +76,61 @@ fn a3_14_gantry_loads_and_runs_what_an_engine_saves() {
         assert_eq!(ours["RootFS"], theirs["RootFS"], "{store:?}");
         let run = sandbox.gantry(["run", "--rm", "--network=none", "theirs"]).success();
         assert_eq!(run.stdout, PRINTED, "{store:?}");
+    }
+}
+
+/// The digest of the first thing that an archive's `index.json` names.
+fn first_entry(archive: &[u8]) -> String {
+    let mut archive = tar::Archive::new(archive);
+    let mut members = archive.entries().unwrap().map(Result::unwrap);
+    let index = members.find(|member| member.path().unwrap().ends_with("index.json")).unwrap();
+    let index: Value = serde_json::from_reader(index).unwrap();
+    index["manifests"][0]["digest"].as_str().unwrap().to_owned()
+}
+
+/// An index that gantry saves goes to an engine whole, and comes back the same, where the engine
+/// keeps such things; the classic store gets the image that the name shows, the host's.
+#[test]
+fn a3_13_an_engine_loads_an_index_that_gantry_saves() {
+    for store in [Store::Graph, Store::Containerd] {
+        let Some(engine) = Engine::start(store) else { return };
+        let sandbox = &engine.sandbox;
+        sandbox.write("data", "some data\n");
+        sandbox.write("Dockerfile", "FROM scratch\nARG TARGETARCH\nCOPY data /$TARGETARCH\n");
+        let platforms = "--platform=linux/arm64,linux/amd64";
+        let exported = "type=oci,dest=exported.tar,name=many";
+        let outputs = ["-o", "type=image", "-o", exported];
+        let build = ["build", "-q", platforms, "-t", "many"];
+        sandbox.gantry_words(&[&build[..], &outputs, &["."]].concat()).success();
+        sandbox.gantry(["save", "-o", "both.tar", "many"]).success();
+        sandbox.gantry(["save", "--format=oci-archive", "-o", "oci.tar", "many"]).success();
+        let shown = sandbox.gantry(["inspect", "-f", "{{.Id}}", "many"]).success().stdout;
+        let index = first_entry(&sandbox.read("both.tar"));
+        // The classic store takes no archive that is OCI's alone.
+        let archives = match store {
+            Store::Graph => &["both.tar"][..],
+            Store::Containerd => &["both.tar", "oci.tar", "exported.tar"],
+        };
+        for archive in archives {
+            let loaded = engine.docker(&["load", "-i", archive]);
+            assert_eq!(loaded.stdout, "Loaded image: many:latest\n", "{archive}");
+            let id = engine.docker(&["image", "inspect", "-f", "{{.Id}}", "many"]).stdout;
+            engine.docker(&["save", "-o", "back.tar", "many"]);
+            engine.docker(&["rmi", "many"]);
+            let there = Sandbox::new();
+            let back = there.gantry_with_input(["load"], &sandbox.read("back.tar"));
+            assert_eq!(back.success().stdout, "Loaded image: many:latest\n", "{archive}");
+            if matches!(store, Store::Graph) {
+                assert_eq!(id, shown, "{archive}");
+                continue;
+            }
+            assert_eq!(id.trim(), index, "{archive}");
+            there.gantry(["save", "-o", "again.tar", "many"]).success();
+            assert_eq!(first_entry(&there.read("again.tar")), index, "{archive}");
+            for platform in ["linux/amd64", "linux/arm64"] {
+                there.gantry(["save", "--platform", platform, "-o", "one.tar", "many"]).success();
+            }
+        }
     }
 }
 
