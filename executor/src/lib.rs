@@ -21,6 +21,7 @@
 //! remote/    caches elsewhere
 //! objects/   those in buckets and in GitHub Actions
 //! history/   what happened in builds, for later
+//! several    the same with each of several things, a few at once
 //! ```
 //!
 //! Deliberately absent: anything that a build without misses doesn't need. It mounts nothing,
@@ -42,6 +43,7 @@ pub mod registry;
 mod remote;
 mod request;
 mod resolve;
+mod several;
 mod store;
 mod work;
 
@@ -49,7 +51,7 @@ pub use attest::{Attestations, Provenance, ProvenanceMode, Sbom, SlsaVersion};
 pub use build::{PlannedStep, build, plan};
 pub use error::{BuildError, Class, ContextError, DockerfileError, StepFailure, StepFailures};
 pub use explore::{ContextFile, Explored, explore};
-pub use export::ExportError;
+pub use export::{ExportError, TarReader, Target};
 pub use gantry_cache::remote::Form as CacheForm;
 pub use history::{
     BuildRecord, Chunk, HistoryError, Outcome, PastBuild, StepLog, StepRecord, StepStatus,
@@ -65,4 +67,5 @@ pub use request::{
     BuildRequest, ContextSource, DefaultNetwork, Dest, DockerfileSource, Entitlements,
     NamedContext, OnFail, Output, Secret, Snapshotter, SshAgent,
 };
+pub use several::each;
 pub use work::indexes;

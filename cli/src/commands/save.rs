@@ -2,10 +2,11 @@
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gantry_cache::Store;
+use gantry_executor::{Dest, Target};
 use gantry_image::{Digest, Platform, Reference};
 
 use super::Context;
@@ -68,7 +69,11 @@ pub(crate) fn run(args: &SaveArgs, context: &Context) -> Result<ExitCode, Failur
         Some(path) if args.format == "oci-dir" => {
             transfer::save_layout(images, &store, path, tell)?
         }
-        Some(path) => save_to(path, images, form, &store, tell)?,
+        Some(path) => {
+            let mut target = Target::open(Dest::File(path.clone()))?;
+            transfer::save(images, form, &store, &mut target, tell)?;
+            target.finish()?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,32 +125,4 @@ fn named(text: &str, platform: Option<&Platform>, store: &Store) -> Result<Named
         return Ok(vec![(find(text)?, None)]);
     }
     names.into_iter().map(|name| Ok((find(&name.to_string())?, Some(name)))).collect()
-}
-
-/// Writes to a file, which appears when it is whole.
-fn save_to(
-    path: &Path,
-    images: Vec<Saved>,
-    form: Form,
-    store: &Store,
-    tell: Tell<'_>,
-) -> Result<(), Failure> {
-    // Devices and pipes can't be renamed onto.
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        let mut out = fs_err::OpenOptions::new().write(true).open(path)?;
-        return Ok(transfer::save(images, form, store, &mut out, tell)?);
-    }
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(format!(".{}.unfinished", std::process::id()));
-    let unfinished = PathBuf::from(unfinished);
-    let written = || -> Result<(), Failure> {
-        let mut file = fs_err::File::create(&unfinished)?;
-        transfer::save(images, form, store, &mut file, tell)?;
-        fs_err::rename(&unfinished, path)?;
-        Ok(())
-    };
-    written().inspect_err(|_| {
-        // It may never have come to be.
-        let _ = fs_err::remove_file(&unfinished);
-    })
 }

@@ -3,15 +3,15 @@
 use std::io::Read;
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use gantry_cache::{NewImage, NewList, Store};
-use gantry_image::archive::{Archive, ArchivedImage, ArchivedLayer, DirectorySpool};
-use gantry_image::{DateTime, Digest, Platform, Reference};
+use gantry_cache::{Lease, NewImage, NewList, Store, WorkDir};
+use gantry_executor::each;
+use gantry_image::archive::{Archive, ArchivedImage, ArchivedIndex, ArchivedLayer, DirectorySpool};
+use gantry_image::{DateTime, Descriptor, Digest, Platform, Reference};
 
 use super::TransferError;
-use super::layer::{Brought, bring};
+use super::layer;
 use super::told::Tell;
 
 /// From this many bytes on a layer is worth a thread's start.
@@ -53,18 +53,57 @@ pub(crate) fn load(
     let spool_dir = work.scratch().join("spool");
     fs_err::create_dir(&spool_dir).map_err(TransferError::io("create a spool"))?;
     let mut spool = DirectorySpool::new(&spool_dir);
-    let broken = |source| TransferError::Archive { name: name.to_owned(), source };
     let archive = match source {
         Source::Path(path) => Archive::open(path, &mut spool),
         Source::Stream(stream) => Archive::read(stream, &mut spool),
+    };
+    let archive =
+        archive.map_err(|source| TransferError::Archive { name: name.to_owned(), source })?;
+    let indexes = if platform.is_none() { archive.indexes() } else { &[] };
+    let alone = alone(&archive, indexes);
+    let chosen = choose(&alone, platform);
+    if chosen.is_empty() && indexes.is_empty() {
+        let platform = Box::new(platform.cloned().unwrap_or_else(Platform::host));
+        return Err(TransferError::NoPlatform { name: name.to_owned(), platform });
     }
-    .map_err(broken)?;
-    let bring = |image: &ArchivedImage| -> Result<Digest, TransferError> {
-        let bring =
-            |layer: &ArchivedLayer| bring(&archive, name, layer, store, (&work, &lease), tell);
-        let brought = each(&image.layers, bring)?;
+    let loading = Loading { archive: &archive, name, store, work: &work, lease: &lease, tell };
+    let mut loaded = Vec::new();
+    for over in indexes {
+        loaded.push(loading.index(over)?);
+    }
+    for image in chosen {
+        let id = loading.image(image)?;
+        for name in &image.names {
+            store.images().tag(name, &id)?;
+        }
+        loaded.push(Loaded { id, names: image.names.clone() });
+    }
+    Ok(loaded)
+}
+
+/// An archive on its way into the store.
+struct Loading<'a> {
+    archive: &'a Archive<'a>,
+    /// What the archive is called.
+    name: &'a str,
+    store: &'a Store,
+    work: &'a WorkDir,
+    lease: &'a Lease,
+    tell: Tell<'a>,
+}
+
+impl Loading<'_> {
+    /// Brings an image in, without a name.
+    fn image(&self, image: &ArchivedImage) -> Result<Digest, TransferError> {
+        let store = self.store;
+        let bring = |layer: &ArchivedLayer| {
+            let kept = (self.work, self.lease);
+            layer::bring(self.archive, self.name, layer, store, kept, self.tell)
+        };
+        let large = image.layers.iter().filter(|layer| layer.size >= LARGE).count();
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(large);
+        let brought = each(&image.layers, threads, |layer| layer.diff_id, bring)?;
         let layers: Vec<_> = brought.iter().map(|layer| layer.id).collect();
-        let size = brought.iter().map(|layer| layer.size).sum();
         let id = store.blobs().put(image.config.bytes())?;
         let manifest = match &image.manifest {
             Some(manifest) => Some(store.blobs().put(manifest.bytes())?),
@@ -75,113 +114,61 @@ pub(crate) fn load(
             manifest,
             platform: &image.platform,
             layers: &layers,
-            size,
+            size: brought.iter().map(|layer| layer.size).sum(),
             created: image.config.value().created.as_ref().and_then(system_time),
         })?;
         Ok(id)
-    };
-    let mut loaded = Vec::new();
-    let mut alone = archive.images().to_vec();
-    for over in archive.indexes().iter().filter(|_| platform.is_none()) {
+    }
+
+    /// Brings an index in with all that it lists, under its names.
+    fn index(&self, over: &ArchivedIndex) -> Result<Loaded, TransferError> {
         let images: Vec<&ArchivedImage> =
-            over.images.iter().filter_map(|at| archive.images().get(*at)).collect();
-        let all: Vec<Digest> = images.iter().map(|image| bring(image)).collect::<Result<_, _>>()?;
+            over.images.iter().filter_map(|at| self.archive.images().get(*at)).collect();
+        let all: Vec<Digest> =
+            images.iter().map(|image| self.image(image)).collect::<Result<_, _>>()?;
         let host = Platform::host();
         let ranked = images.iter().enumerate();
         let ranked = ranked.filter_map(|(at, image)| Some((host.rank(&image.platform)?, at)));
         let shown = all[ranked.min().map_or(0, |(_, at)| at)];
-        let mut blobs = Vec::new();
-        for part in &over.blobs {
-            if !lease.keep_blob(&part.digest)? {
-                let mut bytes = archive.open_part(part).map_err(broken)?;
-                let mut writer = store.blobs().writer()?;
-                std::io::copy(&mut bytes, &mut writer)
-                    .map_err(TransferError::io(format!("read the blob `{}`", part.digest)))?;
-                writer.finish(Some(part.digest))?;
-            }
-            blobs.push(part.digest);
-        }
-        let index = store.blobs().put(over.index.bytes())?;
+        over.blobs.iter().try_for_each(|part| self.part(part))?;
+        let blobs: Vec<Digest> = over.blobs.iter().map(|part| part.digest).collect();
+        let index = self.store.blobs().put(over.index.bytes())?;
         let list = NewList { index, blobs: &blobs, images: &all };
-        store.images().set_list(&shown, Some(&list))?;
+        self.store.images().set_list(&shown, Some(&list))?;
         for name in &over.names {
-            store.images().tag_list(name, &shown, Some(&index))?;
+            self.store.images().tag_list(name, &shown, Some(&index))?;
         }
-        loaded.push(Loaded { id: shown, names: over.names.clone() });
-        // What is left of an image's names stands for it alone.
-        for at in &over.images {
-            if let Some(image) = alone.get_mut(*at) {
-                image.names.retain(|name| !over.names.contains(name));
-            }
+        Ok(Loaded { id: shown, names: over.names.clone() })
+    }
+
+    /// Brings a blob in that an index needs besides its images.
+    fn part(&self, part: &Descriptor) -> Result<(), TransferError> {
+        if self.lease.keep_blob(&part.digest)? {
+            return Ok(());
         }
+        let broken = |source| TransferError::Archive { name: self.name.to_owned(), source };
+        let mut bytes = self.archive.open_part(part).map_err(broken)?;
+        let mut writer = self.store.blobs().writer()?;
+        std::io::copy(&mut bytes, &mut writer)
+            .map_err(TransferError::io(format!("read the blob `{}`", part.digest)))?;
+        writer.finish(Some(part.digest))?;
+        Ok(())
     }
-    let listed = |at: usize| {
-        platform.is_none() && archive.indexes().iter().any(|over| over.images.contains(&at))
-    };
-    let mut at = 0;
-    alone.retain(|image| {
-        at += 1;
-        !(image.names.is_empty() && listed(at - 1))
-    });
-    let chosen = choose(&alone, platform);
-    if chosen.is_empty() && loaded.is_empty() {
-        let platform = Box::new(platform.cloned().unwrap_or_else(Platform::host));
-        return Err(TransferError::NoPlatform { name: name.to_owned(), platform });
-    }
-    for image in chosen {
-        let id = bring(image)?;
-        for name in &image.names {
-            store.images().tag(name, &id)?;
-        }
-        loaded.push(Loaded { id, names: image.names.clone() });
-    }
-    Ok(loaded)
 }
 
-/// Brings layers, several at once where they are large, and each once; what is returned is in their
-/// order. After a failure none is begun.
-fn each(
-    layers: &[ArchivedLayer],
-    bring: impl Fn(&ArchivedLayer) -> Result<Brought, TransferError> + Sync,
-) -> Result<Vec<Brought>, TransferError> {
-    let mut once: Vec<&ArchivedLayer> = Vec::new();
-    let mut places: Vec<usize> = Vec::with_capacity(layers.len());
-    for layer in layers {
-        let known = once.iter().position(|known| known.diff_id == layer.diff_id);
-        places.push(known.unwrap_or(once.len()));
-        if known.is_none() {
-            once.push(layer);
+/// The images that are to be had without an index: those that none lists, and those with names that
+/// stand for them alone.
+fn alone(archive: &Archive<'_>, indexes: &[ArchivedIndex]) -> Vec<ArchivedImage> {
+    let mut alone = Vec::new();
+    for (at, image) in archive.images().iter().enumerate() {
+        let over: Vec<_> = indexes.iter().filter(|over| over.images.contains(&at)).collect();
+        let mut image = image.clone();
+        image.names.retain(|name| !over.iter().any(|over| over.names.contains(name)));
+        if over.is_empty() || !image.names.is_empty() {
+            alone.push(image);
         }
     }
-    let large = once.iter().filter(|layer| layer.size >= LARGE).count();
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(large);
-    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let work = || {
-        let mut done = Vec::new();
-        while !failed.load(Ordering::Relaxed)
-            && let number = next.fetch_add(1, Ordering::Relaxed)
-            && let Some(layer) = once.get(number)
-        {
-            let brought = bring(layer);
-            failed.fetch_or(brought.is_err(), Ordering::Relaxed);
-            done.push((number, brought));
-        }
-        done
-    };
-    let mut done = std::thread::scope(|scope| {
-        let spawn =
-            |_| std::thread::Builder::new().name("load".to_owned()).spawn_scoped(scope, work);
-        // Where there can be no thread, this one does it all.
-        let others: Vec<_> = (1..threads).flat_map(spawn).collect();
-        let mut done = work();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_by_key(|(number, _)| *number);
-    let brought = done.into_iter().map(|(_, brought)| brought).collect::<Result<Vec<_>, _>>()?;
-    Ok(places.into_iter().map(|place| brought[place]).collect())
+    alone
 }
 
 /// Takes of each name the image that suits the platform best; images without a name all.

@@ -7,6 +7,7 @@ mod change;
 mod commit;
 mod import;
 mod layer;
+mod layer_bytes;
 mod load;
 mod save;
 mod told;

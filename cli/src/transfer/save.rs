@@ -1,21 +1,18 @@
 //! `save`: images of the store as one tar that is a docker archive and an OCI layout, or as an OCI
 //! layout alone.
 
-use std::io::{self, Read, Write as _};
 use std::path::Path;
-use std::thread::{self, JoinHandle};
 
-use gantry_cache::{Image, LayerId, Lease, List, Member, Store, StoreError};
+use gantry_cache::{Image, Lease, List, Member, Store, StoreError};
 use gantry_executor::registry::restore_layer;
 use gantry_image::archive::{
-    ArchiveError, LayerBytes, Output, SaveImage, SaveIndex, SaveLayer, write_docker_index,
-    write_oci_index_directory, write_oci_index_tar,
+    ArchiveError, Output, SaveImage, SaveIndex, SaveLayer, write_docker, write_oci_directory,
+    write_oci_tar,
 };
-use gantry_image::{
-    Descriptor, DiffId, Digest, ImageConfig, ImageManifest, MediaType, Raw, Reference,
-};
+use gantry_image::{Digest, ImageConfig, ImageManifest, Raw, Reference};
 
 use super::TransferError;
+use super::layer_bytes::{blob, tar};
 use super::told::{Tell, telling};
 
 /// An image and the names that it has in the archive. Where it comes with an index, that is what the
@@ -49,8 +46,8 @@ pub(crate) fn save(
     tell: Tell<'_>,
 ) -> Result<(), TransferError> {
     write(images, form, store, tell, |indexes, prepared| match form {
-        Form::Docker => write_docker_index(indexes, prepared, out),
-        Form::Oci => write_oci_index_tar(indexes, prepared, out),
+        Form::Docker => write_docker(indexes, prepared, out),
+        Form::Oci => write_oci_tar(indexes, prepared, out),
     })
 }
 
@@ -65,7 +62,7 @@ pub(crate) fn save_layout(
     tell: Tell<'_>,
 ) -> Result<(), TransferError> {
     write(images, Form::Oci, store, tell, |indexes, prepared| {
-        write_oci_index_directory(indexes, prepared, directory)
+        write_oci_directory(indexes, prepared, directory)
     })
 }
 
@@ -136,7 +133,7 @@ fn prepare<'s>(
     }
     let mut layers = Vec::new();
     for (id, diff_id) in image.layers.iter().zip(&config.value().rootfs.diff_ids) {
-        layers.push(layer(*id, *diff_id, config.value(), store)?);
+        layers.push(tar(*id, *diff_id, config.value(), store)?);
     }
     // A manifest of compressed layers says nothing true about uncompressed ones.
     let manifest = manifest.filter(|manifest| {
@@ -187,7 +184,7 @@ fn whole<'s>(
         let diff_ids = image.layers.iter().zip(&config.value().rootfs.diff_ids);
         for ((id, diff_id), descriptor) in diff_ids.zip(&manifest.value().layers) {
             if descriptor.digest == diff_id.0 {
-                let tar = layer(*id, *diff_id, config.value(), store)?;
+                let tar = tar(*id, *diff_id, config.value(), store)?;
                 layers.push(SaveLayer { descriptor: descriptor.clone(), ..tar });
                 continue;
             }
@@ -244,95 +241,4 @@ fn blobs<'s>(
         layers.push(blob(descriptor, store));
     }
     Ok(Some(layers))
-}
-
-/// A layer that is a blob of the store.
-fn blob<'s>(descriptor: &Descriptor, store: &'s Store) -> SaveLayer<'s> {
-    let digest = descriptor.digest;
-    SaveLayer {
-        descriptor: descriptor.clone(),
-        open: Box::new(move || {
-            let file = store.blobs().open(&digest).map_err(io::Error::other)?;
-            let gone = || io::Error::other(StoreError::BlobGone { digest });
-            Ok(LayerBytes::File(file.ok_or_else(gone)?.into_parts().0))
-        }),
-        told: Box::new(|_| ()),
-    }
-}
-
-/// A layer's tar as its image knows it.
-///
-/// An image that was built with SOURCE_DATE_EPOCH has clamped times in its layers, and that epoch
-/// for its own time.
-fn layer<'s>(
-    id: LayerId,
-    diff_id: DiffId,
-    config: &ImageConfig,
-    store: &'s Store,
-) -> Result<SaveLayer<'s>, TransferError> {
-    let created = config.created.as_ref().and_then(|time| time.unix());
-    let clamps = [None, created.map(|(seconds, _)| seconds)];
-    let mut found = None;
-    for clamp in clamps {
-        let (actual, size) = store.layers().ensure_diff_id(&id, clamp)?;
-        if actual == diff_id {
-            found = Some((clamp, size));
-            break;
-        }
-    }
-    let Some((clamp, size)) = found else {
-        let (actual, _) = store.layers().ensure_diff_id(&id, None)?;
-        return Err(TransferError::DiffId { expected: diff_id, actual });
-    };
-    Ok(SaveLayer {
-        descriptor: Descriptor::new(MediaType::OciLayer, diff_id.0, size),
-        open: Box::new(move || {
-            let known = store.layers().require(&id).map_err(io::Error::other)?;
-            if let Some(file) = known.open_tar(&diff_id).map_err(io::Error::other)? {
-                return Ok(LayerBytes::File(file.into_parts().0));
-            }
-            let tar = TarReader::new(store.clone(), id, diff_id, clamp)?;
-            Ok(LayerBytes::Checked(Box::new(tar)))
-        }),
-        told: Box::new(|_| ()),
-    })
-}
-
-/// Reads a layer's tar, which another thread writes into a pipe. That one's failure is an error
-/// here, and no early end; so is another diff ID than the layer must have.
-struct TarReader {
-    pipe: io::PipeReader,
-    writer: Option<JoinHandle<Result<(), StoreError>>>,
-}
-
-impl TarReader {
-    fn new(store: Store, id: LayerId, expected: DiffId, clamp: Option<i64>) -> io::Result<Self> {
-        let (pipe, end) = io::pipe()?;
-        let write = move || {
-            let mut out = io::BufWriter::with_capacity(64 << 10, end);
-            let (actual, _) = store.layers().tar_stream(&id, clamp, &mut out)?;
-            if actual != expected {
-                return Err(StoreError::DiffIdMismatch { layer: id, expected, actual });
-            }
-            out.flush().map_err(|err| StoreError::io("write a layer's tar", err))
-        };
-        let writer = thread::Builder::new().name("tar".to_owned()).spawn(write)?;
-        Ok(Self { pipe, writer: Some(writer) })
-    }
-}
-
-impl Read for TarReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.pipe.read(buffer)?;
-        if count == 0
-            && !buffer.is_empty()
-            && let Some(writer) = self.writer.take()
-        {
-            writer
-                .join()
-                .map_err(|_| io::Error::other("The writer of a layer's tar panicked"))?
-                .map_err(io::Error::other)?;
-        }
-        Ok(count)
-    }
 }

@@ -5,8 +5,7 @@ use std::path::Path;
 use gantry_cache::Store;
 use gantry_image::Reference;
 use gantry_image::archive::{
-    Output, SaveImage, SaveIndex, SaveLayer, write_docker, write_oci_directory,
-    write_oci_index_directory, write_oci_index_tar, write_oci_tar,
+    Output, SaveImage, SaveIndex, SaveLayer, write_docker, write_oci_directory, write_oci_tar,
 };
 
 use super::{Assembled, Assembly, ExportError, compress};
@@ -18,7 +17,7 @@ pub(super) fn docker(
     names: Vec<Reference>,
     out: &mut dyn Output,
 ) -> Result<(), ExportError> {
-    Ok(write_docker(&mut [save(store, image, names)], out)?)
+    Ok(write_docker(&[], &mut [save(store, image, names)], out)?)
 }
 
 /// Writes an OCI layout as a tar.
@@ -28,10 +27,8 @@ pub(super) fn oci(
     names: Vec<Reference>,
     out: &mut dyn Output,
 ) -> Result<(), ExportError> {
-    match over(made, &names) {
-        Some(index) => Ok(write_oci_index_tar(&[index], &mut unnamed(store, made), out)?),
-        None => Ok(write_oci_tar(&mut [save(store, made.first()?, names)], out)?),
-    }
+    let (indexes, mut images) = all(store, made, names)?;
+    Ok(write_oci_tar(&indexes, &mut images, out)?)
 }
 
 /// Writes an OCI layout into a directory, or adds to the one that is there.
@@ -42,20 +39,23 @@ pub(super) fn oci_directory(
     path: &Path,
 ) -> Result<(), ExportError> {
     super::dest::check_directory(path)?;
-    match over(made, &names) {
-        Some(index) => Ok(write_oci_index_directory(&[index], &mut unnamed(store, made), path)?),
-        None => Ok(write_oci_directory(&mut [save(store, made.first()?, names)], path)?),
-    }
+    let (indexes, mut images) = all(store, made, names)?;
+    Ok(write_oci_directory(&indexes, &mut images, path)?)
 }
 
-fn over(made: &Assembly, names: &[Reference]) -> Option<SaveIndex> {
-    let index = made.index.clone()?;
+/// What the names stand for: an index, with images that it lists, or the only image.
+fn all<'a>(
+    store: &'a Store,
+    made: &'a Assembly,
+    names: Vec<Reference>,
+) -> Result<(Vec<SaveIndex>, Vec<SaveImage<'a>>), ExportError> {
+    let Some(index) = made.index.clone() else {
+        return Ok((Vec::new(), vec![save(store, made.first()?, names)]));
+    };
     let (annotations, blobs) = (made.annotations.clone(), made.extra_bytes());
-    Some(SaveIndex { names: names.to_vec(), index, shown: None, annotations, blobs })
-}
-
-fn unnamed<'a>(store: &'a Store, made: &'a Assembly) -> Vec<SaveImage<'a>> {
-    made.images.iter().map(|image| save(store, image, Vec::new())).collect()
+    let over = SaveIndex { names, index, shown: None, annotations, blobs };
+    let images = made.images.iter().map(|image| save(store, image, Vec::new()));
+    Ok((vec![over], images.collect()))
 }
 
 fn save<'a>(store: &'a Store, image: &'a Assembled, names: Vec<Reference>) -> SaveImage<'a> {

@@ -14,6 +14,10 @@ use super::layers::ImageLayer;
 use super::recipe::Recipe;
 use super::{ExportError, compress};
 use crate::image_options::AnnotationPlace;
+use crate::several::each;
+
+/// How many layers are compressed at once, each of them on all processors.
+const COMPRESSED_AT_ONCE: usize = 2;
 
 /// An image that is in the store, and how its layers come to their diff IDs.
 #[derive(Debug)]
@@ -155,10 +159,16 @@ fn manifest(
     layers: &[ImageLayer],
 ) -> Result<ImageManifest, ExportError> {
     let options = recipe.options;
-    let describe = |(number, layer): (usize, &ImageLayer)| {
-        compress::descriptor(store, layer, number < recipe.base_layers(), options)
-    };
-    let layers = layers.iter().enumerate().map(describe).collect::<Result<_, _>>()?;
+    let numbered: Vec<(usize, &ImageLayer)> = layers.iter().enumerate().collect();
+    // While the last blocks of one are compressed, the next is read.
+    let layers = each(
+        &numbered,
+        COMPRESSED_AT_ONCE,
+        |(_, layer)| layer.id,
+        |(number, layer)| {
+            compress::descriptor(store, layer, *number < recipe.base_layers(), options)
+        },
+    )?;
     let kind = match options.docker_types {
         true => MediaType::DockerConfig,
         false => MediaType::OciConfig,

@@ -68,19 +68,7 @@ impl ImageLayer {
 
     /// Opens the layer's tar, which fails at its end if it isn't the one with the diff ID.
     pub(super) fn open(&self, store: &Store) -> io::Result<TarReader> {
-        let (reader, mut writer) = io::pipe()?;
-        let (store, layer) = (store.clone(), *self);
-        let thread = std::thread::Builder::new().name("gantry-tar".into()).spawn(move || {
-            let mut out = io::BufWriter::with_capacity(1 << 16, &mut writer);
-            let (actual, _) = store.layers().tar_stream(&layer.id, layer.clamp, &mut out)?;
-            let (id, expected) = (layer.id, layer.diff_id);
-            if actual != expected {
-                return Err(StoreError::DiffIdMismatch { layer: id, expected, actual });
-            }
-            io::Write::flush(&mut out)
-                .map_err(|source| StoreError::Io { what: "write a layer's tar".to_owned(), source })
-        })?;
-        Ok(TarReader { reader, thread: Some(thread) })
+        TarReader::new(store, self.id, self.diff_id, self.clamp)
     }
 }
 
@@ -109,10 +97,38 @@ pub(crate) fn came_as(
     Ok(remote)
 }
 
-/// Reads a tar that another thread writes; a failure there is an error here, not an early end.
-pub(super) struct TarReader {
+/// Reads a layer's tar, which another thread writes from whatever form of the layer there is.
+pub struct TarReader {
     reader: io::PipeReader,
     thread: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl TarReader {
+    /// Opens a layer's tar, with its times clamped to `clamp` (SOURCE_DATE_EPOCH). What fails on the
+    /// way fails the reading, and is no early end; so does another diff ID than the `expected` one.
+    ///
+    /// # Errors
+    /// Where there can be no pipe or no thread.
+    pub fn new(
+        store: &Store,
+        id: LayerId,
+        expected: DiffId,
+        clamp: Option<i64>,
+    ) -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        let store = store.clone();
+        let write = move || {
+            let mut out = io::BufWriter::with_capacity(1 << 16, writer);
+            let (actual, _) = store.layers().tar_stream(&id, clamp, &mut out)?;
+            if actual != expected {
+                return Err(StoreError::DiffIdMismatch { layer: id, expected, actual });
+            }
+            io::Write::flush(&mut out)
+                .map_err(|source| StoreError::Io { what: "write a layer's tar".to_owned(), source })
+        };
+        let thread = std::thread::Builder::new().name("gantry-tar".into()).spawn(write)?;
+        Ok(Self { reader, thread: Some(thread) })
+    }
 }
 
 impl Read for TarReader {

@@ -39,8 +39,9 @@ use gantry_tree::{TreeError, TreePath};
 
 pub(crate) use self::assembly::{Assembly, Say};
 pub(crate) use self::compress::{descriptor as describe_layer, open as open_layer};
-pub(crate) use self::dest::Target;
+pub use self::dest::Target;
 pub(crate) use self::image::{Assembled, find_or_make};
+pub use self::layers::TarReader;
 pub(crate) use self::layers::{ImageLayer, came_as};
 pub(crate) use self::recipe::Recipe;
 pub(crate) use self::registry::push;

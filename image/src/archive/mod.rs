@@ -53,8 +53,7 @@ pub use output::{Output, Streamed};
 pub use spool::{DirectorySpool, Spool};
 pub use stretch::{Copying, Stretch};
 pub use write::{
-    SaveImage, SaveIndex, SaveLayer, write_docker, write_docker_index, write_oci_directory,
-    write_oci_index_directory, write_oci_index_tar, write_oci_tar,
+    SaveImage, SaveIndex, SaveLayer, write_docker, write_oci_directory, write_oci_tar,
 };
 
 /// An archive that was opened: its images, and a way to their layers' bytes.

@@ -73,26 +73,28 @@ impl<O: Output> TarTarget<O> {
         Ok(())
     }
 
-    fn header(&mut self, name: &str, size: u64) -> io::Result<()> {
+    /// Writes a file of that size, whose bytes `write` gives.
+    fn member<T>(
+        &mut self,
+        name: &str,
+        size: u64,
+        write: impl FnOnce(&mut io::BufWriter<O>) -> io::Result<T>,
+    ) -> Result<T, ArchiveError> {
         let mut header = Vec::with_capacity(BLOCK);
         Header::file(name.as_bytes(), size).encode(&mut header);
-        self.out.write_all(&header)
-    }
-
-    fn padding(&mut self, size: u64) -> io::Result<()> {
         let padding = size.next_multiple_of(BLOCK as u64) - size;
-        self.out.write_all(&END[..padding as usize])
+        let out = &mut self.out;
+        let written = out.write_all(&header).and_then(|()| write(out)).and_then(|made| {
+            out.write_all(&END[..padding as usize])?;
+            Ok(made)
+        });
+        written.map_err(|source| write_error(name, source))
     }
 }
 
 impl<O: Output> Target for TarTarget<O> {
     fn document(&mut self, name: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
-        let size = bytes.len() as u64;
-        let written = self
-            .header(name, size)
-            .and_then(|()| self.out.write_all(bytes))
-            .and_then(|()| self.padding(size));
-        written.map_err(|source| write_error(name, source))
+        self.member(name, bytes.len() as u64, |out| out.write_all(bytes))
     }
 
     fn layer(
@@ -103,12 +105,8 @@ impl<O: Output> Target for TarTarget<O> {
         told: &mut dyn FnMut(u64),
     ) -> Result<(), ArchiveError> {
         self.wait(self.ahead.saturating_sub(1))?;
-        let size = descriptor.size;
-        let written = self
-            .header(name, size)
-            .and_then(|()| layer::write(bytes, descriptor, &mut self.out, told))
-            .and_then(|check| self.padding(size).map(|()| check));
-        let check = written.map_err(|source| write_error(name, source))?;
+        let check =
+            self.member(name, descriptor.size, |out| layer::write(bytes, descriptor, out, told))?;
         self.checks.extend(check.map(|check| (name.to_owned(), check)));
         Ok(())
     }

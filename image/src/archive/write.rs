@@ -68,106 +68,69 @@ pub struct SaveIndex {
     pub blobs: Vec<Vec<u8>>,
 }
 
-/// Writes one tar that is a docker archive and an OCI layout at once (A3-12).
+/// Writes one tar that is a docker archive and an OCI layout at once (A3-12). Names may stand for
+/// indexes over `images`; `manifest.json`, which knows none, holds of each the image that is shown.
 ///
 /// # Errors
 /// [`ArchiveError::Write`], also for a blob that isn't what its descriptor says;
-/// [`ArchiveError::Inconsistent`] for an image whose parts don't fit.
+/// [`ArchiveError::Inconsistent`] for an image or index whose parts don't fit.
 pub fn write_docker(
-    images: &mut [SaveImage<'_>],
-    out: &mut dyn Output,
-) -> Result<(), ArchiveError> {
-    write_tar(images, &[], true, out)
-}
-
-/// Writes such a tar whose names may stand for indexes over `images`. `manifest.json`, which knows no
-/// indexes, holds of each the image that is shown.
-///
-/// # Errors
-/// As [`write_docker`].
-pub fn write_docker_index(
     indexes: &[SaveIndex],
     images: &mut [SaveImage<'_>],
     out: &mut dyn Output,
 ) -> Result<(), ArchiveError> {
-    write_tar(images, indexes, true, out)
+    let items = docker_items(images, indexes);
+    write_tar(indexes, images, Some(&items), out)
 }
 
-/// Writes an OCI layout as a tar.
+/// Writes an OCI layout of images, and of indexes over them, as a tar.
 ///
 /// # Errors
 /// As [`write_docker`].
 pub fn write_oci_tar(
-    images: &mut [SaveImage<'_>],
-    out: &mut dyn Output,
-) -> Result<(), ArchiveError> {
-    write_tar(images, &[], false, out)
-}
-
-/// Writes an OCI layout of indexes over `images`, as a tar.
-///
-/// # Errors
-/// As [`write_docker`].
-pub fn write_oci_index_tar(
     indexes: &[SaveIndex],
     images: &mut [SaveImage<'_>],
     out: &mut dyn Output,
 ) -> Result<(), ArchiveError> {
-    write_tar(images, indexes, false, out)
+    write_tar(indexes, images, None, out)
 }
 
-/// Writes indexes over `images` into a directory, as [`write_oci_directory`] does.
-///
-/// # Errors
-/// As [`write_docker`].
-pub fn write_oci_index_directory(
-    indexes: &[SaveIndex],
-    images: &mut [SaveImage<'_>],
-    directory: &Path,
-) -> Result<(), ArchiveError> {
-    write_directory(images, indexes, directory)
-}
-
-/// Writes an OCI layout into a directory, which is made if it is missing. Blobs that are there
-/// already are kept; `index.json` gets new entries, and loses those of the same name. Blobs come
-/// first and `index.json` last, by a rename, so that a reader never misses one.
+/// Writes an OCI layout of images, and of indexes over them, into a directory, which is made if it
+/// is missing. Blobs that are there already are kept; `index.json` gets new entries, and loses those
+/// of the same name. Blobs come first and `index.json` last, by a rename, so that a reader never
+/// misses one.
 ///
 /// # Errors
 /// As [`write_docker`].
 pub fn write_oci_directory(
-    images: &mut [SaveImage<'_>],
-    directory: &Path,
-) -> Result<(), ArchiveError> {
-    write_directory(images, &[], directory)
-}
-
-fn write_directory(
-    images: &mut [SaveImage<'_>],
     indexes: &[SaveIndex],
+    images: &mut [SaveImage<'_>],
     directory: &Path,
 ) -> Result<(), ArchiveError> {
     let mut target = DirectoryTarget { directory };
-    let plan = plan(images, indexes)?;
+    let plan = plan(indexes, images)?;
     write_blobs(images, &plan, &mut target)?;
-    let path = directory.join("index.json");
-    let mut entries = plan.index;
-    if let Ok(old) = fs_err::read(&path) {
-        let old: Raw<ImageIndex> = Raw::parse(old)
-            .map_err(|source| ArchiveError::Document { name: "index.json".to_owned(), source })?;
-        let name = |entry: &Descriptor| {
-            entry.annotations.get(IMAGE_NAME).or(entry.annotations.get(REF_NAME)).cloned()
-        };
-        let replaced = |entry: &&Descriptor| {
-            entries.iter().all(|new| {
-                new.digest != entry.digest && (name(new).is_none() || name(new) != name(entry))
-            })
-        };
-        let mut kept: Vec<Descriptor> = old.manifests.iter().filter(replaced).cloned().collect();
-        kept.append(&mut entries);
-        entries = kept;
-    }
+    let entries = with_those_of(&directory.join("index.json"), plan.index)?;
     target.document("oci-layout", LAYOUT)?;
     target.document("index.json", &to_go_vec(&ImageIndex::new(entries, false), false))
+}
+
+/// Adds to new entries those of an `index.json` that is there, but for what they replace: the same
+/// manifest, or the same name.
+fn with_those_of(path: &Path, new: Vec<Descriptor>) -> Result<Vec<Descriptor>, ArchiveError> {
+    let Ok(old) = fs_err::read(path) else { return Ok(new) };
+    let old: Raw<ImageIndex> = Raw::parse(old)
+        .map_err(|source| ArchiveError::Document { name: "index.json".to_owned(), source })?;
+    let name = |entry: &Descriptor| {
+        entry.annotations.get(IMAGE_NAME).or(entry.annotations.get(REF_NAME)).cloned()
+    };
+    let kept = |entry: &&Descriptor| {
+        new.iter().all(|new| {
+            new.digest != entry.digest && (name(new).is_none() || name(new) != name(entry))
+        })
+    };
+    let kept: Vec<Descriptor> = old.manifests.iter().filter(kept).cloned().collect();
+    Ok(kept.into_iter().chain(new).collect())
 }
 
 /// What all images come to.
@@ -190,18 +153,18 @@ struct Item {
 }
 
 fn write_tar(
-    images: &mut [SaveImage<'_>],
     indexes: &[SaveIndex],
-    docker: bool,
+    images: &mut [SaveImage<'_>],
+    docker: Option<&[Item]>,
     out: &mut dyn Output,
 ) -> Result<(), ArchiveError> {
-    let plan = plan(images, indexes)?;
+    let plan = plan(indexes, images)?;
     let mut target = TarTarget::new(out);
     target.document("oci-layout", LAYOUT)?;
     target
         .document("index.json", &to_go_vec(&ImageIndex::new(plan.index.clone(), false), false))?;
-    if docker {
-        target.document("manifest.json", &to_go_vec(&docker_items(images, indexes), false))?;
+    if let Some(items) = docker {
+        target.document("manifest.json", &to_go_vec(&items, false))?;
     }
     target.directory("blobs/")?;
     target.directory("blobs/sha256/")?;
@@ -210,7 +173,7 @@ fn write_tar(
 }
 
 /// Makes the manifests that are missing and the index, and checks that all fits.
-fn plan(images: &[SaveImage<'_>], indexes: &[SaveIndex]) -> Result<Plan, ArchiveError> {
+fn plan(indexes: &[SaveIndex], images: &[SaveImage<'_>]) -> Result<Plan, ArchiveError> {
     let mut plan = Plan::default();
     for SaveIndex { names, index, annotations, blobs, .. } in indexes {
         let kind = index.media_type.clone().unwrap_or(MediaType::OciIndex);
@@ -221,37 +184,7 @@ fn plan(images: &[SaveImage<'_>], indexes: &[SaveIndex]) -> Result<Plan, Archive
         plan.blobs.extend(blobs.iter().cloned());
     }
     for image in images {
-        let layers: Vec<Descriptor> =
-            image.layers.iter().map(|layer| layer.descriptor.clone()).collect();
-        if layers.len() != image.config.rootfs.diff_ids.len() {
-            let reason = format!(
-                "it has {} layers, its config {}",
-                layers.len(),
-                image.config.rootfs.diff_ids.len()
-            );
-            return Err(ArchiveError::Inconsistent(reason));
-        }
-        let manifest = match &image.manifest {
-            Some(manifest) => {
-                let named = manifest.layers.iter().map(|layer| layer.digest);
-                if manifest.config.digest != image.config.digest()
-                    || !named.eq(layers.iter().map(|layer| layer.digest))
-                {
-                    return Err(ArchiveError::Inconsistent(
-                        "its manifest is of another image".to_owned(),
-                    ));
-                }
-                manifest.clone()
-            }
-            None => {
-                let config = Descriptor::new(
-                    MediaType::OciConfig,
-                    image.config.digest(),
-                    image.config.size(),
-                );
-                Raw::write(ImageManifest::new(config, layers, false))
-            }
-        };
+        let manifest = manifest_of(image)?;
         let mut entry = Descriptor::new(manifest.media_type(), manifest.digest(), manifest.size());
         entry.annotations.extend(image.annotations.iter().cloned());
         entry.platform.clone_from(&image.platform);
@@ -272,6 +205,29 @@ fn plan(images: &[SaveImage<'_>], indexes: &[SaveIndex]) -> Result<Plan, Archive
         return Err(ArchiveError::Inconsistent("its index is of other images".to_owned()));
     }
     Ok(plan)
+}
+
+/// The image's manifest, which is made where there is none.
+fn manifest_of(image: &SaveImage<'_>) -> Result<Raw<ImageManifest>, ArchiveError> {
+    let (layers, config) = (&image.layers, &image.config);
+    let expected = config.rootfs.diff_ids.len();
+    if layers.len() != expected {
+        let reason = format!("it has {} layers, its config {expected}", layers.len());
+        return Err(ArchiveError::Inconsistent(reason));
+    }
+    let Some(manifest) = &image.manifest else {
+        let config = Descriptor::new(MediaType::OciConfig, config.digest(), config.size());
+        let layers = layers.iter().map(|layer| layer.descriptor.clone()).collect();
+        return Ok(Raw::write(ImageManifest::new(config, layers, false)));
+    };
+    let named = manifest.layers.iter().map(|layer| layer.digest);
+    if manifest.config.digest != config.digest()
+        || !named.eq(layers.iter().map(|layer| layer.descriptor.digest))
+    {
+        let reason = "its manifest is of another image".to_owned();
+        return Err(ArchiveError::Inconsistent(reason));
+    }
+    Ok(manifest.clone())
 }
 
 /// The entries of `index.json` for something with these names; one if it has none.

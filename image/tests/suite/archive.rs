@@ -72,7 +72,7 @@ impl Sample {
 
     pub(crate) fn docker(&self, names: &[&str]) -> Vec<u8> {
         let mut tar = Vec::new();
-        write_docker(&mut [self.save(names)], &mut tar).unwrap();
+        write_docker(&[], &mut [self.save(names)], &mut tar).unwrap();
         tar
     }
 
@@ -197,6 +197,7 @@ fn two_images_share_their_layers() {
     other.config = Raw::write(config);
     let mut tar = Vec::new();
     write_docker(
+        &[],
         &mut [sample.save(&["a:1"]), other.save(&["b:1"]), sample.save(&["c:1"])],
         &mut tar,
     )
@@ -225,16 +226,16 @@ fn an_image_without_a_name_has_none() {
 fn layouts_are_read_from_tar_and_directory() {
     let sample = Sample::new(Compression::Zstd);
     let mut tar = Vec::new();
-    write_oci_tar(&mut [sample.save(&["x:1"])], &mut tar).unwrap();
+    write_oci_tar(&[], &mut [sample.save(&["x:1"])], &mut tar).unwrap();
     both_ways(&tar, |archive| sample.check(&archive.unwrap(), &["x:1"]));
 
     let dir = tempfile::tempdir().unwrap();
     let layout = dir.path().join("layout");
-    write_oci_directory(&mut [sample.save(&["x:1"])], &layout).unwrap();
+    write_oci_directory(&[], &mut [sample.save(&["x:1"])], &layout).unwrap();
     let other = Sample::new(Compression::Gzip);
-    write_oci_directory(&mut [other.save(&["y:1"])], &layout).unwrap();
+    write_oci_directory(&[], &mut [other.save(&["y:1"])], &layout).unwrap();
     // The same name again replaces its entry, and nothing else.
-    write_oci_directory(&mut [other.save(&["y:1"])], &layout).unwrap();
+    write_oci_directory(&[], &mut [other.save(&["y:1"])], &layout).unwrap();
     let mut spool = DirectorySpool::new(dir.path());
     let archive = Archive::open(&layout, &mut spool).unwrap();
     let [first, second] = archive.images() else { panic!("{archive:?}") };
@@ -331,30 +332,31 @@ fn a_layer_in_a_file_is_copied_to_wherever_the_archive_goes() {
     let file = || LayerBytes::File(fs_err::File::open(&path).unwrap().into_parts().0);
     let mut expected = Vec::new();
     let stream = || LayerBytes::Stream(Box::new(&data[..]));
-    write_docker(&mut large(&data, stream), &mut expected).unwrap();
+    write_docker(&[], &mut large(&data, stream), &mut expected).unwrap();
     let mut told = Vec::new();
     let mut image = large(&data, || LayerBytes::Checked(Box::new(&data[..])));
     image[0].layers[0].told = Box::new(|bytes| told.push(bytes));
     let mut checked = Vec::new();
-    write_docker(&mut image, &mut checked).unwrap();
+    write_docker(&[], &mut image, &mut checked).unwrap();
     drop(image);
     assert!(checked == expected && told.is_sorted() && told.last() == Some(&3_000_001));
 
     let mut memory = Vec::new();
-    write_docker(&mut large(&data, file), &mut memory).unwrap();
+    write_docker(&[], &mut large(&data, file), &mut memory).unwrap();
     assert!(memory == expected);
     let archive = dir.path().join("archive");
-    write_docker(&mut large(&data, file), &mut fs_err::File::create(&archive).unwrap()).unwrap();
+    write_docker(&[], &mut large(&data, file), &mut fs_err::File::create(&archive).unwrap())
+        .unwrap();
     assert!(fs_err::read(&archive).unwrap() == expected);
     // At the end of a file that is only appended to the kernel copies nothing.
     let mut appended = fs_err::OpenOptions::new().append(true).open(&archive).unwrap();
-    write_docker(&mut large(&data, file), &mut appended).unwrap();
+    write_docker(&[], &mut large(&data, file), &mut appended).unwrap();
     assert!(fs_err::read(&archive).unwrap() == [&expected[..], &expected].concat());
     let (mut pipe, end) = std::io::pipe().unwrap();
     let piped = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut end = std::fs::File::from(std::os::fd::OwnedFd::from(end));
-            write_docker(&mut large(&data, file), &mut end).unwrap();
+            write_docker(&[], &mut large(&data, file), &mut end).unwrap();
         });
         let mut piped = Vec::new();
         pipe.read_to_end(&mut piped).unwrap();
@@ -362,7 +364,7 @@ fn a_layer_in_a_file_is_copied_to_wherever_the_archive_goes() {
     });
     assert!(piped == expected);
     let layout = dir.path().join("layout");
-    write_oci_directory(&mut large(&data, file), &layout).unwrap();
+    write_oci_directory(&[], &mut large(&data, file), &layout).unwrap();
     let blob = layout.join("blobs/sha256").join(Digest::of(&data).hex());
     assert!(fs_err::read(blob).unwrap() == data);
 }
@@ -372,7 +374,8 @@ fn a_stretch_of_an_archive_is_copied_while_it_is_read() {
     let (data, dir) = (three_megabytes(), tempfile::tempdir().unwrap());
     let path = dir.path().join("archive");
     let mut out = fs_err::File::create(&path).unwrap();
-    write_docker(&mut large(&data, || LayerBytes::Stream(Box::new(&data[..]))), &mut out).unwrap();
+    write_docker(&[], &mut large(&data, || LayerBytes::Stream(Box::new(&data[..]))), &mut out)
+        .unwrap();
     let mut spool = DirectorySpool::new(dir.path());
     let archive = Archive::open(&path, &mut spool).unwrap();
     let layer = &archive.images()[0].layers[0];

@@ -173,12 +173,12 @@ fn a_layer_that_is_not_what_was_promised_is_not_saved() {
         let open = Box::new(move || Ok(LayerBytes::Stream(Box::new(content))));
         layers.push(SaveLayer { descriptor, open, told: Box::new(|_| ()) });
         let mut image = [SaveImage { layers, ..sample.save(&["a:1"]) }];
-        let err = write_docker(&mut image, &mut Vec::new()).unwrap_err();
+        let err = write_docker(&[], &mut image, &mut Vec::new()).unwrap_err();
         assert!(matches!(err, ArchiveError::Write { .. }), "{err:?}");
     }
     let mut image = [SaveImage { layers: Vec::new(), ..sample.save(&["a:1"]) }];
     assert!(matches!(
-        write_docker(&mut image, &mut Vec::new()),
+        write_docker(&[], &mut image, &mut Vec::new()),
         Err(ArchiveError::Inconsistent(_))
     ));
 }
@@ -199,9 +199,9 @@ fn a_file_that_is_not_what_was_promised_is_not_saved() {
         let mut out = fs_err::File::create(dir.path().join("archive")).unwrap();
         let layout = dir.path().join("layout");
         for error in [
-            write_docker(&mut large(&data, file), &mut Vec::new()).unwrap_err(),
-            write_docker(&mut large(&data, file), &mut out).unwrap_err(),
-            write_oci_directory(&mut large(&data, file), &layout).unwrap_err(),
+            write_docker(&[], &mut large(&data, file), &mut Vec::new()).unwrap_err(),
+            write_docker(&[], &mut large(&data, file), &mut out).unwrap_err(),
+            write_oci_directory(&[], &mut large(&data, file), &layout).unwrap_err(),
         ] {
             let ArchiveError::Write { name, source } = &error else { panic!("{error:?}") };
             assert!(name.ends_with(&Digest::of(&data).hex()), "{name}");
@@ -218,7 +218,7 @@ fn a_stream_that_says_it_was_checked_has_the_right_size_at_least() {
     let data = three_megabytes();
     for content in [&data[..10], &[&data[..], b"more"].concat()] {
         let checked = || LayerBytes::Checked(Box::new(content));
-        let error = write_docker(&mut large(&data, checked), &mut Vec::new()).unwrap_err();
+        let error = write_docker(&[], &mut large(&data, checked), &mut Vec::new()).unwrap_err();
         assert!(matches!(error, ArchiveError::Write { .. }), "{error:?}");
     }
 }

@@ -35,9 +35,9 @@ fn skopeo_reads_our_archives() {
         );
         fs_err::write(&docker, sample.docker(&["fridge:latest"])).unwrap();
         let mut tar = Vec::new();
-        write_oci_tar(&mut [sample.save(&["fridge:latest"])], &mut tar).unwrap();
+        write_oci_tar(&[], &mut [sample.save(&["fridge:latest"])], &mut tar).unwrap();
         fs_err::write(&oci, &tar).unwrap();
-        write_oci_directory(&mut [sample.save(&["fridge:latest"])], &layout).unwrap();
+        write_oci_directory(&[], &mut [sample.save(&["fridge:latest"])], &layout).unwrap();
         // The docker archive as docker archive, and the same file as OCI archive.
         let mut specs = vec![
             spec("oci-archive", &docker, ":latest"),
@@ -67,7 +67,7 @@ fn we_read_skopeos_archives() {
     let dir = tempfile::tempdir().unwrap();
     let sample = Sample::new(Compression::Gzip);
     let layout = dir.path().join("layout");
-    write_oci_directory(&mut [sample.save(&["fridge:latest"])], &layout).unwrap();
+    write_oci_directory(&[], &mut [sample.save(&["fridge:latest"])], &layout).unwrap();
     let from = spec("oci", &layout, ":latest");
     for (transport, tag) in [
         ("docker-archive", ":fridge:latest"),
@@ -99,7 +99,7 @@ fn umoci_unpacks_our_layout() {
     let layout = dir.path().join("layout");
     let mut image = sample.save(&["fridge:latest"]);
     image.platform = Some("linux/amd64".parse::<Platform>().unwrap());
-    write_oci_directory(&mut [image], &layout).unwrap();
+    write_oci_directory(&[], &mut [image], &layout).unwrap();
     let bundle = dir.path().join("bundle");
     run(Command::new("umoci")
         .args(["unpack", "--image"])
@@ -125,7 +125,7 @@ fn docker_types_are_kept_where_they_were_used() {
     let mut image = sample.save(&["a:1"]);
     image.manifest = Some(manifest.clone());
     let mut tar = Vec::new();
-    write_oci_tar(&mut [image], &mut tar).unwrap();
+    write_oci_tar(&[], &mut [image], &mut tar).unwrap();
     crate::archive::both_ways(&tar, |archive| {
         let archive = archive.unwrap();
         let found = archive.images()[0].manifest.as_ref().unwrap();

@@ -29,7 +29,7 @@ fn start(sandbox: &Sandbox, number: u64) -> Child {
 }
 
 /// A different pause each time, shorter than `most`.
-fn pause(seed: &mut u64, most: Duration) {
+pub(super) fn pause(seed: &mut u64, most: Duration) {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     let most = u64::try_from(most.as_micros()).unwrap();
     std::thread::sleep(Duration::from_micros((*seed >> 33) % most.max(1)));
@@ -51,7 +51,7 @@ fn ends_well(sandbox: &Sandbox, number: u64) {
 }
 
 /// Asserts that there is no damage, only what the dead could not take along; and takes that away.
-fn mended(sandbox: &Sandbox) {
+pub(super) fn mended(sandbox: &Sandbox) {
     let checked = sandbox.gantry(["fsck", "--deep"]).success().stdout;
     for line in checked.lines() {
         assert!(line.starts_with("leftover: ") || line.starts_with("Checked "), "{checked}");

@@ -11,6 +11,7 @@ mod hostile;
 mod large;
 mod neighbours;
 mod steps;
+mod transfers;
 
 use std::time::{Duration, Instant};
 
