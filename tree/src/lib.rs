@@ -39,7 +39,7 @@ pub use path::{PathError, TreePath};
 pub use resolve::{Follow, ResolveError, SYMLINK_LIMIT};
 pub use root::{DirEntry, Opener, Root, Stat, remove_tree};
 pub use scan::{
-    Contents, Dialect, FilterFn, Glance, KnownFn, Scan, ScanOptions, Verdict, glance, hash_reader,
-    scan,
+    Contents, Dialect, FilterFn, Glance, KnownFn, Scan, ScanOptions, Seen, Verdict, glance,
+    hash_reader, scan,
 };
 pub use view::{Found, Resolved, View};

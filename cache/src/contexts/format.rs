@@ -26,6 +26,7 @@ pub(super) const RECORD: usize = 96;
 /// What is kept of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fixed {
+    /// Where its path begins among the paths, and its length.
     pub(super) path: (u32, u32),
     pub(super) size: u64,
     pub(super) mtime: Time,
@@ -37,9 +38,10 @@ pub(super) struct Fixed {
 }
 
 impl Fixed {
-    pub(super) fn new(path: (u32, u32), stat: &Stat, content: ContentId) -> Fixed {
+    /// Makes what is kept of a file, without the place of its path.
+    pub(super) fn new(stat: &Stat, content: ContentId) -> Fixed {
         let Stat { size, mtime, ctime, ino, dev, mode, .. } = *stat;
-        Fixed { path, size, mtime, ctime, ino, dev, mode, content }
+        Fixed { path: (0, 0), size, mtime, ctime, ino, dev, mode, content }
     }
 
     /// Says whether nothing that a stat shows has changed.

@@ -97,26 +97,27 @@ impl ContextIndex {
 
 /// Collects what a scan found, to be remembered.
 #[derive(Debug)]
-pub struct ContextIndexBuilder {
+pub struct ContextIndexBuilder<'s> {
     started: i128,
-    files: Vec<(Vec<u8>, Stat, ContentId)>,
+    files: Vec<(&'s [u8], Fixed)>,
     looks: Vec<Look>,
 }
 
-impl ContextIndexBuilder {
+impl<'s> ContextIndexBuilder<'s> {
     /// Begins an index of a scan that started at `started`, by this machine's clock; the moment
     /// must be taken *before* the first file was looked at.
-    pub fn new(started: SystemTime) -> ContextIndexBuilder {
+    pub fn new(started: SystemTime) -> Self {
         let started = match started.duration_since(UNIX_EPOCH) {
             Ok(since) => i128::try_from(since.as_nanos()).unwrap_or(i128::MAX),
             // Before 1970 nothing is old enough to be trusted.
             Err(_) => i128::MIN,
         };
-        ContextIndexBuilder { started, files: Vec::new(), looks: Vec::new() }
+        Self { started, files: Vec::new(), looks: Vec::new() }
     }
 
     /// Takes in all that a scan allows to be remembered.
-    pub fn add_scan(&mut self, scan: &Scan) {
+    pub fn add_scan(&mut self, scan: &'s Scan) {
+        self.files.reserve(scan.stats.len());
         for (path, stat, content) in scan.indexable() {
             self.add(path, stat, content);
         }
@@ -124,9 +125,9 @@ impl ContextIndexBuilder {
 
     /// Takes in one file, with the stat from before it was read. One that was touched too short a
     /// time before the scan is left out.
-    pub fn add(&mut self, path: &TreePath, stat: &Stat, content: ContentId) {
+    pub fn add(&mut self, path: &'s TreePath, stat: &Stat, content: ContentId) {
         if self.is_settled(stat.mtime) && self.is_settled(stat.ctime) {
-            self.files.push((path.as_bytes().to_vec(), *stat, content));
+            self.files.push((path.as_bytes(), Fixed::new(stat, content)));
         }
     }
 
@@ -144,7 +145,7 @@ impl ContextIndexBuilder {
     }
 
     pub(super) fn encode(mut self) -> Vec<u8> {
-        self.files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.files.sort_unstable_by(|a, b| a.0.cmp(b.0));
         self.files.dedup_by(|a, b| a.0 == b.0);
         let text: usize = self.files.iter().map(|file| file.0.len()).sum();
         // What does not fit the numbers is not remembered: 4 GiB of path names.
@@ -155,13 +156,13 @@ impl ContextIndexBuilder {
         let mut bytes = vec![0; HEADER];
         bytes.reserve(count * RECORD + text);
         let mut offset = 0;
-        for (path, stat, content) in &self.files {
+        for (path, fixed) in &self.files {
             let length = path.len() as u32;
-            bytes.extend(Fixed::new((offset, length), stat, *content).encode());
+            bytes.extend(Fixed { path: (offset, length), ..*fixed }.encode());
             offset += length;
         }
-        for (path, ..) in &self.files {
-            bytes.extend(path);
+        for (path, _) in &self.files {
+            bytes.extend(*path);
         }
         bytes[..16].copy_from_slice(MAGIC);
         bytes[16..20].copy_from_slice(&(count as u32).to_le_bytes());

@@ -85,7 +85,7 @@ impl Contexts<'_> {
     ///
     /// # Errors
     /// When it can't be written; the old one stays then.
-    pub fn save(&self, id: &[u8], index: ContextIndexBuilder) -> Result<(), StoreError> {
+    pub fn save(&self, id: &[u8], index: ContextIndexBuilder<'_>) -> Result<(), StoreError> {
         let path = self.path(id);
         let staged = self.inner.owner()?.fresh("context");
         let doing = || format!("write `{}`", path.display());

@@ -66,9 +66,14 @@ impl Index {
         looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Says whether a later build can learn from this one.
+    pub(crate) fn remembers(&self) -> bool {
+        self.store.is_some() && self.id.is_some()
+    }
+
     /// Says whether it is known what a selection looked like at one time.
     pub(crate) fn has_seen(&self, selection: &[u8; 32]) -> bool {
-        self.id.is_some() && self.looks().all.iter().any(|look| look.selection == *selection)
+        self.remembers() && self.looks().all.iter().any(|look| look.selection == *selection)
     }
 
     /// Returns the digest of a selection's content, if it looks as it did when that was known.
@@ -82,16 +87,19 @@ impl Index {
     /// so late that a change since would not show.
     pub(crate) fn note_look(&self, selection: [u8; 32], glance: &Glance, digest: [u8; 32]) {
         let builder = ContextIndexBuilder::new(self.started);
-        if self.id.is_none()
+        if !self.remembers()
             || !builder.is_settled(glance.newest)
             || !builder.is_settled(glance.newest_whole)
         {
             return;
         }
+        let look = Look { selection, glance: glance.digest, digest };
         let mut looks = self.looks();
-        looks.all.retain(|look| look.selection != selection);
-        looks.all.push(Look { selection, glance: glance.digest, digest });
-        looks.changed = true;
+        if !looks.all.contains(&look) {
+            looks.all.retain(|look| look.selection != selection);
+            looks.all.push(look);
+            looks.changed = true;
+        }
     }
 
     /// Says whether [`save`](Self::save) will replace the whole index.

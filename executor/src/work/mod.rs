@@ -38,6 +38,7 @@ mod run;
 mod select;
 mod squash;
 mod stack;
+mod visible;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};

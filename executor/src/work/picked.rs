@@ -112,15 +112,12 @@ pub(crate) fn digest<'a>(view: &View<'a>, picked: &[Picked<'a>], any_mode: bool)
             _ => None,
         })
         .collect();
-    let mut hasher = ContentHasher::new();
+    let hasher = ContentHasher::new();
+    let mut hasher = if any_mode { hasher.with_any_mode() } else { hasher };
     let mut add = |at: &TreePath, item: &Item<'a>| {
         let real = view.real((item.layer, item.entry));
         let origin = Some((item.layer, &real.path)).filter(|origin| linked.contains(origin));
-        let at = at.join_path(&item.below);
-        match any_mode {
-            true => hasher.add(&at, &Entry { mode: 0, ..real.clone() }, origin),
-            false => hasher.add(&at, real, origin),
-        }
+        hasher.add(at, &item.below, real, origin);
     };
     for (number, one) in picked.iter().enumerate() {
         // The number keeps apart what two sources bring under one name.

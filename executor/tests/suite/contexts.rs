@@ -228,3 +228,72 @@ fn every_change_of_a_known_context_counts() {
     assert_eq!(build(), ["COPY src /src"], "the rules count");
     sandbox.assert_clean();
 }
+
+/// Each selection of a context is known apart, and one that changed takes nothing from the others.
+#[test]
+fn selections_of_one_context_are_known_apart() {
+    needs_root!();
+    let sandbox = Sandbox::with([
+        ("src/a/file", "1"),
+        ("src/b", "x"),
+        ("docs/text", "text"),
+        ("docs/draft.md", "draft"),
+        ("single", "one"),
+    ]);
+    let context = sandbox.context();
+    let write = |path: &str, text: &str| fs_err::write(context.join(path), text).unwrap();
+    let dockerfile = "FROM busybox\nCOPY --link src /src\n\
+                      COPY --link --exclude=*.md docs /docs\nCOPY --link single /single\n";
+    let build = || {
+        // Longer than the grain of the clock that stamps files.
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        sandbox.build(dockerfile)
+    };
+    let nothing = Vec::<String>::new();
+    assert_eq!(build().ran().len(), 3);
+    assert_eq!(build().ran(), nothing);
+    write("docs/draft.md", "another draft");
+    assert_eq!(build().ran(), nothing, "what is left out does not count");
+    write("src/a/file", "2");
+    let built = build();
+    assert_eq!(built.ran(), ["COPY --link src /src"]);
+    assert_eq!((built.text("src/a/file"), built.text("src/b")), ("2".to_owned(), "x".to_owned()));
+    // The first build of two that change, and one in which nothing is left to be told.
+    write("single", "two");
+    fs_err::remove_dir_all(context.join("src/a")).unwrap();
+    let built = build();
+    assert_eq!(built.ran().len(), 2, "{:?}", built.ran());
+    assert_eq!(built.text("single"), "two");
+    assert!(!built.files().contains_key("src/a/file"));
+    assert!(!built.files().contains_key("docs/draft.md"));
+    assert_eq!(build().ran(), nothing);
+    sandbox.assert_clean();
+}
+
+/// Where only the step before changed, the files are taken as a glance saw them.
+#[test]
+fn files_that_were_only_glanced_at_are_copied() {
+    needs_root!();
+    let sandbox = Sandbox::with([("src/a/file", "1"), ("src/tool", "x"), ("src/.ignored", "")]);
+    sandbox.write(".dockerignore", "src/.ignored");
+    let src = sandbox.context().join("src");
+    crate::common::set_mode(&src.join("tool"), 0o751);
+    std::os::unix::fs::symlink("tool", src.join("link")).unwrap();
+    fs_err::hard_link(src.join("a/file"), src.join("a/name")).unwrap();
+    let build = |before: &str| {
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        sandbox.build(&format!("FROM busybox\nRUN echo {before} > /before\nCOPY src /src\n"))
+    };
+    let first = build("1");
+    assert_eq!(build("1").ran(), Vec::<String>::new());
+    let second = build("2");
+    let mut ran = second.ran();
+    ran.sort();
+    assert_eq!(ran, ["COPY src /src", "RUN echo 2 > /before"]);
+    let (mut first, mut second) = (first.files(), second.files());
+    first.remove("before");
+    second.remove("before");
+    assert!(first.contains_key("src/link") && !first.contains_key("src/.ignored"));
+    assert_eq!(second, first);
+    sandbox.assert_clean();
+}

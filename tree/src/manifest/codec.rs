@@ -45,7 +45,7 @@ impl Manifest {
         for entry in &self.entries {
             put_bytes(&mut out, entry.path.as_bytes());
             out.push(kind(&entry.node));
-            put_metadata(&mut out, entry);
+            put_metadata(&mut out, entry.mode, entry);
             put(&mut out, zigzag(entry.mtime.secs));
             put(&mut out, entry.mtime.nanos.into());
             put_payload(&mut out, &entry.node);
@@ -97,9 +97,9 @@ pub(super) fn kind(node: &Node) -> u8 {
     }
 }
 
-/// Writes mode, owner and attributes.
-pub(super) fn put_metadata(out: &mut Vec<u8>, entry: &Entry) {
-    put(out, entry.mode.into());
+/// Writes a mode, and owner and attributes of an entry.
+pub(super) fn put_metadata(out: &mut Vec<u8>, mode: u32, entry: &Entry) {
+    put(out, mode.into());
     put(out, entry.uid.into());
     put(out, entry.gid.into());
     put(out, entry.xattrs.len() as u64);
@@ -137,6 +137,17 @@ fn put(out: &mut Vec<u8>, mut value: u64) {
 pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+/// Writes the path of `below` in `dir`, as [`put_bytes`] does with the joined path.
+pub(super) fn put_joined(out: &mut Vec<u8>, dir: &TreePath, below: &TreePath) {
+    if dir.is_root() || below.is_root() {
+        return put_bytes(out, if dir.is_root() { below } else { dir }.as_bytes());
+    }
+    put(out, (dir.as_bytes().len() + 1 + below.as_bytes().len()) as u64);
+    out.extend_from_slice(dir.as_bytes());
+    out.push(b'/');
+    out.extend_from_slice(below.as_bytes());
 }
 
 fn zigzag(value: i64) -> u64 {

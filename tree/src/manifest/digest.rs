@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Manifest;
-use super::codec::{kind, put_bytes, put_metadata, put_payload};
+use super::codec::{kind, put_bytes, put_joined, put_metadata, put_payload};
 use crate::{Entry, Node, TreePath};
 
 const VERSION: &[u8] = b"gantry content digest 1";
@@ -36,6 +36,8 @@ pub struct ContentHasher {
     buffer: Vec<u8>,
     /// Whether opaque marks count.
     marks: bool,
+    /// Whether modes count.
+    modes: bool,
     /// The first name of each inode that has several.
     names: BTreeMap<(usize, TreePath), TreePath>,
 }
@@ -50,31 +52,42 @@ impl ContentHasher {
             hasher,
             buffer: Vec::with_capacity(FLUSH + 1024),
             marks: false,
+            modes: true,
             names: BTreeMap::new(),
         }
     }
 
-    /// Takes in an entry under the name `at`.
+    /// Makes all modes count as the same.
+    pub fn with_any_mode(self) -> Self {
+        Self { modes: false, ..self }
+    }
+
+    /// Takes in an entry under the name that `below` has in the directory `dir`.
     ///
     /// `real` is the entry itself or, for a hard link, the one it stands for. An inode that has
     /// several names among what is digested needs its `origin` with each of them; from the second
     /// on, only the link to the first counts.
-    pub fn add(&mut self, at: &TreePath, real: &Entry, origin: Option<Origin<'_>>) {
+    pub fn add(
+        &mut self,
+        dir: &TreePath,
+        below: &TreePath,
+        real: &Entry,
+        origin: Option<Origin<'_>>,
+    ) {
+        put_joined(&mut self.buffer, dir, below);
         if let Some((tree, path)) = origin {
             let origin = (tree, path.clone());
             if let Some(first) = self.names.get(&origin) {
-                put_bytes(&mut self.buffer, at.as_bytes());
                 let link = Node::HardLink { target: first.clone() };
                 self.buffer.push(kind(&link));
                 put_payload(&mut self.buffer, &link);
                 return;
             }
-            self.names.insert(origin, at.clone());
+            self.names.insert(origin, dir.join_path(below));
         }
-        put_bytes(&mut self.buffer, at.as_bytes());
         let plain_dir = real.is_dir() && !self.marks;
         self.buffer.push(kind(if plain_dir { &Node::Dir { opaque: false } } else { &real.node }));
-        put_metadata(&mut self.buffer, real);
+        put_metadata(&mut self.buffer, if self.modes { real.mode } else { 0 }, real);
         put_payload(&mut self.buffer, &real.node);
         if self.buffer.len() >= FLUSH {
             self.hasher.update(&self.buffer);
@@ -132,6 +145,7 @@ pub(crate) fn digest<'a>(
     }
     let mut hasher = ContentHasher::new();
     hasher.marks = marks;
+    let root = TreePath::root();
     for (selected, entries) in subtrees {
         // The root of a tree need not be listed to be there.
         if entries.is_empty() && !selected.path.is_root() {
@@ -141,13 +155,13 @@ pub(crate) fn digest<'a>(
             let real = real(*found);
             let origin = (found.0, &real.path);
             let origin = (!linked.is_empty() && linked.contains(&origin)).then_some(origin);
-            let at = match found.1.path.strip_prefix(&selected.path) {
-                Some(below) if selected.at.is_root() => below,
-                Some(below) => selected.at.join_path(&below),
-                // A subtree holds nothing that lies elsewhere.
-                None => found.1.path.clone(),
+            // A subtree holds nothing that lies elsewhere.
+            let below = found.1.path.strip_prefix(&selected.path);
+            let (dir, below) = match &below {
+                Some(below) => (&selected.at, below),
+                None => (&root, &found.1.path),
             };
-            hasher.add(&at, real, origin);
+            hasher.add(dir, below, real, origin);
         }
     }
     hasher.finish()

@@ -98,6 +98,20 @@ impl Manifest {
         self.entries
     }
 
+    /// Gives everything to one owner.
+    pub fn set_owner(&mut self, uid: u32, gid: u32) {
+        for entry in &mut self.entries {
+            (entry.uid, entry.gid) = (uid, gid);
+        }
+    }
+
+    /// Sets permission bits, of which `mode` returns `0o7777` at most.
+    pub fn set_modes(&mut self, mode: impl Fn(&Entry) -> u32) {
+        for entry in &mut self.entries {
+            entry.mode = mode(entry) & 0o7777;
+        }
+    }
+
     /// Returns the entry at `path`.
     pub fn get(&self, path: &TreePath) -> Option<&Entry> {
         self.get_bytes(path.as_bytes())

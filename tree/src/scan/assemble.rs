@@ -50,7 +50,7 @@ pub(super) fn assemble(outputs: Outputs, include_root: bool) -> Scan {
     }
     link(&mut entries, &stats);
     let manifest = Manifest::from_walk(entries);
-    Scan { manifest, stats, sockets, files_read: outputs.files_read }
+    Scan { manifest, stats, sockets, files_read: outputs.files_read, glance: outputs.glance }
 }
 
 fn dir(dirs: &mut Vec<Dir>, id: usize) -> &mut Dir {

@@ -12,17 +12,30 @@ use crate::workers::Queue;
 use crate::xattr::{self, On};
 use crate::{ContentId, Entry, FileKind, Node, Stat, TreeError, TreePath, Xattrs};
 
-impl Walk<'_> {
-    /// Describes whatever is no directory.
+impl<'a> Walk<'a> {
+    /// Looks at whatever is no directory, and describes it.
     pub(super) fn file(
         &self,
-        worker: &mut Worker,
+        worker: &mut Worker<'_>,
         path: TreePath,
         dir: BorrowedFd<'_>,
         name: &[u8],
-        queue: &Queue<Task>,
+        queue: &Queue<Task<'a>>,
     ) -> Result<Row, TreeError> {
         let stat = stat_name(dir, name).map_err(|error| failed("stat", &path, error))?;
+        self.describe(worker, path, stat, dir, name, queue)
+    }
+
+    /// Describes what has this stat.
+    pub(super) fn describe(
+        &self,
+        worker: &mut Worker<'_>,
+        path: TreePath,
+        stat: Stat,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        queue: &Queue<Task<'a>>,
+    ) -> Result<Row, TreeError> {
         let mut xattrs = Xattrs::new();
         let node = match stat.kind {
             FileKind::File => self.regular(worker, &path, &stat, dir, name, &mut xattrs, queue)?,
@@ -45,44 +58,44 @@ impl Walk<'_> {
         {
             xattrs = self.xattrs(On::Name(dir, name), &path)?.0;
         }
-        let entry = match node {
-            // Nothing of a whiteout but its name reaches a layer.
-            Node::Whiteout => Entry { node, mode: 0, ..Entry::plain_dir(path) },
-            node => Entry {
-                path,
-                node,
-                mode: stat.mode,
-                uid: stat.uid,
-                gid: stat.gid,
-                mtime: stat.mtime,
-                xattrs,
-            },
+        let row = Row::file(path, node, stat, xattrs);
+        if row.entry.node != Node::Whiteout {
+            return Ok(row);
+        }
+        // Nothing of a whiteout but its name reaches a layer.
+        let entry = Entry { node: Node::Whiteout, mode: 0, ..Entry::plain_dir(row.entry.path) };
+        Ok(Row { entry, ..row })
+    }
+
+    /// Says what a regular file is if it need not be opened for that.
+    pub(super) fn unopened(&self, path: &TreePath, stat: &Stat) -> Option<Node> {
+        let content = match self.options.contents {
+            _ if stat.kind != FileKind::File => None,
+            Contents::Skip => Some(ContentId::UNREAD),
+            Contents::Hash => self.options.known.and_then(|known| known(path, stat)),
         };
-        Ok(Row { entry, stat, dir: None, on_demand: false })
+        content.map(|content| Node::File { size: stat.size, content })
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is known of one file, and where to put it")]
     fn regular(
         &self,
-        worker: &mut Worker,
+        worker: &mut Worker<'_>,
         path: &TreePath,
         stat: &Stat,
         dir: BorrowedFd<'_>,
         name: &[u8],
         xattrs: &mut Xattrs,
-        queue: &Queue<Task>,
+        queue: &Queue<Task<'a>>,
     ) -> Result<Node, TreeError> {
+        if let Some(node) = self.unopened(path, stat) {
+            return Ok(node);
+        }
         let size = stat.size;
-        if self.options.contents == Contents::Skip {
-            return Ok(Node::File { size, content: ContentId::UNREAD });
-        }
-        if let Some(content) = self.options.known.and_then(|known| known(path, stat)) {
-            return Ok(Node::File { size, content });
-        }
         let fd = openat(dir, name, FILE.union(OFlags::NOFOLLOW), Mode::empty())
             .map_err(|error| failed("open", path, error))?;
         *xattrs = self.xattrs(On::Fd(fd.as_fd()), path)?.0;
-        let read = |worker: &mut Worker| {
+        let read = |worker: &mut Worker<'_>| {
             worker.files_read += 1;
             hash_fd(&fd, size, worker.buffer()).map_err(|error| failed("read", path, error))
         };

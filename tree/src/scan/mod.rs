@@ -4,19 +4,26 @@
 //! file in it is described, and read and hashed while its directory is open. The tasks' results are
 //! sorted within, so putting them together is a walk over directories and no sort over files.
 //!
+//! A [`glance`] says beforehand whether a scan is needed, and what it saw is not looked at twice.
+//!
 //! Follows no symbolic link: a directory that becomes one between listing and opening is an error.
 
+mod again;
 mod assemble;
 mod describe;
 mod glance;
 mod hash;
+mod look;
 mod walk;
 
 use crate::{ContentId, FileKind, Manifest, Root, Stat, TreeError, TreePath};
 
-pub use glance::{Glance, glance};
+pub use glance::glance;
 pub use hash::hash_reader;
 pub(crate) use hash::{BUFFER, hash_fd, read_full};
+
+pub use look::{Glance, Seen};
+use walk::Walk;
 
 /// What a directory's special files and attributes mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +91,12 @@ pub struct ScanOptions<'a> {
     pub known: Option<KnownFn<'a>>,
     /// Also list the root directory itself, as the empty path.
     pub include_root: bool,
+    /// Also say what a [`glance`] would have told. Each stat is from before its file was read, so
+    /// what changes meanwhile looks different the next time.
+    pub glance: bool,
+    /// What a glance at the same root with the same filter saw: nothing is listed then, and no
+    /// known file looked at again. It counts for nothing if what has to be opened has changed since.
+    pub seen: Option<&'a Seen>,
     /// How many threads at most; 0 means 4.
     pub workers: usize,
 }
@@ -93,12 +106,15 @@ pub struct ScanOptions<'a> {
 pub struct Scan {
     /// The entries.
     pub manifest: Manifest,
-    /// One for each entry of the manifest, in the same order.
+    /// One for each entry of the manifest, in the same order. Those that come from
+    /// [`ScanOptions::seen`] know of no blocks.
     pub stats: Vec<Stat>,
     /// Sockets, which no manifest can hold.
     pub sockets: Vec<TreePath>,
     /// How many files were opened and read.
     pub files_read: u64,
+    /// What a [`glance`] would have told, or did tell, if that was asked for.
+    pub glance: Option<Glance>,
 }
 
 impl Scan {
@@ -119,6 +135,7 @@ impl Scan {
 /// be read, [`TreeError::Indirect`] for an overlay upper that isn't complete in itself; each names
 /// the file.
 pub fn scan(root: &Root, options: &ScanOptions<'_>) -> Result<Scan, TreeError> {
-    let outputs = walk::walk(root, options)?;
+    let outputs = options.seen.and_then(|seen| Walk::new(root, options).again(seen).ok());
+    let outputs = outputs.map_or_else(|| Walk::new(root, options).all(), Ok)?;
     Ok(assemble::assemble(outputs, options.include_root))
 }

@@ -3,6 +3,7 @@
 mod common;
 mod copying;
 mod escapes;
+mod looking;
 mod manifests;
 mod paths;
 mod removing;
