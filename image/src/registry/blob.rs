@@ -1,21 +1,18 @@
 //! Blobs on their way down: streamed, resumed where the connection broke, verified at the end.
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::header::{HeaderValue, RANGE};
 use reqwest::{Method, StatusCode, Url};
 
 use super::client::{Repository, reading};
 use super::error::RegistryError;
 use super::hosts::Endpoint;
-use super::range::ContentRange;
+use super::incoming::{Came, Incoming, Unfit};
 use super::retry::Tries;
-use super::send::{Answer, Call};
+use super::send::Call;
 use super::transport::refuse_link_local;
 use crate::digest::{Digest, Hasher};
 use crate::manifest::Descriptor;
-
-/// After so many more bytes the count of tries starts anew.
-const HEADWAY: u64 = 1 << 20;
 
 impl Repository {
     /// Begins to fetch a blob. Foreign layers come from their `urls` first (without credentials),
@@ -61,13 +58,9 @@ impl Repository {
         let mut blob = Blob {
             repository: self.clone(),
             digest,
-            size: descriptor.size,
             sources,
-            answer: None,
+            incoming: Incoming::new(descriptor.size, count),
             hasher,
-            count,
-            skip: 0,
-            headway: count,
             state: State::Reading,
         };
         if count < descriptor.size || count == 0 {
@@ -133,16 +126,10 @@ impl Repository {
 pub struct Blob {
     repository: Repository,
     digest: Digest,
-    size: u64,
     /// Whom to ask; the last one first.
     sources: Vec<(Source, Tries)>,
-    answer: Option<Answer>,
+    incoming: Incoming,
     hasher: Hasher,
-    count: u64,
-    /// So many bytes of the answer are here already.
-    skip: u64,
-    /// How far it was when the count of tries began.
-    headway: u64,
     state: State,
 }
 
@@ -170,11 +157,10 @@ impl Source {
 
 impl std::fmt::Debug for Blob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { digest, size, count, .. } = self;
         f.debug_struct("Blob")
-            .field("digest", digest)
-            .field("size", size)
-            .field("count", count)
+            .field("digest", &self.digest)
+            .field("size", &self.size())
+            .field("count", &self.count())
             .finish_non_exhaustive()
     }
 }
@@ -183,13 +169,13 @@ impl Blob {
     /// Returns the size that was promised, and that it has if it can be read to its end.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.size
+        self.incoming.size()
     }
 
     /// Returns how many bytes there were so far.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.count
+        self.incoming.count()
     }
 
     /// Returns the next bytes; `None` at the end, if size and digest are what was promised.
@@ -216,51 +202,22 @@ impl Blob {
 
     async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
-            if self.count == self.size {
-                return self.verify().map(|()| None);
-            }
-            let Some(answer) = &mut self.answer else {
-                self.open().await?;
-                continue;
-            };
-            let failure = match answer.chunk().await {
-                Ok(Some(bytes)) => match self.take(bytes)? {
-                    Some(bytes) => return Ok(Some(bytes)),
-                    None => continue,
-                },
-                Ok(None) => RegistryError::Broken {
-                    host: answer.host.clone(),
-                    source: format!("it ended after {} of {} bytes", self.count, self.size).into(),
-                },
-                Err(failure) => failure,
-            };
-            self.answer = None;
-            self.failed(failure).await?;
-        }
-    }
-
-    /// Counts and hashes, leaving out what was here already.
-    fn take(&mut self, mut bytes: Bytes) -> Result<Option<Bytes>, RegistryError> {
-        let known = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
-        bytes::Buf::advance(&mut bytes, known);
-        self.skip -= known as u64;
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        if bytes.len() as u64 > self.size - self.count {
-            return Err(
-                self.lie(format!("it has more than the {} bytes that were promised", self.size))
-            );
-        }
-        self.count += bytes.len() as u64;
-        self.hasher.update(&bytes);
-        if self.count - self.headway >= HEADWAY {
-            self.headway = self.count;
-            if let Some((_, tries)) = self.sources.last_mut() {
-                tries.headway();
+            match self.incoming.next().await {
+                Came::All => return self.verify().map(|()| None),
+                Came::Bytes(bytes) => {
+                    self.hasher.update(&bytes);
+                    if self.incoming.has_headway()
+                        && let Some((_, tries)) = self.sources.last_mut()
+                    {
+                        tries.headway();
+                    }
+                    return Ok(Some(bytes));
+                }
+                Came::Unasked => self.open().await?,
+                Came::Broken(failure) => self.failed(failure).await?,
+                Came::Unfit(unfit) => return Err(self.lie(unfit.to_string())),
             }
         }
-        Ok(Some(bytes))
     }
 
     fn verify(&mut self) -> Result<(), RegistryError> {
@@ -287,15 +244,10 @@ impl Blob {
 
     /// Makes a connection to whoever comes next, and skips to where we are.
     async fn open(&mut self) -> Result<(), RegistryError> {
-        loop {
-            match self.request().await {
-                Ok((answer, skip)) => {
-                    (self.answer, self.skip) = (Some(answer), skip);
-                    return Ok(());
-                }
-                Err(failure) => self.failed(failure).await?,
-            }
+        while let Err(failure) = self.request().await {
+            self.failed(failure).await?;
         }
+        Ok(())
     }
 
     /// Waits for the next try, or goes on to the next source, or gives up.
@@ -315,13 +267,14 @@ impl Blob {
         Ok(())
     }
 
-    /// One try. Returns the answer, and how many of its bytes are here already.
-    async fn request(&mut self) -> Result<(Answer, u64), RegistryError> {
+    /// One try.
+    async fn request(&mut self) -> Result<(), RegistryError> {
         let inner = self.repository.inner();
         let what = format!("{}@{}", self.repository.name(), self.digest);
         let Some((source, _)) = self.sources.last() else { return Err(RegistryError::Interrupted) };
-        let range = HeaderValue::from_str(&format!("bytes={}-", self.count)).ok();
-        let range = range.filter(|_| self.count > 0);
+        let count = self.count();
+        let range = HeaderValue::from_str(&format!("bytes={count}-")).ok();
+        let range = range.filter(|_| count > 0);
         let answer = match source {
             Source::Endpoint(endpoint) => {
                 let url = inner.url(endpoint, &format!("blobs/{}", self.digest)).await?;
@@ -336,35 +289,20 @@ impl Blob {
                 inner.fetch_foreign(&call).await?
             }
         };
-        let corrupt = |host: &str, reason: String| RegistryError::Corrupt {
-            what: what.clone(),
-            host: host.to_owned(),
-            reason,
+        let good = match answer.status() {
+            StatusCode::OK => true,
+            StatusCode::PARTIAL_CONTENT => count > 0,
+            _ => false,
         };
-        match answer.status() {
-            StatusCode::OK => {
-                let length = answer.response.content_length();
-                if let Some(length) = length.filter(|length| *length != self.size) {
-                    inner.lied(&source.host(), self.digest);
-                    let reason = format!("it has {length} bytes where {} were promised", self.size);
-                    return Err(corrupt(&answer.host, reason));
-                }
-                Ok((answer, self.count))
-            }
-            StatusCode::PARTIAL_CONTENT if self.count > 0 => {
-                let range = answer.header(CONTENT_RANGE.as_str()).and_then(ContentRange::parse);
-                let fits = range.is_some_and(|range| {
-                    range.start == self.count && range.total.is_none_or(|total| total == self.size)
-                });
-                if !fits {
-                    return Err(corrupt(
-                        &answer.host,
-                        "another part of it came than was asked for".to_owned(),
-                    ));
-                }
-                Ok((answer, 0))
-            }
-            _ => Err(answer.refuse(&what, "send the blob", false).await),
+        if !good {
+            return Err(answer.refuse(&what, "send the blob", false).await);
         }
+        let host = answer.host.clone();
+        self.incoming.begin(answer).map_err(|unfit| {
+            if let Unfit::Size { .. } = unfit {
+                inner.lied(&source.host(), self.digest);
+            }
+            RegistryError::Corrupt { what, host, reason: unfit.to_string() }
+        })
     }
 }

@@ -11,6 +11,7 @@
 //! guard         addresses that are never connected to
 //! manifest      manifests by tag or digest, both ways
 //! blob, reader  blobs down: streamed, resumed, verified
+//! incoming      counted bytes that go on where an answer broke off, for blob and web
 //! upload, body  blobs up: asked for, mounted, sent, resumed
 //! list          tags, repositories, searching
 //! referrers     what refers to a manifest; deleting
@@ -46,6 +47,7 @@ mod client;
 mod error;
 mod guard;
 mod hosts;
+mod incoming;
 mod link;
 mod list;
 mod manifest;
