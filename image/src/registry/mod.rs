@@ -7,6 +7,7 @@
 //! credentials/  config.json, auth.json, helpers; login and logout
 //! auth/         challenges, scopes, token servers
 //! send, retry   one request: proof, redirects, tries
+//! direct        which hosts are reached without a proxy
 //! transport     connections: TLS, proxies, silence
 //! guard         addresses that are never connected to
 //! manifest      manifests by tag or digest, both ways
@@ -44,6 +45,7 @@ mod auth;
 mod blob;
 mod body;
 mod client;
+mod direct;
 mod error;
 mod guard;
 mod hosts;

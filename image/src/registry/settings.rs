@@ -68,7 +68,7 @@ pub struct Proxies {
     pub http: Option<String>,
     /// For https.
     pub https: Option<String>,
-    /// Hosts, domains and networks that are reached directly, between commas.
+    /// Hosts, domains and networks that are reached directly, between commas, maybe with a port.
     pub none: Option<String>,
 }
 

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Identity, NoProxy, Proxy, Request, Response, Url, redirect};
+use reqwest::{Certificate, Client, Identity, Proxy, Request, Response, Url, redirect};
 
 use super::body::Progress;
+use super::direct::Direct;
 use super::error::RegistryError;
 use super::guard::{self, Guarded};
 use super::hosts::{HostSettings, Security};
@@ -64,14 +65,16 @@ fn build(settings: &Settings, tls: Option<&HostSettings>) -> Result<Client, Stri
         // Parallel blobs get connections of their own, so that one doesn't wait for another.
         .http1_only()
         .no_proxy();
-    let plain = settings.proxies.http.as_ref().map(|url| Proxy::http(url.as_str()));
-    let secure = settings.proxies.https.as_ref().map(|url| Proxy::https(url.as_str()));
-    let direct = settings.proxies.none.as_deref().unwrap_or_default();
-    let direct = NoProxy::from_string(&format!("{direct},localhost,127.0.0.0/8,::1"));
-    for proxy in [plain, secure].into_iter().flatten() {
+    let proxies = [("http", &settings.proxies.http), ("https", &settings.proxies.https)];
+    let direct = Arc::new(Direct::parse(settings.proxies.none.as_deref().unwrap_or_default()));
+    for (scheme, address) in proxies {
+        let Some(address) = address.clone() else { continue };
         // The address may hold a password, so the error isn't shown.
-        let proxy = proxy.map_err(|_| "the proxy's address is not valid")?;
-        builder = builder.proxy(proxy.no_proxy(direct.clone()));
+        Proxy::all(&address).map_err(|_| "the proxy's address is not valid")?;
+        let direct = Arc::clone(&direct);
+        builder = builder.proxy(Proxy::custom(move |url| {
+            (url.scheme() == scheme && !direct.holds(url)).then(|| address.clone())
+        }));
     }
     let said = |what: &str| what.to_owned();
     match tls {

@@ -212,18 +212,32 @@ fn links_and_redirects_that_lead_nowhere_end() {
 #[test]
 fn a_proxy_is_asked_for_what_is_not_excepted() {
     let proxy = Fake::start(|_| Answer::new(200).header("content-type", MANIFEST).body("{}"));
-    let proxies = Proxies { http: Some(format!("http://{}", proxy.host())), ..Proxies::default() };
-    let mut settings = Settings { proxies, ..quick() };
-    let host = "registry.example:5000";
-    let plain = gantry_image::registry::HostSettings {
-        security: gantry_image::registry::Security::Plain,
-        ..Default::default()
+    let fetch = |host: &str, none: &str| {
+        let http = Some(format!("http://me:secret@{}", proxy.host()));
+        let proxies = Proxies { http, none: Some(none.to_owned()), ..Proxies::default() };
+        let mut settings = Settings { proxies, ..quick() };
+        let plain = gantry_image::registry::HostSettings {
+            security: gantry_image::registry::Security::Plain,
+            ..Default::default()
+        };
+        settings.hosts.set.insert(host.to_owned(), plain);
+        let fetched = runtime().block_on(async {
+            let repo = repository(&Client::new(settings), host, "a");
+            repo.manifest(&Target::Tag("1".into())).await
+        });
+        (fetched.is_ok(), proxy.asked())
     };
-    settings.hosts.set.insert(host.to_owned(), plain);
-    runtime().block_on(async {
-        let repo = repository(&Client::new(settings), host, "a");
-        repo.manifest(&Target::Tag("1".into())).await.unwrap();
-    });
-    let asked = proxy.asked();
-    assert!(asked[0].path.starts_with("http://registry.example:5000/v2/a/"), "{asked:?}");
+    for none in ["", "other.invalid,registry.invalid:5001", ".registry.invalid", "10.0.0.0/8"] {
+        let (fetched, asked) = fetch("registry.invalid:5000", none);
+        assert!(fetched, "{none}");
+        let asked = asked.last().unwrap();
+        assert_eq!(asked.path, "http://registry.invalid:5000/v2/a/manifests/1", "{none}");
+        assert_eq!(asked.header("proxy-authorization"), Some("Basic bWU6c2VjcmV0"), "{none}");
+    }
+    let before = proxy.asked().len();
+    // There is nobody of that name, so nobody is reached.
+    for none in ["registry.invalid:5000", "x, .invalid", "*.invalid", "*"] {
+        let (fetched, asked) = fetch("registry.invalid:5000", none);
+        assert_eq!((fetched, asked.len()), (false, before), "{none}");
+    }
 }
