@@ -208,3 +208,73 @@ case $1 in
     if [ -e "$file" ]; then cat "$file"; else echo "credentials not found in native keychain"; exit 1; fi ;;
 esac
 "#;
+
+/// Files below a directory that hold one of these texts.
+fn holding(dir: &std::path::Path, texts: &[&str]) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in fs_err::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                open.push(entry.path());
+            } else if kind.is_file() {
+                let bytes = fs_err::read(entry.path()).unwrap();
+                let holds = |text: &&str| bytes.windows(text.len()).any(|at| at == text.as_bytes());
+                if texts.iter().any(holds) {
+                    found.push(entry.path());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Neither right nor wrong ones, whatever is asked with them, are told or kept anywhere but in the
+/// file that they came from.
+#[test]
+fn e_20_no_credential_is_told_or_kept() {
+    let Some(server) = Server::with_password() else { return };
+    let (wrong, right) = ("wr0ng-Pa55word", "user:secret");
+    // As they are sent: `user:wr0ng-Pa55word` and `user:secret`.
+    let secrets = [wrong, "dXNlcjp3cjBuZy1QYTU1d29yZA==", "dXNlcjpzZWNyZXQ="];
+    let name = server.name("made:1");
+    let here = made().env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1");
+    here.write("From", format!("FROM {name}\nRUN true\n"));
+    here.gantry(["tag", "made", &name]).success();
+    let wrong = format!("user:{wrong}");
+    let cache = format!("type=registry,ref={}", server.name("cache:1"));
+    let mut told = Vec::new();
+    let mut run = |code: i32, words: &[&str]| {
+        let printed = here.gantry_words(words).code(code);
+        told.push(printed.stdout + &printed.stderr);
+    };
+    let build = ["-f", "From", "--pull", "--provenance=mode=max", "--metadata-file", "m.json"];
+    for (code, creds) in [(1, wrong.as_str()), (0, right)] {
+        run(code, &["--debug", "push", "--creds", creds, &name]);
+        run(code, &["--debug", "pull", "--creds", creds, &name]);
+        for progress in ["plain", "rawjson"] {
+            let flags = ["--creds", creds, "--progress", progress, "--cache-to", &cache, "."];
+            run(code, &[&["--debug", "build", "-t", "x"], &build[..], &flags].concat());
+        }
+    }
+    let why = told[0].clone();
+    assert!(why.contains("denied") || why.contains("unauthorized"), "{why}");
+    // From a file, too, and by `login`, which keeps what was right.
+    let wrong = wrong.split_once(':').unwrap().1;
+    let login = ["login", "-u", "user", "--password-stdin", &server.host];
+    let printed = here.gantry_with_input(login, wrong.as_bytes()).code(1);
+    told.push(printed.stdout + &printed.stderr);
+    let all = || holding(here.project().parent().unwrap(), &secrets);
+    assert_eq!(all(), [""; 0].map(std::path::PathBuf::from));
+    let entry = format!("{{\"auths\":{{\"{}\":{{\"auth\":\"{}\"}}}}}}", server.host, secrets[1]);
+    here.write("../home/.docker/config.json", entry);
+    for words in [["push", &name], ["pull", &name]] {
+        let printed = here.gantry(words).code(1);
+        told.push(printed.stdout + &printed.stderr);
+    }
+    assert_eq!(all(), [here.project().with_file_name("home").join(".docker/config.json")]);
+    let shown = |text: &String| secrets.iter().any(|secret| text.contains(secret));
+    assert!(!told.iter().any(shown), "{told:#?}");
+}
