@@ -44,7 +44,7 @@ pub use caps::Capabilities;
 pub use child::{Child, ExitStatus, Killer, Signal};
 pub use error::{HostError, NetworkError, SandboxError, SpawnError, Step};
 pub use host::{CgroupVersion, Finding, Host, IdMap, Overlay, State, probe};
-pub use net::{LoneNetwork, Network, Networks, PrivateNetwork};
+pub use net::{LoneNetwork, Network, Networks, PrivateNetwork, Retired};
 pub use plan::index::{MountedIndex, mount_index, mount_part};
 pub use spawn::spawn;
 pub use spec::{

@@ -17,7 +17,7 @@ use crate::error::Step;
 use crate::leaving::Leaving;
 use crate::plan::{self, Plan, Words};
 use crate::sys::{clone, raw};
-use crate::{Child, ExitStatus, LoneNetwork, Network, Security, SpawnError, Spec};
+use crate::{Capabilities, Child, ExitStatus, LoneNetwork, Network, Security, SpawnError, Spec};
 
 /// Starts a process as PID 1 of new namespaces and returns once its program runs.
 ///
@@ -45,7 +45,8 @@ type Started = (Handle, plan::stdio::Ends);
 /// A child's thread, from before the child's beginning to after its end.
 fn live(mut spec: Spec, started: &mpsc::SyncSender<Result<Started, SpawnError>>, exit: &Exit) {
     let _published = exit.publish_on_unwind();
-    let sandboxed = spec.security == Security::Sandbox;
+    let changes_network =
+        spec.security != Security::Sandbox || !Capabilities::DEFAULT.has(spec.capabilities);
     let begun = own_mount_namespace()
         .and_then(|()| enter(&mut spec.network))
         .and_then(|()| plan::prepare(spec))
@@ -65,19 +66,18 @@ fn live(mut spec: Spec, started: &mpsc::SyncSender<Result<Started, SpawnError>>,
         use std::os::fd::AsFd;
         let _ = raw::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
     }
-    let (status, left) = running.finish(sandboxed);
+    let (status, left) = running.finish(changes_network);
     exit.publish(status);
     drop(left);
 }
 
 /// Puts this thread into the network that its child is to be in, if that is the way into it.
 fn enter(network: &mut Network) -> Result<(), SpawnError> {
+    let failed = |what| move |cause| SpawnError::Setup { what, cause };
     match network {
-        Network::Lone(lone) => {
-            let failed = |cause| SpawnError::Setup { what: "make a network namespace", cause };
-            lone.enter().map_err(failed)
-        }
-        Network::None | Network::Host | Network::Private(_) => Ok(()),
+        Network::Lone(lone) => lone.enter().map_err(failed("make a network namespace")),
+        Network::Private(private) => private.enter().map_err(failed("join the network namespace")),
+        Network::None | Network::Host => Ok(()),
     }
 }
 
@@ -145,9 +145,9 @@ impl Drop for Left {
 }
 
 impl Running {
-    /// Waits for the end and undoes what was done, as far as anybody could see it. `sandboxed` says
-    /// that the child had no way to change its network.
-    fn finish(mut self, sandboxed: bool) -> (ExitStatus, Left) {
+    /// Waits for the end and undoes what was done, as far as anybody could see it.
+    /// `changes_network` says that the child was able to change its network.
+    fn finish(mut self, changes_network: bool) -> (ExitStatus, Left) {
         let mut status = wait(&self.pidfd);
         let leaving = Leaving::begin();
         self.places.clean();
@@ -155,7 +155,12 @@ impl Running {
             status.oom_killed = cgroup.oom_killed();
         }
         let network = match self.network {
-            Network::Lone(lone) if sandboxed => Some(lone),
+            Network::Lone(lone) if !changes_network => Some(lone),
+            // At once: who hears of the end may want it for the next, or take the bridge away.
+            Network::Private(private) if !changes_network => {
+                private.give_back();
+                None
+            }
             other => {
                 drop(other);
                 None

@@ -27,7 +27,7 @@ use gantry_cache::{Store, WorkDir};
 use gantry_image::{ImageConfig, Platform};
 use gantry_parser::ast::{Dockerfile, Instruction};
 use gantry_parser::{Diagnostic, SourceFile};
-use gantry_sandbox::Host;
+use gantry_sandbox::{Host, Retired};
 use gantry_solver::lower::{HistoryItem, LowerErrors, LowerOptions, Scans, lower};
 use gantry_solver::op::ContextOp;
 use gantry_solver::scheduler::{Failure, World};
@@ -91,8 +91,10 @@ pub fn build(
     // Without privileges this is a first look, of which nobody hears if it leads to nothing.
     let recorder = if unprivileged { recorder } else { recorder.telling(store) };
     let held = Arc::new(Held::new(observer, recorder, unprivileged));
+    // Waited for when all else is done.
+    let mut retired = Vec::new();
     let begun = Build::begin(request, store, host, Arc::clone(&held), cancel);
-    let outcome = begun.and_then(Build::run);
+    let outcome = begun.and_then(|build| build.run(&mut retired));
     if matches!(outcome, Err(BuildError::NeedsUserNamespace)) {
         return outcome;
     }
@@ -202,9 +204,11 @@ impl<'a> Build<'a> {
         })
     }
 
-    fn run(mut self) -> Result<BuildOutcome, BuildError> {
+    /// Carries it out. `retired` gets what may be taken down meanwhile.
+    fn run(mut self, retired: &mut Vec<Retired>) -> Result<BuildOutcome, BuildError> {
         let started = Instant::now();
         let ready = self.solve();
+        retired.extend(self.executor.retire_networks());
         self.tell_logs(ready.as_ref().ok());
         self.executor.contexts.values().for_each(LocalContext::save_index);
         let ready = self.at_hand(ready?)?;

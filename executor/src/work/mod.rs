@@ -46,7 +46,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gantry_cache::{LayerId, Lease, LogId, Store, WorkDir};
 use gantry_image::layer::{Ids, UnpackOptions};
-use gantry_sandbox::{Host, IdMap, Lower, Networks, Overlay};
+use gantry_sandbox::{Host, IdMap, Lower, Networks, Overlay, Retired};
 use gantry_solver::op::ContextOp;
 use gantry_solver::{Events, Graph, VertexId};
 use gantry_tree::Dialect;
@@ -244,6 +244,11 @@ impl Executor {
         self.shared
             .networks
             .get_or_init(|| Networks::new(&self.host, self.store.root().join("networks")))
+    }
+
+    /// Takes down the networks of steps, all of which have ended.
+    pub(crate) fn retire_networks(&self) -> Option<Retired> {
+        self.shared.networks.get().map(Networks::retire)
     }
 
     /// Warns about something, but not for every step again.

@@ -11,7 +11,6 @@ pub enum Step {
     JoinCgroup,
     CgroupNamespace,
     RaiseLoopback,
-    JoinNetwork,
     PrivateMounts,
     AttachFiles,
     AttachRoot,
@@ -35,12 +34,11 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 24] = [
         Self::DeathSignal,
         Self::JoinCgroup,
         Self::CgroupNamespace,
         Self::RaiseLoopback,
-        Self::JoinNetwork,
         Self::PrivateMounts,
         Self::AttachFiles,
         Self::AttachRoot,
@@ -76,7 +74,6 @@ impl std::fmt::Display for Step {
             Self::JoinCgroup => "join the control group",
             Self::CgroupNamespace => "make the cgroup namespace",
             Self::RaiseLoopback => "bring `lo` up",
-            Self::JoinNetwork => "join the network namespace",
             Self::PrivateMounts => "make mounts private",
             Self::AttachFiles => "attach generated files",
             Self::AttachRoot => "attach the root filesystem",

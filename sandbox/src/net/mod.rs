@@ -15,18 +15,22 @@ mod nat;
 mod netlink;
 mod pasta;
 mod pool;
+mod private;
+mod spares;
 
-use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use crate::{Host, NetworkError};
-use bridge::{Bridge, Port};
-use lone::Spares;
+use bridge::Bridge;
 use pasta::Pasta;
+use private::{Place, Way};
+use spares::Spares;
 
 pub use lone::LoneNetwork;
+pub use private::PrivateNetwork;
 
 /// What of the network a sandbox sees.
 #[derive(Debug, Default)]
@@ -52,7 +56,8 @@ pub struct Networks {
     state: PathBuf,
     rootless: bool,
     bridge: Mutex<Option<Arc<Bridge>>>,
-    spares: Arc<Spares>,
+    lone: Arc<Spares<OwnedFd>>,
+    places: Arc<Spares<Place>>,
 }
 
 impl Networks {
@@ -60,13 +65,14 @@ impl Networks {
     /// that share the bridge; it is made where missing.
     pub fn new(host: &Host, state: impl Into<PathBuf>) -> Self {
         let rootless = host.in_user_namespace() || !host.is_root();
-        Self { state: state.into(), rootless, bridge: Mutex::default(), spares: Arc::default() }
+        let (bridge, lone, places) = Default::default();
+        Self { state: state.into(), rootless, bridge, lone, places }
     }
 
     /// Promises a network namespace with nothing but `lo`: a new one, or one whose sandbox has
     /// ended and has left nothing in it.
     pub fn lone(&self) -> LoneNetwork {
-        LoneNetwork::new(&self.spares)
+        LoneNetwork::new(&self.lone)
     }
 
     /// Makes a network namespace with an address and a default route.
@@ -75,64 +81,82 @@ impl Networks {
     /// [`NetworkError::Unavailable`] where this host offers no way: take [`Network::Host`] and
     /// say so.
     pub fn private(&self) -> Result<PrivateNetwork, NetworkError> {
+        Ok(PrivateNetwork::new(self.place()?, None))
+    }
+
+    /// The same for the many sandboxes of one build: a new one, or one whose sandbox has ended and
+    /// has left nothing in it. Their addresses are nobody else's until this is dropped or
+    /// [retired](Self::retire).
+    ///
+    /// # Errors
+    /// As [`private`](Self::private).
+    pub fn handed_on(&self) -> Result<PrivateNetwork, NetworkError> {
+        let spare = std::iter::from_fn(|| self.places.take()).find(Place::is_open);
+        let place = spare.map_or_else(|| self.place(), Ok)?;
+        Ok(PrivateNetwork::new(place, Some(Arc::clone(&self.places))))
+    }
+
+    /// Takes down what no sandbox is in, as dropping it would, in a thread that what is returned
+    /// waits for: the kernel takes its time. It is made anew where it is needed again.
+    pub fn retire(&self) -> Retired {
+        let bridge = self.bridge.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let places: Vec<Place> = std::iter::from_fn(|| self.places.take()).collect();
+        let left = (places, bridge);
+        if left.0.is_empty() && left.1.is_none() {
+            return Retired(None);
+        }
+        let thread = std::thread::Builder::new().name("gantry-network".to_owned());
+        // Where there is none to be had, it is dropped with the closure that was not run.
+        Retired(thread.spawn(move || drop(left)).ok())
+    }
+
+    fn place(&self) -> Result<Place, NetworkError> {
         let unavailable = |reason| NetworkError::Unavailable { reason };
         fs_err::create_dir_all(&self.state).map_err(setup("make the state directory"))?;
-        let new = namespace::new().map_err(setup("make a network namespace"))?;
-        if self.rootless {
-            pasta_available().map_err(unavailable)?;
-            let pasta = Pasta::start(&new.namespace, &self.state)?;
-            let (address, gateway) =
-                namespace::address(&new.namespace).map_err(setup("read the address"))?;
-            let way = Way::Pasta { _pasta: pasta };
-            return Ok(PrivateNetwork { namespace: new.namespace, address, gateway, _way: way });
-        }
-        bridge_available().map_err(unavailable)?;
-        let bridge = {
+        let available = if self.rootless { pasta_available() } else { bridge_available() };
+        available.map_err(unavailable)?;
+        if self.rootless { self.behind_pasta() } else { self.behind_bridge() }
+    }
+
+    fn behind_pasta(&self) -> Result<Place, NetworkError> {
+        let (made, ()) = namespace::new(|| ());
+        let namespace = made.map_err(setup("make a network namespace"))?.namespace;
+        let way = Way::Pasta(Pasta::start(&namespace, &self.state)?);
+        let (address, gateway) =
+            namespace::address(&namespace).map_err(setup("read the address"))?;
+        Ok(Place { namespace, address, gateway, way })
+    }
+
+    fn behind_bridge(&self) -> Result<Place, NetworkError> {
+        let (made, bridge) = namespace::new(|| {
             let mut bridge = self.bridge.lock().unwrap_or_else(PoisonError::into_inner);
             match &*bridge {
-                Some(bridge) => bridge.clone(),
-                None => bridge.insert(Arc::new(Bridge::open(&self.state)?)).clone(),
+                Some(bridge) => Ok(bridge.clone()),
+                None => Ok(bridge.insert(Arc::new(Bridge::open(&self.state)?)).clone()),
             }
-        };
+        });
+        let (new, bridge) = (made.map_err(setup("make a network namespace"))?, bridge?);
         let port = bridge.attach(&new)?;
-        Ok(PrivateNetwork {
+        Ok(Place {
             namespace: new.namespace,
             address: port.address(),
             gateway: bridge.gateway(),
-            _way: Way::Bridge { _port: port, _bridge: bridge },
+            way: Way::Bridge { _port: port, _bridge: bridge },
         })
     }
 }
 
-/// A prepared network namespace; gone, with its address, when dropped (or with its sandbox).
+/// Networks that are being taken down; dropping it waits until they are gone.
 #[derive(Debug)]
-pub struct PrivateNetwork {
-    namespace: OwnedFd,
-    address: Ipv4Addr,
-    gateway: Ipv4Addr,
-    _way: Way,
-}
+#[must_use = "whoever drops it at once waits at once"]
+pub struct Retired(Option<JoinHandle<()>>);
 
-/// What packets leave through; dropped in the order of the fields.
-#[derive(Debug)]
-enum Way {
-    Bridge { _port: Port, _bridge: Arc<Bridge> },
-    Pasta { _pasta: Pasta },
-}
-
-impl PrivateNetwork {
-    /// Its address.
-    pub fn address(&self) -> Ipv4Addr {
-        self.address
-    }
-
-    /// The next hop; behind the bridge this is the host itself.
-    pub fn gateway(&self) -> Ipv4Addr {
-        self.gateway
-    }
-
-    pub(crate) fn namespace(&self) -> BorrowedFd<'_> {
-        self.namespace.as_fd()
+impl Drop for Retired {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // A panic there has been told of.
+            let _ = thread.join();
+        }
     }
 }
 

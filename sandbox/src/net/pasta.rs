@@ -41,6 +41,10 @@ impl Drop for Pasta {
 }
 
 impl Pasta {
+    pub(super) fn is_running(&self) -> bool {
+        !raw::has_ended(self.keeper.as_fd())
+    }
+
     /// Starts it for a namespace and returns once the namespace is configured.
     pub(super) fn start(namespace: &OwnedFd, state: &Path) -> Result<Self, NetworkError> {
         let namespace = namespace.try_clone().map_err(setup("keep the namespace"))?;

@@ -32,7 +32,7 @@ use crate::cgroup::Cgroup;
 use crate::seccomp;
 use crate::sys::mounting::MountOp;
 use crate::sys::outcome::Outcome;
-use crate::sys::program::{Joining, Program};
+use crate::sys::program::Program;
 use crate::sys::raw::{self, MountAttributes};
 use crate::sys::strings::Strings;
 use crate::userns::ids;
@@ -150,12 +150,8 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
         Some(cgroup) => cgroup.procs()?.into_iter().map(|fd| prepared.hold(fd)).collect(),
         None => Vec::new(),
     };
-    let (network, new_network) = match &spec.network {
-        Network::None => (Joining::Own, libc::CLONE_NEWNET),
-        // The thread that clones has entered it.
-        Network::Host | Network::Lone(_) => (Joining::Parents, 0),
-        Network::Private(private) => (Joining::Prepared(private.namespace().as_raw_fd()), 0),
-    };
+    // The thread that clones has entered all others.
+    let own_network = matches!(spec.network, Network::None);
     let parent = match spec.die_with_parent {
         true => Some(
             prepared.hold(
@@ -184,7 +180,7 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
     };
     let program = Program {
         cgroups,
-        network,
+        own_network,
         files: files.as_fd().as_raw_fd(),
         root: root_mount.as_raw_fd(),
         mounts: prepared.mounts,
@@ -208,11 +204,11 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
     fds.extend(stdio.fds);
     fds.push(root_mount);
     fds.push(files.into_mount());
-    let namespaces = libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | new_network;
+    let mut namespaces =
+        libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    if own_network {
+        namespaces |= libc::CLONE_NEWNET;
+    }
     Ok(Plan { program, namespaces, places, ends, cgroup, network: spec.network, words, fds })
 }
 

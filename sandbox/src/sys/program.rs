@@ -32,8 +32,8 @@ use crate::seccomp::Instruction;
 pub(crate) struct Program {
     /// `cgroup.procs` files to write to.
     pub(crate) cgroups: Vec<RawFd>,
-    /// A network namespace to join; else the one that `clone` made, whose `lo` is raised.
-    pub(crate) network: Joining,
+    /// Whether `clone` made a network namespace, whose `lo` is to be raised.
+    pub(crate) own_network: bool,
     /// A detached tmpfs with generated files, to clone mounts from.
     pub(crate) files: RawFd,
     /// The detached root filesystem.
@@ -70,17 +70,6 @@ pub(crate) struct Program {
     pub(crate) outcome: Outcome,
 }
 
-/// Which network namespace the child is to be in.
-#[derive(Clone, Copy)]
-pub(crate) enum Joining {
-    /// The one that `clone` made.
-    Own,
-    /// This one.
-    Prepared(RawFd),
-    /// The parent's.
-    Parents,
-}
-
 impl ChildProgram for Program {
     fn run(&self) {
         let Err(failure) = self.carry_out();
@@ -110,15 +99,7 @@ impl Program {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
             other => other.at(Step::CgroupNamespace)?,
         }
-        match self.network {
-            Joining::Own => raw::raise_loopback().at(Step::RaiseLoopback),
-            Joining::Prepared(namespace) => thread::move_into_link_name_space(
-                lend(namespace),
-                Some(thread::LinkNameSpaceType::Network),
-            )
-            .at(Step::JoinNetwork),
-            Joining::Parents => Ok(()),
-        }
+        if self.own_network { raw::raise_loopback().at(Step::RaiseLoopback) } else { Ok(()) }
     }
 
     /// Everything is attached over the old `/`, which then goes away as a whole.

@@ -1,12 +1,12 @@
 //! Private networks: behind the bridge as root, through pasta in a user namespace.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use gantry_sandbox::{ExtraHost, Network, Networks, probe, spawn};
+use gantry_sandbox::{Capabilities, ExtraHost, Network, Networks, Security, Spec, probe, spawn};
 
 use crate::support::{Elsewhere, World, finish, interface, run, skip};
 
@@ -106,6 +106,72 @@ fn two_sandboxes_reach_the_bridge_and_each_other_and_all_is_gone_afterwards() {
     });
     let leases = fs_err::read_dir(world.path("net/leases")).unwrap().count();
     assert_eq!(leases, 0);
+}
+
+/// Runs a script in a network that is handed on, and returns the address and what it printed.
+fn in_turn(
+    world: &World,
+    networks: &Networks,
+    change: impl FnOnce(&mut Spec),
+) -> (Ipv4Addr, String) {
+    let network = networks.handed_on().unwrap();
+    let address = network.address();
+    let mut spec = world.spec(["sh", "-c", "readlink /proc/self/ns/net; ip -4 -o addr show eth0"]);
+    spec.network = Network::Private(network);
+    change(&mut spec);
+    (address, run(spec).unwrap().ok())
+}
+
+#[test]
+fn a_network_is_handed_on_if_it_is_as_it_was() {
+    let Some((world, networks)) = bridged() else { return };
+    let first = in_turn(&world, &networks, |_| ());
+    assert!(first.1.contains(&format!("inet {}/", first.0)), "{first:?}");
+    assert_eq!(in_turn(&world, &networks, |_| ()), first, "the next one gets the same");
+
+    let held = networks.handed_on().unwrap();
+    assert_eq!(held.address(), first.0);
+    let second = in_turn(&world, &networks, |_| ());
+    assert_ne!(second.0, first.0, "what somebody is in is nobody else's");
+    drop(held);
+    assert_eq!(in_turn(&world, &networks, |_| ()), second);
+
+    // Whoever ends a connection keeps its port busy for a minute.
+    let listener = TcpListener::bind((networks.handed_on().unwrap().gateway(), 0)).unwrap();
+    let to = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let mut text = String::new();
+        listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+    });
+    let connect = format!("nc {} {} </dev/null", to.ip(), to.port());
+    let third = in_turn(&world, &networks, |spec| {
+        spec.argv = ["sh", "-c", &connect].map(Into::into).to_vec()
+    });
+    server.join().unwrap();
+    let fourth = in_turn(&world, &networks, |spec| spec.security = Security::Insecure);
+    let fifth = in_turn(&world, &networks, |spec| {
+        spec.capabilities = spec.capabilities.with(Capabilities::from_name("NET_ADMIN").unwrap());
+    });
+    let sixth = in_turn(&world, &networks, |_| ());
+    let addresses = [first.0, second.0, third.0, fourth.0, fifth.0, sixth.0];
+    let different: std::collections::HashSet<_> = addresses.iter().collect();
+    assert_eq!(different.len(), addresses.len(), "{addresses:?}");
+}
+
+#[test]
+fn networks_that_were_retired_are_made_anew() {
+    let Some((world, networks)) = bridged() else { return };
+    let first = in_turn(&world, &networks, |_| ());
+    let bridge = bridge_of(&world.path("net"));
+    let index = interface(&bridge);
+    assert!(index.is_some());
+    drop(networks.retire());
+    assert_ne!(interface(&bridge), index);
+    assert_eq!(fs_err::read_dir(world.path("net/leases")).unwrap().count(), 0);
+    let second = in_turn(&world, &networks, |_| ());
+    assert_ne!(second.0, first.0, "an address rests");
+    drop(networks.retire());
+    drop(networks.retire());
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn prepare(executor: &Executor, task: &Task, op: &RunOp) -> Result<Ne
 
 /// A private network, or the host's where this host has no way to make one.
 fn private(executor: &Executor, task: &Task) -> Result<Network, Fault> {
-    match executor.networks().private() {
+    match executor.networks().handed_on() {
         Ok(network) => Ok(Network::Private(network)),
         Err(NetworkError::Unavailable { reason }) => {
             executor.warn_once(
