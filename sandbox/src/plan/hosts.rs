@@ -16,7 +16,8 @@ pub(crate) struct NetworkFiles {
 pub(crate) fn network_files(spec: &Spec) -> NetworkFiles {
     let (address, gateway) = match &spec.network {
         Network::Private(private) => (Some(private.address()), Some(private.gateway())),
-        Network::None | Network::Lone(_) | Network::Host => (None, None),
+        Network::Host => (None, Some(Ipv4Addr::LOCALHOST)),
+        Network::None | Network::Lone(_) => (None, None),
     };
     let shares_host = matches!(spec.network, Network::Host);
     NetworkFiles {
@@ -35,9 +36,10 @@ fn hosts(spec: &Spec, address: Option<Ipv4Addr>, gateway: Option<Ipv4Addr>) -> S
          ff02::2\tip6-allrouters\n"
         .to_owned();
     for ExtraHost { name, address } in &spec.extra_hosts {
-        // Without a bridge, the host is reached at its loopback or not at all.
-        let gateway = IpAddr::V4(gateway.unwrap_or(Ipv4Addr::LOCALHOST));
-        let _ = writeln!(text, "{}\t{name}", address.unwrap_or(gateway));
+        // Where no way leads to the host, its name has no address: any would be somebody else's.
+        if let Some(address) = address.or(gateway.map(IpAddr::V4)) {
+            let _ = writeln!(text, "{address}\t{name}");
+        }
     }
     if spec.hostname != "localhost" && !spec.hostname.is_empty() {
         let own = address.unwrap_or(Ipv4Addr::LOCALHOST);
@@ -149,5 +151,7 @@ mod tests {
         let text =
             hosts(&spec, Some(Ipv4Addr::new(172, 17, 0, 2)), Some(Ipv4Addr::new(172, 17, 0, 1)));
         assert!(text.contains("1.2.3.4\ta\n172.17.0.1\tgw\n172.17.0.2\tbox\n"), "{text}");
+        let text = hosts(&spec, None, None);
+        assert!(text.contains("1.2.3.4\ta\n127.0.0.1\tbox\n") && !text.contains("gw"), "{text}");
     }
 }

@@ -158,6 +158,7 @@ pub struct WindowSize {
 pub struct ExtraHost {
     /// The name.
     pub name: String,
-    /// Its address; `None` is `host-gateway`: the bridge's address as seen from inside.
+    /// Its address; `None` is `host-gateway`: the host's as seen from inside. Where no way leads
+    /// there, the name is left out.
     pub address: Option<IpAddr>,
 }

@@ -448,6 +448,16 @@ fn c1_23_hosts() {
     for line in ["10.1.2.3 me\n", "fe80::1 me\n", "10.1.2.4 also.me\n"] {
         assert!(shown.contains(line), "{shown}");
     }
+    // The host is where the network says; a network without it has no name for it.
+    let gateway = |network: &str| {
+        let flags = ["--add-host", "me=host-gateway", "--add-host", "its.me:10.1.2.5"];
+        build(
+            &sandbox,
+            [flags[0], flags[1], flags[2], flags[3], "--network", network, "--no-cache"],
+        )
+    };
+    assert_eq!(gateway("none"), "10.1.2.5 its.me\n");
+    assert_eq!(gateway("host"), "127.0.0.1 me\n10.1.2.5 its.me\n");
     let error = refused(&["--add-host", "x"]);
     assert_eq!(error, "ERROR: invalid host x");
 }
