@@ -10,6 +10,7 @@
 //! | `plain` | BuildKit's plain form: blocks of `#N …` lines |
 //! | `tty` | the live tree on a terminal |
 //! | `steps` | the form of docker's classic builder |
+//! | `held` | what steps print there before their turn |
 //! | `rawjson` | BuildKit's `SolveStatus`, one JSON object a line |
 //! | `tail` | what is left to say at the end: last lines of failed steps, warnings |
 //! | `script` | builds as tests of displays tell them |
@@ -20,6 +21,7 @@
 //! back by `plain`) starts a ticking one.
 
 mod colors;
+mod held;
 mod lines;
 mod mode;
 mod model;

@@ -2,16 +2,17 @@
 //! (A5-10).
 //!
 //! Steps that run at once are shown one after the other: what a later one prints is held back until
-//! it is its turn.
+//! it is its turn, on the disk if it is much.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use gantry_image::Digest;
 use gantry_solver::event::Instruction;
 use gantry_solver::{Event, VertexId};
 
+use super::held::Held;
 use super::lines::harmless;
 use super::model::{Build, State, Step};
 use super::{Display, Heard};
@@ -28,7 +29,7 @@ pub(super) struct Steps {
     /// Whether it was said to run.
     running: bool,
     /// What steps printed whose turn has not come.
-    held: HashMap<VertexId, String>,
+    held: HashMap<VertexId, Held>,
     /// The steps that are shown; of several platforms' ones the others only have a name.
     told: HashSet<VertexId>,
     /// The name of what is there so far.
@@ -45,7 +46,7 @@ impl Display for Steps {
         | Event::Canceled { vertex } = heard.event
             && !heard.lines.text.is_empty()
         {
-            self.held.entry(*vertex).or_default().push_str(&heard.lines.text);
+            self.held.entry(*vertex).or_default().push(&heard.lines.text);
         }
         self.go_on(build, out);
     }
@@ -68,15 +69,15 @@ impl Display for Steps {
 impl Steps {
     /// Shows all whose turn has come.
     fn go_on(&mut self, build: &Build, out: &mut dyn Write) {
-        let mut text = String::new();
+        let out = &mut BufWriter::new(out);
         while let Some(instruction) = build.instructions.get(self.shown).filter(|_| !self.over) {
             if !std::mem::replace(&mut self.begun, true) {
-                text.push_str(&header(build, self.shown));
+                put(out, &header(build, self.shown));
             }
             while let Some(vertex) = instruction.vertices.get(self.parts) {
                 // Vertices are told of after the instructions.
                 let Some(position) = build.position(*vertex) else { break };
-                if !self.show(&build.steps()[position], instruction, &mut text) {
+                if !self.show(&build.steps()[position], instruction, out) {
                     break;
                 }
                 self.parts += 1;
@@ -86,17 +87,15 @@ impl Steps {
                 break;
             }
             if instruction.vertices.is_empty() {
-                self.name(None, instruction, &mut text);
+                self.name(None, instruction, out);
             }
             self.shown += 1;
             (self.parts, self.begun, self.running) = (0, false, false);
         }
-        // Nobody reads: then nobody misses it either.
-        let _ = out.write_all(text.as_bytes());
     }
 
     /// Shows how far a step has come; returns whether it is over.
-    fn show(&mut self, step: &Step, instruction: &Instruction, text: &mut String) -> bool {
+    fn show(&mut self, step: &Step, instruction: &Instruction, out: &mut dyn Write) -> bool {
         let is_run = step.kind == "run";
         let is_base = step.kind == "image";
         if step.state == State::Waiting {
@@ -105,23 +104,23 @@ impl Steps {
         if matches!(step.state, State::Cached | State::Skipped) || self.told.contains(&step.vertex)
         {
             if !is_base {
-                text.push_str(" ---> Using cache\n");
+                put(out, " ---> Using cache\n");
             }
-            self.name(step.id.as_deref(), instruction, text);
+            self.name(step.id.as_deref(), instruction, out);
             return true;
         }
         if is_run && step.started.is_some() && !std::mem::replace(&mut self.running, true) {
-            text.push_str(&format!(" ---> Running in {}\n", container(step)));
+            put(out, &format!(" ---> Running in {}\n", container(step)));
         }
-        self.print(step.vertex, text);
+        self.print(step.vertex, out);
         match &step.state {
             State::Done(_) => {
                 if is_run {
                     let container = container(step);
-                    text.push_str(&format!(" ---> Removed intermediate container {container}\n"));
+                    put(out, &format!(" ---> Removed intermediate container {container}\n"));
                 }
                 self.told.insert(step.vertex);
-                self.name(step.id.as_deref(), instruction, text);
+                self.name(step.id.as_deref(), instruction, out);
                 true
             }
             State::Failed { .. } | State::Canceled => {
@@ -147,7 +146,7 @@ impl Steps {
         };
         let mut rest: Vec<_> = (from..build.instructions.len()).flat_map(rest).collect();
         rest.sort_by_key(|(_, vertex)| failed(vertex));
-        let mut text = String::new();
+        let out = &mut BufWriter::new(out);
         for (number, vertex) in rest {
             let step = build.position(vertex).map(|position| &build.steps()[position]);
             let Some(step) = step.filter(|step| !self.told.contains(&step.vertex)) else {
@@ -155,35 +154,41 @@ impl Steps {
             };
             if failed(&vertex) || self.held.contains_key(&vertex) {
                 self.told.insert(vertex);
-                text.push_str(&header(build, number));
+                put(out, &header(build, number));
                 if step.kind == "run" && step.started.is_some() {
-                    text.push_str(&format!(" ---> Running in {}\n", container(step)));
+                    put(out, &format!(" ---> Running in {}\n", container(step)));
                 }
-                self.print(vertex, &mut text);
+                self.print(vertex, out);
             }
         }
         // What belongs to no instruction, in the order in which it came to be.
         for step in build.steps() {
-            self.print(step.vertex, &mut text);
+            self.print(step.vertex, out);
         }
-        let _ = out.write_all(text.as_bytes());
     }
 
     /// Shows what a step has printed by now.
-    fn print(&mut self, vertex: VertexId, text: &mut String) {
-        text.push_str(&self.held.remove(&vertex).unwrap_or_default());
+    fn print(&mut self, vertex: VertexId, out: &mut dyn Write) {
+        if let Some(held) = self.held.remove(&vertex) {
+            let _ = held.write_to(out);
+        }
     }
 
     /// Shows the name of what is there after an instruction: the step's, or one that follows from
     /// the name so far and what is said.
-    fn name(&mut self, id: Option<&str>, instruction: &Instruction, text: &mut String) {
+    fn name(&mut self, id: Option<&str>, instruction: &Instruction, out: &mut dyn Write) {
         let derived = || {
             let seed = format!("{}\n{}", self.last, instruction.text);
             short(&Digest::of(seed.as_bytes()))
         };
         self.last = id.map_or_else(derived, str::to_owned);
-        text.push_str(&format!(" ---> {}\n", self.last));
+        put(out, &format!(" ---> {}\n", self.last));
     }
+}
+
+/// Nobody reads: then nobody misses it either.
+fn put(out: &mut dyn Write, text: &str) {
+    let _ = out.write_all(text.as_bytes());
 }
 
 /// The line that begins an instruction.

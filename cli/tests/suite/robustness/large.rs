@@ -16,6 +16,11 @@ const LIMIT: usize = 100 << 20;
 
 /// Runs gantry, and returns how much memory it had at most; `None` where nobody can say.
 fn peak(sandbox: &Sandbox, args: &[&str]) -> Option<usize> {
+    peak_of(sandbox, args).map(|(peak, _)| peak)
+}
+
+/// The same with what it printed.
+fn peak_of(sandbox: &Sandbox, args: &[&str]) -> Option<(usize, String)> {
     let program = sandbox.command([]).get_program().to_str().unwrap().to_owned();
     let words = [&["-o", "../tmp/peak", "-f", "%M", &program], args].concat();
     let mut time = sandbox.other(Path::new("/usr/bin/time"), &words);
@@ -30,7 +35,8 @@ fn peak(sandbox: &Sandbox, args: &[&str]) -> Option<usize> {
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let told = String::from_utf8(sandbox.read("../tmp/peak")).unwrap();
-    Some(told.trim().parse::<usize>().unwrap() << 10)
+    let printed = String::from_utf8(output.stdout).unwrap();
+    Some((told.trim().parse::<usize>().unwrap() << 10, printed))
 }
 
 #[test]
@@ -72,4 +78,25 @@ fn e_32_memory_does_not_grow_with_a_blob() {
     assert_eq!(id(&there), id(&here));
     assert_eq!(id(&loaded), id(&here));
     clean(&there);
+}
+
+/// The classic form shows steps in the order of the file. What a later one prints waits, and not in
+/// memory.
+#[test]
+fn e_32_memory_does_not_grow_with_what_is_held_back() {
+    let text = "FROM busybox AS first\n\
+        RUN --mount=type=cache,target=/meet until [ -e /meet/over ]; do sleep 0.05; done; echo first\n\
+        FROM busybox AS second\n\
+        RUN --mount=type=cache,target=/meet seq 1 6900000; touch /meet/over\n\
+        FROM busybox\nCOPY --from=first /bin/busybox /a\nCOPY --from=second /bin/busybox /b\n";
+    let sandbox = Sandbox::with([("Dockerfile", text)]).with_busybox();
+    let Some((peak, printed)) = peak_of(&sandbox, &["build", "--progress=steps", "--jobs=2", "."])
+    else {
+        return;
+    };
+    assert!(peak < 60 << 20, "{peak} bytes");
+    let mut lines = printed.lines();
+    assert!(lines.by_ref().any(|line| line == "first"));
+    let numbers = lines.filter_map(|line| line.parse::<u32>().ok());
+    assert!(numbers.eq(1..=6_900_000), "50 MB of lines are as they were printed");
 }
