@@ -27,6 +27,7 @@ mod house;
 mod ignore;
 mod images;
 mod interrupt;
+mod logs;
 mod names;
 mod objects;
 mod order;
