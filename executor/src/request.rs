@@ -270,6 +270,9 @@ pub enum Snapshotter {
     /// else copying.
     #[default]
     Auto,
+    /// The same in the way of kernels before 6.15, which lay nothing over mounts that are nowhere,
+    /// nor mount a part of one.
+    Attached,
     /// Overlay over trees if it can be mounted, else copying.
     Trees,
     /// Copying, whether overlay can be mounted or not.

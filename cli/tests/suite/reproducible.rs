@@ -147,7 +147,7 @@ fn a_bad_time_is_refused() {
 #[test]
 fn layers_as_they_are_and_unpacked_and_copied() {
     let stacked = build(&project(TEXT).at_time(EPOCH), &[]);
-    for snapshotter in ["trees", "copying"] {
+    for snapshotter in ["attached", "trees", "copying"] {
         let other = project(TEXT).at_time(EPOCH).env("GANTRY_SNAPSHOTTER", snapshotter);
         assert_same(&stacked, &build(&other, &["--no-cache"]));
     }

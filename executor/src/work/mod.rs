@@ -223,7 +223,7 @@ impl Executor {
     fn mounting(&self) -> Result<Mounting, Fault> {
         Ok(*self.shared.mounting.get_or_init(|| match self.snapshotter {
             Snapshotter::Copying => Mounting::Copying,
-            Snapshotter::Auto | Snapshotter::Trees => {
+            Snapshotter::Auto | Snapshotter::Attached | Snapshotter::Trees => {
                 match mounting::overlay(&self.store, &self.host) {
                     Overlay::Available { userxattr } => Mounting::Overlay { userxattr },
                     Overlay::Unavailable { .. } => Mounting::Copying,
@@ -235,7 +235,7 @@ impl Executor {
     /// Whether layers can be used without being unpacked, found out by trying the first time.
     fn indexes(&self) -> Result<bool, Fault> {
         let overlay = self.mounting()? == Mounting::Overlay { userxattr: false };
-        let wanted = self.snapshotter == Snapshotter::Auto && overlay;
+        let wanted = overlay && self.snapshotter != Snapshotter::Trees;
         let indexes = &self.shared.indexes;
         Ok(wanted && *indexes.get_or_init(|| mounting::indexes(&self.store, &self.host)))
     }

@@ -132,8 +132,8 @@ fn copying_gives_what_overlay_gives() {
         COPY f /d/\n\
         RUN rm -r /d && mkdir /d && echo new > /d/n && chown app /d/n\n";
     let over = sandbox.build(dockerfile);
-    // Layers that were not unpacked, their trees, and copies of those.
-    for snapshotter in [Snapshotter::Trees, Snapshotter::Copying] {
+    // Layers that were not unpacked, in either way, their trees, and copies of those.
+    for snapshotter in [Snapshotter::Attached, Snapshotter::Trees, Snapshotter::Copying] {
         let mut request = sandbox.request(dockerfile);
         request.snapshotter = snapshotter;
         request.no_cache = gantry_solver::NoCache::All;

@@ -59,29 +59,41 @@ pub(crate) fn mount_root(spec: &RootfsSpec, security: Security) -> Result<OwnedF
         }),
         _ => {
             leaving::wait();
-            let mut indexes = mount_indexes(spec, true)?;
+            let indexes = mount_indexes(spec, true)?;
+            if spec.attached && !indexes.is_empty() {
+                return over_attached(spec, indexes, attributes);
+            }
             match overlay(spec, &indexes, attributes) {
                 Err(Failed { cause, .. }) if is_unknown_option(&cause) => classic(spec, attributes),
                 Err(Failed { cause, .. })
                     if !indexes.is_empty() && cause.raw_os_error() == Some(libc::EINVAL) =>
                 {
-                    // Attached, a mount serves this thread only.
-                    if spec.lowers.iter().any(|lower| matches!(lower, Lower::Mounted(_))) {
-                        indexes = mount_indexes(spec, false)?;
-                    }
-                    let own = spec.lowers.iter().find_map(|lower| match lower {
-                        Lower::Index { index, .. } => index.parent(),
-                        Lower::Mounted(shared) => shared.index.parent(),
-                        Lower::Tree(_) => None,
-                    });
-                    // Hides nothing but files that are open already, and from nobody else.
-                    index::attach(&indexes, own.unwrap_or(Path::new("/")))?;
-                    Ok(overlay(spec, &indexes, attributes)?)
+                    over_attached(spec, indexes, attributes)
                 }
                 other => other.map_err(SpawnError::from),
             }
         }
     }
+}
+
+/// Lays overlay over indexes that are attached first, where only this thread sees them.
+fn over_attached<'a>(
+    spec: &'a RootfsSpec,
+    mut indexes: Vec<Mounted<'a>>,
+    attributes: MountAttrFlags,
+) -> Result<OwnedFd, SpawnError> {
+    // Attached, a mount serves this thread only.
+    if spec.lowers.iter().any(|lower| matches!(lower, Lower::Mounted(_))) {
+        indexes = mount_indexes(spec, false)?;
+    }
+    let own = spec.lowers.iter().find_map(|lower| match lower {
+        Lower::Index { index, .. } => index.parent(),
+        Lower::Mounted(shared) => shared.index.parent(),
+        Lower::Tree(_) => None,
+    });
+    // Hides nothing but files that are open already, and from nobody else.
+    index::attach(&indexes, own.unwrap_or(Path::new("/")))?;
+    Ok(overlay(spec, &indexes, attributes)?)
 }
 
 /// A mounted layer: for this root filesystem, or for others too.

@@ -49,6 +49,9 @@ pub struct RootfsSpec {
     /// Leaves out every `fsync` into the upper directory (Linux 5.10), for steps whose result is
     /// thrown away after a crash anyway. The work directory must not be used a second time.
     pub volatile: bool,
+    /// Attaches mounted indexes in a mount namespace of their own before overlay is laid over them.
+    /// Kernels before 6.15 want it so, which is found out by trying; this takes that way at once.
+    pub attached: bool,
     /// Mounts the result read-only (mount points are still made before that).
     pub read_only: bool,
 }

@@ -17,7 +17,8 @@ pub(super) struct Legacy {
     disable_content_trust: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     stream: Option<bool>,
-    /// How root filesystems are put together: `auto`, `trees` (layers are unpacked) or `copying`.
+    /// How root filesystems are put together: `auto`, `attached` (as kernels before 6.15 need it),
+    /// `trees` (layers are unpacked) or `copying`.
     #[arg(long, hide = true, env = "GANTRY_SNAPSHOTTER", default_value = "auto")]
     pub(super) snapshotter: String,
 }

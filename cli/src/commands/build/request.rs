@@ -104,6 +104,7 @@ fn set_steps(request: &mut BuildRequest, args: &BuildArgs) -> Result<(), Failure
     request.stable_modes = args.explain.stable_modes;
     request.snapshotter = match args.legacy.snapshotter.as_str() {
         "auto" => Snapshotter::Auto,
+        "attached" => Snapshotter::Attached,
         "trees" => Snapshotter::Trees,
         "copying" => Snapshotter::Copying,
         other => return Err(Failure::text(format_args!("There is no snapshotter `{other}`"))),

@@ -14,6 +14,7 @@ use gantry_tree::{Entry, Follow, Node, TreePath};
 use super::super::fault::Fault;
 use super::super::stack::Stack;
 use super::super::{Executor, merge, select};
+use crate::request::Snapshotter;
 
 /// Finds or makes what a bind mount is to show.
 ///
@@ -59,7 +60,9 @@ fn in_layer(
         Some(_) => return Ok(None),
     };
     // Where the kernel can't, the files are copied.
-    Ok(mount_part(file.as_fd()).ok().map(|mount| BindSource::Fd(Arc::new(mount))))
+    let can = executor.snapshotter != Snapshotter::Attached;
+    let part = can.then(|| mount_part(file.as_fd()).ok()).flatten();
+    Ok(part.map(|mount| BindSource::Fd(Arc::new(mount))))
 }
 
 fn not_found(source: &str) -> Fault {

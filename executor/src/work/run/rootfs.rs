@@ -14,6 +14,7 @@ use super::super::stack::{Stack, layer_id};
 use super::super::{Executor, Mounting, merge, root_dir};
 use super::diff;
 use super::opaque::spell_out;
+use crate::request::Snapshotter;
 
 /// Overlay takes 500 lowers; beyond this many the lowest are merged into one.
 const DEEPEST: usize = 450;
@@ -75,6 +76,7 @@ impl RootFs {
         // A layer that is not synced goes with a crash anyway. Without this, unmounting waits for
         // all that anybody has written to the file system below.
         spec.volatile = true;
+        spec.attached = executor.snapshotter == Snapshotter::Attached;
         Ok(Self { spec, before, copied: None })
     }
 
