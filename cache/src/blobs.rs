@@ -11,7 +11,7 @@ use gantry_image::{Digest, Hasher};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::StoreError;
-use crate::db::{self, WriteError};
+use crate::db::WriteError;
 use crate::error::Context;
 use crate::lease::line_of_blob;
 use crate::prune;
@@ -134,7 +134,7 @@ impl BlobWriter<'_> {
         let to = inner.layout.blob(&actual);
         let mut named = false;
         let stored = inner.db.write(|tx| {
-            let now = db::now();
+            let now = inner.now();
             let known = tx
                 .prepare_cached("update blobs set used = ?2, dying = 0 where digest = ?1")?
                 .execute((&text, now))?;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use crate::StoreError;
 use crate::error::Context;
 use crate::lock::{self, Hold, LockGuard};
 use crate::store::Inner;
-use crate::{StoreError, db};
 
 /// The cache mounts of a store.
 #[derive(Debug, Clone, Copy)]
@@ -144,7 +144,7 @@ impl Mounts<'_> {
                 hash,
                 i64::try_from(instance).unwrap_or(i64::MAX),
                 id,
-                db::now(),
+                self.inner.now(),
             ))?;
             Ok(())
         })

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::db::{self, WriteError, from_millis};
+use crate::db::{WriteError, from_millis};
 use crate::layers::{ids_from_bytes, ids_to_bytes};
 use crate::runs;
 use crate::store::Inner;
@@ -110,6 +110,7 @@ impl Records<'_> {
     /// # Errors
     /// [`StoreError::LayerGone`] if a layer is not there.
     pub fn put(&self, new: &NewRecord<'_>) -> Result<(), StoreError> {
+        let now = self.inner.now();
         self.inner.db.write(|tx| {
             forget(tx, &new.key)?;
             let mut layer = tx.prepare_cached("select 1 from layers where id = ?1")?;
@@ -135,14 +136,14 @@ impl Records<'_> {
                 millis,
                 new.log,
                 new.extra,
-                db::now(),
+                now,
                 Inner::epoch(tx)?,
                 new.stage,
                 new.position,
                 new.text,
             ])?;
             match new.preimage {
-                Some(packed) => runs::remember(tx, new, packed),
+                Some(packed) => runs::remember(tx, new, packed, now),
                 None => Ok(()),
             }
         })
@@ -177,7 +178,7 @@ impl Records<'_> {
     /// When the database can't be written.
     pub fn touch(&self, keys: &[Key]) -> Result<(), StoreError> {
         const GRAIN: i64 = 60_000;
-        let now = db::now();
+        let now = self.inner.now();
         let stale = self.inner.db.read(|connection| {
             let mut statement =
                 connection.prepare_cached("select 1 from records where key = ?1 and used < ?2")?;

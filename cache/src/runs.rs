@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::db::{self, WriteError, from_millis};
+use crate::db::{WriteError, from_millis};
 use crate::{Key, NewRecord, Records, StoreError};
 
 /// How many runs are remembered of one place.
@@ -109,10 +109,11 @@ pub(crate) fn remember(
     tx: &Connection,
     new: &NewRecord<'_>,
     packed: &[u8],
+    now: i64,
 ) -> Result<(), WriteError> {
     let millis = i64::try_from(new.took.as_millis()).unwrap_or(i64::MAX);
     tx.prepare_cached("insert or replace into runs values (?1, ?2, ?3, ?4, ?5, ?6, ?7, null)")?
-        .execute((new.key, new.project, new.stage, new.position, new.text, millis, db::now()))?;
+        .execute((new.key, new.project, new.stage, new.position, new.text, millis, now))?;
     tx.prepare_cached("insert or replace into preimages values (?1, ?2)")?
         .execute((new.key, packed))?;
     let surplus = "select key from runs where project = ?1 and stage = ?2 and position = ?3 \
@@ -138,8 +139,8 @@ pub(crate) fn note_gone(
 }
 
 /// Forgets runs of long ago whose results are gone.
-pub(crate) fn forget_old(tx: &Connection) -> rusqlite::Result<()> {
-    let before = db::now() - i64::try_from(MEMORY.as_millis()).unwrap_or(i64::MAX);
+pub(crate) fn forget_old(tx: &Connection, now: i64) -> rusqlite::Result<()> {
+    let before = now - i64::try_from(MEMORY.as_millis()).unwrap_or(i64::MAX);
     let old = "select key from runs where created < ?1 and key not in (select key from records)";
     tx.prepare_cached(&format!("delete from preimages where key in ({old})"))?.execute([before])?;
     tx.prepare_cached(&format!("delete from runs where key in ({old})"))?.execute([before])?;

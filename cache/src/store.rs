@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::SystemTime;
 
 use fs_err as fs;
 
@@ -37,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) db: Db,
     pub(crate) manifests: ManifestCache,
     boot: String,
+    /// What stands for the present, if not the machine's clock does.
+    present: Option<SystemTime>,
     made: OnceLock<LeaseFile>,
     swept: AtomicBool,
     sweeper: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -53,6 +56,17 @@ pub struct OpenOptions {
     /// What stands for `/proc/sys/kernel/random/boot_id`: another one than last time means that
     /// the machine went down, and that what was not synced is lost. `None` asks the kernel.
     pub boot_id: Option<String>,
+    /// What stands for the present in all that this handle notes: when something came, and when it
+    /// was used. `None` asks the machine's clock. Locks, and whether files have settled, go by that
+    /// in any case.
+    pub present: Option<SystemTime>,
+}
+
+impl Inner {
+    /// The present, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        self.present.map_or_else(db::now, db::to_millis)
+    }
 }
 
 impl Store {
@@ -87,6 +101,7 @@ impl Store {
                 db,
                 manifests: ManifestCache::default(),
                 boot,
+                present: options.present,
                 made: OnceLock::new(),
                 swept: AtomicBool::new(false),
                 sweeper: Mutex::new(None),

@@ -124,7 +124,7 @@ impl Images<'_> {
                 ids_to_bytes(new.layers),
                 new.size,
                 new.created.map(db::to_millis),
-                db::now(),
+                self.inner.now(),
                 Inner::epoch(tx)?,
             ))?;
             Ok(())
@@ -179,7 +179,7 @@ impl Images<'_> {
         let id = id.to_string();
         self.inner.db.write(|tx| {
             tx.prepare_cached("update images set used = ?2 where id = ?1")?
-                .execute((id, db::now()))?;
+                .execute((id, self.inner.now()))?;
             Ok(())
         })
     }

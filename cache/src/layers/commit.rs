@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::insert::{Diff, Row, exists, insert, insert_blob, insert_diff};
 use super::{BlobForm, Layers, blob_key};
-use crate::db::{self, WriteError};
+use crate::db::WriteError;
 use crate::error::Context;
 use crate::lease::{line_of_blob, line_of_layer};
 use crate::{LayerId, StoreError};
@@ -98,6 +98,7 @@ impl Layers<'_> {
         };
         self.inner.lease_own(line_of_layer(&id))?;
         self.inner.lease_own(line_of_blob(&blob_key(digest)))?;
+        let now = self.inner.now();
         self.inner.db.write(|tx| {
             let row = Row {
                 id,
@@ -108,9 +109,9 @@ impl Layers<'_> {
                 size: None,
                 usage: 0,
             };
-            insert(tx, &row)?;
+            insert(tx, &row, now)?;
             insert_diff(tx, &id, None, &(*diff_id, None))?;
-            insert_blob(tx, &id, &form)
+            insert_blob(tx, &id, &form, now)
         })?;
         Ok(id)
     }
@@ -125,7 +126,7 @@ impl Layers<'_> {
             if !exists(tx, id)? {
                 return Err(StoreError::LayerGone { layer: *id }.into());
             }
-            insert_blob(tx, id, form)
+            insert_blob(tx, id, form, self.inner.now())
         })
     }
 
@@ -164,6 +165,7 @@ impl Layers<'_> {
                     size: Some(manifest.total_size()),
                     usage,
                 },
+                inner.now(),
             )?;
             crate::images::remeasure(tx, id)?;
             arrival.diff.map_or(Ok(()), |diff| insert_diff(tx, id, None, &diff))
@@ -187,7 +189,7 @@ impl Layers<'_> {
                     "select 1 from layers where id = ?1 and manifest and tree and not dying \
                      and remote is null and used > ?2",
                 )?
-                .exists((&arrival.id, db::now() - GRAIN))
+                .exists((&arrival.id, self.inner.now() - GRAIN))
         })
     }
 

@@ -4,7 +4,7 @@ use gantry_image::DiffId;
 use rusqlite::Connection;
 
 use super::{BlobForm, blob_key};
-use crate::db::{self, WriteError};
+use crate::db::WriteError;
 use crate::store::Inner;
 use crate::{LayerId, StoreError};
 
@@ -24,7 +24,7 @@ pub(super) struct Row {
 }
 
 /// Adds a layer, or a further form of one.
-pub(super) fn insert(tx: &Connection, row: &Row) -> Result<(), WriteError> {
+pub(super) fn insert(tx: &Connection, row: &Row, now: i64) -> Result<(), WriteError> {
     // A further form of a known layer adds to its row; a dying one lives on.
     tx.prepare_cached(
         "insert into layers (id, imported, size, manifest, tree, tar, mountable, usage, measured, \
@@ -45,7 +45,7 @@ pub(super) fn insert(tx: &Connection, row: &Row) -> Result<(), WriteError> {
         row.tree,
         row.tar,
         row.usage,
-        db::now(),
+        now,
         Inner::epoch(tx)?,
         row.index,
     ))?;
@@ -74,11 +74,12 @@ pub(super) fn insert_blob(
     tx: &Connection,
     id: &LayerId,
     form: &BlobForm,
+    now: i64,
 ) -> Result<(), WriteError> {
     let key = blob_key(&form.digest);
     let revived = tx
         .prepare_cached("update blobs set dying = 0, used = ?2 where digest = ?1")?
-        .execute((&key, db::now()))?;
+        .execute((&key, now))?;
     if revived == 0 {
         return Err(StoreError::BlobGone { digest: form.digest }.into());
     }

@@ -72,7 +72,7 @@ impl Layers<'_> {
     /// When the database can't be written.
     pub fn touch(&self, ids: &[LayerId]) -> Result<(), StoreError> {
         const GRAIN: i64 = 60_000;
-        let now = crate::db::now();
+        let now = self.inner.now();
         let stale = self.inner.db.read(|connection| {
             let mut statement =
                 connection.prepare_cached("select 1 from layers where id = ?1 and used < ?2")?;

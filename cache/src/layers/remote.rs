@@ -10,7 +10,6 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::{BlobForm, Layer, Layers};
-use crate::db;
 use crate::error::is_full;
 use crate::lease::line_of_layer;
 use crate::lock::{self, Hold, LockGuard};
@@ -62,7 +61,7 @@ impl Layers<'_> {
                  values (?1, 1, 0, 1, ?2, ?2, ?3, ?4) \
                  on conflict do update set remote = ?4, used = ?2, dying = 0",
             )?
-            .execute((id, db::now(), Inner::epoch(tx)?, encode(&forms)))?;
+            .execute((id, self.inner.now(), Inner::epoch(tx)?, encode(&forms)))?;
             super::insert::insert_diff(tx, &id, None, &(*diff_id, None))
         })?;
         Ok(id)

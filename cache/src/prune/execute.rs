@@ -151,7 +151,7 @@ fn remove_rows(inner: &Arc<Inner>, steps: &[Step]) -> Result<Vec<bool>, StoreErr
         // Layers that lived on a blob which went.
         orphans.extend(layers::drop_formless(tx)?.iter().map(|id| inner.layout.layer(id)));
         usage::remeasure_shared(tx)?;
-        runs::forget_old(tx)?;
+        runs::forget_old(tx, inner.now())?;
         Ok(gone)
     })?;
     // Now that the rows are gone for good, and unless somebody brings the same in again first.

@@ -56,12 +56,12 @@ fn what_images_and_containers_use_stays() {
 
 #[test]
 fn a_budget_takes_the_least_recently_used_and_no_more_than_it_must() {
-    let fixture = Fixture::new();
+    let mut fixture = Fixture::new();
     let mut ids = Vec::new();
-    for name in ["a", "b", "c", "d", "e"] {
+    for (name, seconds) in ["a", "b", "c", "d", "e"].into_iter().zip(0..) {
+        fixture = fixture.at(seconds);
         ids.push(big_layer(&fixture.store, name, 1 << 20));
         record(&fixture.store, name, &ids[ids.len() - 1..]);
-        std::thread::sleep(Duration::from_millis(3));
     }
     let fixture = fixture.reopened();
     let store = &fixture.store;
@@ -288,14 +288,12 @@ fn made(store: &Store, name: &str, size: usize, took: Duration) -> LayerId {
 
 #[test]
 fn what_is_large_and_cheap_to_make_goes_before_what_is_small_and_dear() {
-    let fixture = Fixture::new();
-    let store = &fixture.store;
     // The oldest took long to make, the newest no time at all.
-    let dear = made(store, "dear", 1 << 20, Duration::from_secs(600));
-    std::thread::sleep(Duration::from_millis(20));
-    let small = made(store, "small", 100 << 10, Duration::from_millis(10));
-    let cheap = made(store, "cheap", 1 << 20, Duration::from_millis(10));
-    std::thread::sleep(Duration::from_millis(20));
+    let fixture = Fixture::new().at(0);
+    let dear = made(&fixture.store, "dear", 1 << 20, Duration::from_secs(600));
+    let fixture = fixture.at(1);
+    let small = made(&fixture.store, "small", 100 << 10, Duration::from_millis(10));
+    let cheap = made(&fixture.store, "cheap", 1 << 20, Duration::from_millis(10));
     let fixture = fixture.reopened();
     let store = &fixture.store;
     let max_used_space = Some(used(store) - (1 << 19));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use gantry_cache::{
@@ -41,12 +41,23 @@ impl Fixture {
         Fixture { dir, store }
     }
 
+    /// As [`reopened`](Self::reopened), some seconds after 1 January 2020: what is put in or used
+    /// from now on was then.
+    pub(crate) fn at(self, seconds: u64) -> Fixture {
+        let Fixture { dir, store } = self;
+        drop(store);
+        let present = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800 + seconds));
+        let options = OpenOptions { present, ..OpenOptions::default() };
+        let store = Store::open(&dir.path().join("store"), options).unwrap();
+        Fixture { dir, store }
+    }
+
     /// As [`reopened`](Self::reopened), after a reboot.
     pub(crate) fn rebooted(self) -> Fixture {
         let Fixture { dir, store } = self;
         drop(store);
         let boot_id = Some("another".to_owned());
-        let options = OpenOptions { create: false, boot_id };
+        let options = OpenOptions { boot_id, ..OpenOptions::default() };
         let store = Store::open(&dir.path().join("store"), options).unwrap();
         Fixture { dir, store }
     }
