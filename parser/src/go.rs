@@ -1,7 +1,8 @@
-//! Small habits of Go that messages and flags have to share with BuildKit.
+//! Small habits of Go that messages, flags and history entries have to share with BuildKit.
 
-/// Quotes as Go's `%q` does: double quotes, control characters escaped.
-pub(crate) fn quote(text: &str) -> String {
+/// Quotes as Go's `%q` does: double quotes, control characters and odd white space escaped.
+#[must_use]
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -16,7 +17,9 @@ pub(crate) fn quote(text: &str) -> String {
             '\x0b' => out.push_str("\\v"),
             '\x0c' => out.push_str("\\f"),
             c if (c as u32) < 0x20 || c == '\x7f' => out.push_str(&format!("\\x{:02x}", c as u32)),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c if c.is_control() || (c.is_whitespace() && c != ' ') => {
+                out.push_str(&format!("\\u{:04x}", c as u32));
+            }
             c => out.push(c),
         }
     }
@@ -25,7 +28,8 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// `strconv.ParseBool`: `1 t T TRUE true True` and their opposites.
-pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+#[must_use]
+pub fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
@@ -49,6 +53,7 @@ mod tests {
     fn quotes_like_go() {
         assert_eq!(quote("a\"b\\c\n\u{1}é"), r#""a\"b\\c\n\x01é""#);
         assert_eq!(quote("\u{85}"), r#""\u0085""#);
+        assert_eq!(quote("a\u{a0}b"), r#""a\u00a0b""#);
     }
 
     #[test]

@@ -12,13 +12,13 @@ mod diagnostic;
 mod source;
 mod span;
 
-mod go;
 mod grammar;
 
 pub mod chmod;
 pub mod duration;
 pub mod expand;
 pub mod glob;
+pub mod go;
 pub mod heredoc;
 pub mod ignore;
 pub mod lint;

@@ -1,8 +1,8 @@
 //! What the address of a git repository says: fragment and query (B6-21).
 
+use gantry_parser::go::{parse_bool, quote};
 use gantry_parser::{Diagnostic, Span};
 
-use super::go::quote;
 use crate::op::GitOp;
 
 /// Why the address of a repository makes no sense. Displays as BuildKit says it.
@@ -164,14 +164,13 @@ fn set(what: &str, slot: &mut Option<String>, value: String) -> Result<(), BadAd
 
 /// Go's `strconv.ParseBool`; a name alone counts as true.
 fn flag(key: &str, value: &str) -> Result<bool, BadAddress> {
-    match value {
-        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(BadAddress::new(
+    let flag = if value.is_empty() { Some(true) } else { parse_bool(value) };
+    flag.ok_or_else(|| {
+        BadAddress::new(
             format!("invalid {key} value: {}", quote(value)),
             format!("Write `{key}=true` or `{key}=false`"),
-        )),
-    }
+        )
+    })
 }
 
 /// Undoes the percent encoding of a query; what is none stays as it is.

@@ -1,8 +1,7 @@
 //! How Go writes values: history entries are made of its `%q`, `%v` and `%+v`.
 
-use std::fmt::Write;
-
 use gantry_image::Healthcheck;
+pub(super) use gantry_parser::go::quote;
 
 /// Writes `["a" "b"]`, as `%q` does for a slice of strings.
 pub(super) fn quoted<S: AsRef<str>>(texts: &[S]) -> String {
@@ -14,33 +13,6 @@ pub(super) fn quoted<S: AsRef<str>>(texts: &[S]) -> String {
 pub(super) fn plain<S: AsRef<str>>(texts: &[S]) -> String {
     let texts: Vec<_> = texts.iter().map(AsRef::as_ref).collect();
     format!("[{}]", texts.join(" "))
-}
-
-/// Writes a text as `%q` does.
-pub(super) fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\x07' => out.push_str("\\a"),
-            '\x08' => out.push_str("\\b"),
-            '\x0b' => out.push_str("\\v"),
-            '\x0c' => out.push_str("\\f"),
-            c if c.is_ascii_control() => {
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
-            }
-            c if c.is_control() || (c.is_whitespace() && c != ' ') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// Writes a health check as `%+v` does.

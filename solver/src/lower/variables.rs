@@ -13,6 +13,7 @@ use std::{
 use gantry_parser::{
     Diagnostic, Word,
     expand::{ExpandError, Expanded, Lexer, Lookup},
+    go::parse_bool,
     lint,
 };
 
@@ -159,11 +160,8 @@ impl Scan {
     /// Takes notice of an ARG: its value is a bool, or a list of the stages that are meant.
     pub(super) fn note(&mut self, name: &str, value: Option<&str>, stage: Option<&str>) {
         let Some(value) = value else { return };
-        let wanted = match value {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-            list => stage.is_some_and(|stage| list.split(',').any(|name| name == stage)),
-        };
+        let wanted = parse_bool(value)
+            .unwrap_or_else(|| stage.is_some_and(|stage| value.split(',').any(|n| n == stage)));
         match name {
             SCAN_CONTEXT => self.context = wanted,
             SCAN_STAGE => self.stage = wanted,

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use gantry_executor::{OnFail, Secret};
+use gantry_parser::go;
 use gantry_solver::op::Ulimit;
 
 /// `K=V`, or `K` alone.
@@ -100,11 +101,8 @@ pub(crate) fn parse_ulimit(text: &str) -> Result<Ulimit, String> {
 /// # Errors
 /// In Go's words.
 pub(crate) fn parse_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => Err(format!("strconv.ParseBool: parsing {other:?}: invalid syntax")),
-    }
+    go::parse_bool(text)
+        .ok_or_else(|| format!("strconv.ParseBool: parsing {}: invalid syntax", go::quote(text)))
 }
 
 /// Takes any path, an empty one too.
