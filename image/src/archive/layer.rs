@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 use super::output::{Output, pump_telling};
+use super::write::SaveLayer;
 use crate::digest::VerifyReader;
 use crate::manifest::Descriptor;
 
@@ -32,12 +33,9 @@ pub enum LayerBytes<'a> {
 }
 
 /// Writes a layer's bytes. The digest of what lies in a large file may still be under way then.
-pub(super) fn write(
-    bytes: LayerBytes<'_>,
-    descriptor: &Descriptor,
-    out: &mut dyn Output,
-    told: &mut dyn FnMut(u64),
-) -> io::Result<Option<Check>> {
+pub(super) fn write(layer: &mut SaveLayer<'_>, out: &mut dyn Output) -> io::Result<Option<Check>> {
+    let SaveLayer { descriptor, open, told } = layer;
+    let bytes = open()?;
     let (digest, size) = (descriptor.digest, descriptor.size);
     let check = match &bytes {
         LayerBytes::File(file) if size >= LARGE => Check::start(file, descriptor).ok(),

@@ -10,6 +10,7 @@
 //! target   where members are written: a tar or a directory
 //! layer    a layer's bytes written there, and held against their digest
 //! output   what a tar goes to; files are copied into it inside of the kernel
+//! whole    a file that appears when it is whole
 //! write    one tar that is both at once; OCI layouts as tar or directory
 //! ```
 //!
@@ -27,6 +28,7 @@ mod source;
 mod spool;
 mod stretch;
 mod target;
+mod whole;
 mod write;
 
 use std::io::{Read, Seek};
@@ -52,6 +54,7 @@ pub use layer::LayerBytes;
 pub use output::{Output, Streamed};
 pub use spool::{DirectorySpool, Spool};
 pub use stretch::{Copying, Stretch};
+pub use whole::WholeFile;
 pub use write::{
     SaveImage, SaveIndex, SaveLayer, write_docker, write_oci_directory, write_oci_tar,
 };

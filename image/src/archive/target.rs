@@ -6,10 +6,11 @@ use std::num::NonZero;
 use std::path::Path;
 
 use super::ArchiveError;
-use super::layer::{self, Check, LayerBytes};
+use super::layer::{self, Check};
 use super::output::Output;
+use super::whole::WholeFile;
+use super::write::SaveLayer;
 use crate::layer::{BLOCK, END, Header, Kind};
-use crate::manifest::Descriptor;
 
 const BUFFER: usize = 256 << 10;
 
@@ -18,14 +19,8 @@ pub(super) trait Target {
     /// Writes a document.
     fn document(&mut self, name: &str, bytes: &[u8]) -> Result<(), ArchiveError>;
 
-    /// Writes a layer's blob; `told` hears how many bytes of it have gone.
-    fn layer(
-        &mut self,
-        name: &str,
-        descriptor: &Descriptor,
-        bytes: LayerBytes<'_>,
-        told: &mut dyn FnMut(u64),
-    ) -> Result<(), ArchiveError>;
+    /// Writes a layer's blob.
+    fn layer(&mut self, name: &str, layer: &mut SaveLayer<'_>) -> Result<(), ArchiveError>;
 
     /// Is a blob there already?
     fn has(&self, _name: &str) -> bool {
@@ -97,22 +92,16 @@ impl<O: Output> Target for TarTarget<O> {
         self.member(name, bytes.len() as u64, |out| out.write_all(bytes))
     }
 
-    fn layer(
-        &mut self,
-        name: &str,
-        descriptor: &Descriptor,
-        bytes: LayerBytes<'_>,
-        told: &mut dyn FnMut(u64),
-    ) -> Result<(), ArchiveError> {
+    fn layer(&mut self, name: &str, layer: &mut SaveLayer<'_>) -> Result<(), ArchiveError> {
         self.wait(self.ahead.saturating_sub(1))?;
-        let check =
-            self.member(name, descriptor.size, |out| layer::write(bytes, descriptor, out, told))?;
+        let size = layer.descriptor.size;
+        let check = self.member(name, size, |out| layer::write(layer, out))?;
         self.checks.extend(check.map(|check| (name.to_owned(), check)));
         Ok(())
     }
 }
 
-/// Into a directory, each by a rename.
+/// Into a directory, each whole or not at all.
 pub(super) struct DirectoryTarget<'a> {
     pub(super) directory: &'a Path,
 }
@@ -121,18 +110,15 @@ impl DirectoryTarget<'_> {
     fn member(
         &mut self,
         name: &str,
-        write: impl FnOnce(&mut fs_err::File) -> io::Result<()>,
+        write: impl FnOnce(&mut WholeFile) -> io::Result<()>,
     ) -> Result<(), ArchiveError> {
         let path = self.directory.join(name);
-        let partial = self.directory.join(format!("{name}.partial-{}", std::process::id()));
         let written = path.parent().map_or(Ok(()), fs_err::create_dir_all).and_then(|()| {
-            write(&mut fs_err::File::create(&partial)?)?;
-            fs_err::rename(&partial, &path)
+            let mut file = WholeFile::create(path)?;
+            write(&mut file)?;
+            file.publish()
         });
-        written.map_err(|source| {
-            let _ = fs_err::remove_file(&partial);
-            write_error(name, source)
-        })
+        written.map_err(|source| write_error(name, source))
     }
 }
 
@@ -141,16 +127,8 @@ impl Target for DirectoryTarget<'_> {
         self.member(name, |file| file.write_all(bytes))
     }
 
-    fn layer(
-        &mut self,
-        name: &str,
-        descriptor: &Descriptor,
-        bytes: LayerBytes<'_>,
-        told: &mut dyn FnMut(u64),
-    ) -> Result<(), ArchiveError> {
-        self.member(name, |file| {
-            layer::write(bytes, descriptor, file, told)?.map_or(Ok(()), Check::finish)
-        })
+    fn layer(&mut self, name: &str, layer: &mut SaveLayer<'_>) -> Result<(), ArchiveError> {
+        self.member(name, |file| layer::write(layer, file)?.map_or(Ok(()), Check::finish))
     }
 
     fn has(&self, name: &str) -> bool {

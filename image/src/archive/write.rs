@@ -15,7 +15,7 @@ use super::ArchiveError;
 use super::layer::LayerBytes;
 use super::layout::{IMAGE_NAME, REF_NAME, blob};
 use super::output::Output;
-use super::target::{DirectoryTarget, TarTarget, Target, write_error};
+use super::target::{DirectoryTarget, TarTarget, Target};
 use crate::config::ImageConfig;
 use crate::digest::Digest;
 use crate::index::ImageIndex;
@@ -294,13 +294,11 @@ fn write_blobs(
                 target.document(&blob(digest), bytes)?;
             }
         }
-        for SaveLayer { descriptor, open, told } in &mut image.layers {
-            let name = blob(descriptor.digest);
-            if !done.insert(descriptor.digest) || target.has(&name) {
-                continue;
+        for layer in &mut image.layers {
+            let digest = layer.descriptor.digest;
+            if done.insert(digest) && !target.has(&blob(digest)) {
+                target.layer(&blob(digest), layer)?;
             }
-            let bytes = open().map_err(|source| write_error(&name, source))?;
-            target.layer(&name, descriptor, bytes, told)?;
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Archives whose writing or reading is killed at any moment: a file is there whole or not at all,
 //! nothing lies beside it, and whoever comes next does not mind.
 
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,13 @@ fn a_killed_save_leaves_a_whole_archive_or_none() {
     mended(&sandbox);
 }
 
+/// The blobs of a layout that are not called by a digest.
+fn unnamed(layout: &Path) -> Vec<String> {
+    let blobs = fs_err::read_dir(layout.join("blobs/sha256")).into_iter().flatten().flatten();
+    let names = blobs.map(|entry| entry.file_name().into_string().unwrap());
+    names.filter(|name| name.len() != 64).collect()
+}
+
 /// An `index.json` tells of whole images only; blobs that are there already are whole.
 #[test]
 fn a_killed_save_into_a_layout_leaves_one_that_can_be_added_to() {
@@ -97,6 +105,7 @@ fn a_killed_save_into_a_layout_leaves_one_that_can_be_added_to() {
         }
         let _ = fs_err::remove_file(layout.join("index.json"));
         killed(&sandbox, &words, &mut seed, most);
+        assert_eq!(unnamed(&layout), Vec::<String>::new());
         if layout.join("index.json").exists() {
             let path = layout.to_str().unwrap();
             there.gantry(["load", "-i", path]).success();
