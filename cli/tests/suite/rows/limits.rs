@@ -92,7 +92,9 @@ fn c1_25_one_limit_is_enough_for_all_that_programs_look_at() {
 #[test]
 fn c1_25_a_step_without_limits_has_no_group_of_its_own() {
     let script = "cat /proc/self/cgroup | grep gantry; ls /sys/fs/cgroup | wc -l";
-    let told = build(&project(&format!("FROM busybox\nRUN {script}\n")), []);
+    let sandbox = project(&format!("FROM busybox\nRUN {script}\n"));
+    // With a network of its own, so that `/sys` is not the host's either.
+    let told = build(&sandbox, ["--network", "none"]);
     if !is_unified() {
         assert_eq!(told, "0\n");
     }
@@ -134,4 +136,17 @@ fn c1_25_too_much_memory_is_said_to_be_that() {
     let shown = run.code(102).stderr;
     assert!(shown.contains("exit code: 137: cannot allocate memory"), "{shown}");
     assert!(shown.contains("Give the step more memory with `--memory`"), "{shown}");
+}
+
+/// One has to be over before the other begins, or it is in the other's way.
+#[test]
+fn c1_25_one_job_is_one_step_at_a_time() {
+    let step = "RUN --mount=type=cache,target=/c \
+        mkdir /c/busy && sleep 0.2 && rmdir /c/busy && echo alone > /alone\n";
+    let text = format!(
+        "FROM busybox AS one\nENV A=1\n{step}FROM busybox AS two\nENV A=2\n{step}\
+         FROM busybox AS three\nENV A=3\n{step}FROM busybox\nCOPY --from=one /alone /1\n\
+         COPY --from=two /alone /2\nCOPY --from=three /alone /3\nRUN cat /1 /2 /3\n"
+    );
+    assert_eq!(build(&project(&text), ["--jobs", "1"]), "alone\nalone\nalone\n");
 }
