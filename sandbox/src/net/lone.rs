@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::spares::Spares;
+use super::spares::{Spares, is_quiet};
 use crate::sys::raw;
 
 /// A network namespace of one's own, with nothing but `lo`, which is up.
@@ -39,7 +39,7 @@ impl LoneNetwork {
     /// Lets another sandbox have the namespace, if nothing is left in it. For the thread that
     /// entered it, once the processes in it have ended; they must not have been able to change it.
     pub(crate) fn give_back(self) {
-        if let Some(namespace) = self.namespace {
+        if let Some(namespace) = self.namespace.filter(|_| is_quiet()) {
             self.spares.keep(namespace);
         }
     }

@@ -26,12 +26,9 @@ impl<T> Spares<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    /// Keeps one that this thread is in, if nothing is left in it. The processes in it must have
-    /// ended, and must not have been able to change it.
+    /// Keeps one that was [quiet](is_quiet) when its processes had ended, which must not have been
+    /// able to change it.
     pub(super) fn keep(&self, spare: T) {
-        if !is_quiet() {
-            return;
-        }
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spares.len() < KEPT {
             spares.push(spare);
@@ -41,7 +38,7 @@ impl<T> Spares<T> {
 
 /// Whether this thread's network namespace has no connection left, nor the shadow of one: the
 /// kernel keeps ports of closed ones busy for a minute.
-fn is_quiet() -> bool {
+pub(super) fn is_quiet() -> bool {
     let read = |name: &str| fs_err::read_to_string(format!("/proc/thread-self/net/{name}"));
     read("sockstat").is_ok_and(|text| no_tcp(&text))
         // A kernel without IPv6 has no such file.

@@ -174,6 +174,33 @@ fn networks_that_were_retired_are_made_anew() {
     drop(networks.retire());
 }
 
+/// A container keeps nothing but its own network.
+#[test]
+fn the_last_sandbox_takes_the_bridge_away() {
+    let Some((world, networks)) = bridged() else { return };
+    let private = networks.private().unwrap();
+    drop(networks);
+    let bridge = bridge_of(&world.path("net"));
+    let index = interface(&bridge);
+    assert!(index.is_some());
+    let mut spec = world.spec(["true"]);
+    spec.network = Network::Private(private);
+    run(spec).unwrap().ok();
+    assert_ne!(interface(&bridge), index);
+
+    // So does one that was never begun.
+    let networks = Networks::new(&probe(), world.path("net"));
+    let private = networks.private().unwrap();
+    drop(networks);
+    let bridge = bridge_of(&world.path("net"));
+    let index = interface(&bridge);
+    let mut spec = world.spec(["/no/such/program"]);
+    spec.network = Network::Private(private);
+    run(spec).unwrap_err();
+    assert!(index.is_some());
+    assert_ne!(interface(&bridge), index);
+}
+
 #[test]
 fn what_a_killed_owner_left_is_taken_away_by_the_next() {
     let Some((world, networks)) = bridged() else { return };
