@@ -295,3 +295,38 @@ fn e_09_a_base_of_another_platform_is_fetched_or_told() {
     assert!(error.contains(&hint), "{error}");
     check_store(&first);
 }
+
+#[test]
+fn e_09_an_index_in_an_index_is_looked_through() {
+    let Some(server) = Server::start() else { return };
+    let (here, name) = (project(), server.name("base:1"));
+    build(&here, &name, &["--push", "--load=false"]);
+    let inner = raw(&here, &name);
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let outer = serde_json::json!({
+        "schemaVersion": 2, "mediaType": kind,
+        "manifests": [{ "mediaType": kind, "digest": digest(&inner), "size": inner.len() }],
+    })
+    .to_string();
+    // No client makes one, so it is put there by hand.
+    let mut stream = std::net::TcpStream::connect(&server.host).unwrap();
+    let head = format!(
+        "PUT /v2/base/manifests/outer HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        server.host,
+        outer.len()
+    );
+    std::io::Write::write_all(&mut stream, (head + &outer).as_bytes()).unwrap();
+    let answer = std::io::read_to_string(stream).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let name = server.name("base:outer");
+    for arch in [other(), host()] {
+        let there = Sandbox::with([("Dockerfile", &format!("FROM {name}\nCOPY Dockerfile /\n"))]);
+        let platform = format!("linux/{arch}");
+        there.gantry(["pull", "-q", "--platform", &platform, &name]).success();
+        assert_eq!(lines(&there, &["inspect", "-f", "{{.Architecture}}", &name]), [arch]);
+        there.gantry(["build", "-q", "--pull", "--platform", &platform, "-t", "x", "."]).success();
+        assert_eq!(lines(&there, &["inspect", "-f", "{{.Architecture}}", "x"]), [arch]);
+        check_store(&there);
+    }
+}
