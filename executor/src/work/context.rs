@@ -204,7 +204,7 @@ impl LocalContext {
 
     fn key(&self, selection: &Selection, chosen: &Vec<Chosen>) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(b"gantry look 1");
+        hasher.update(b"gantry look 2");
         hasher.update(&self.ignore.digest);
         let modes = (self.stable_modes, selection.any_mode);
         let rest = format!("{:?}", (modes, chosen, &selection.exclude));

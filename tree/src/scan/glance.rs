@@ -12,7 +12,7 @@ use crate::root::{DIR, Names, below, list, stat_fd, stat_name};
 use crate::workers::{self, Queue};
 use crate::{FileKind, Root, TreeError, TreePath};
 
-/// Of more names than this nothing is kept but the digest: it would take more than 20 MB.
+/// Of more names than this nothing is kept but the digest: it would take more than 10 MB.
 const MOST_KEPT: usize = 200_000;
 
 enum Task {
