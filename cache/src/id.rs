@@ -70,6 +70,11 @@ impl LayerId {
         LayerId(manifest.id())
     }
 
+    /// The same of a manifest's encoding.
+    pub(crate) fn from_encoded(manifest: &[u8]) -> LayerId {
+        LayerId(*blake3::hash(manifest).as_bytes())
+    }
+
     /// Names a layer of an image that was brought in. Another domain than
     /// [`from_manifest`](Self::from_manifest): its tar is fixed, it is never written anew.
     pub fn from_diff_id(diff_id: &DiffId) -> LayerId {

@@ -124,6 +124,7 @@ impl Containers<'_> {
         }
         let manifest =
             Manifest::new(entries).map_err(|cause| layer(&record.id, LayerError::from(cause)))?;
+        let manifest = manifest.in_whole_seconds();
         Ok(Changes { id: record.id.clone(), root, manifest, lower })
     }
 }

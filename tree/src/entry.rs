@@ -65,6 +65,16 @@ pub struct Time {
     pub nanos: u32,
 }
 
+impl Time {
+    /// Returns the time without what comes on top of its seconds, as layers that gantry makes have
+    /// it. A fraction would cost each member of a tar two more blocks, and every builder's layers
+    /// leave it out.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self { nanos: 0, ..self }
+    }
+}
+
 /// One thing in a tree.
 ///
 /// For a [`Node::HardLink`] the fields from `mode` on repeat nothing: they are those of the entry

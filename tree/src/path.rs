@@ -9,13 +9,15 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A normal relative path below some root; the empty path is the root itself.
 ///
 /// The bytes need not be UTF-8. Two paths compare component by component: `a`, `a/b`, `a-b` are
-/// in order, although `-` is a smaller byte than `/`.
+/// in order, although `-` is a smaller byte than `/`. A clone shares the bytes: on its way from a
+/// source to a layer each path stands in several lists.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct TreePath(Box<[u8]>);
+pub struct TreePath(Arc<[u8]>);
 
 /// Why some bytes are no [`TreePath`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -169,6 +171,9 @@ impl TreePath {
 
     /// Returns what is left of the path seen from `base`, or `None` if it does not lie there.
     pub fn strip_prefix(&self, base: &Self) -> Option<Self> {
+        if base.is_root() {
+            return Some(self.clone());
+        }
         if !self.starts_with(base) {
             return None;
         }

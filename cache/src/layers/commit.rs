@@ -25,14 +25,9 @@ impl Layers<'_> {
     /// # Errors
     /// When it can't be moved or recorded; nothing of it is in the store then.
     pub fn commit_tree(&self, tree: &Path, manifest: &Manifest) -> Result<LayerId, StoreError> {
-        let id = LayerId::from_manifest(manifest);
-        self.commit(&Arrival {
-            id,
-            imported: false,
-            diff: None,
-            form: Form::Tree(tree),
-            manifest,
-        })?;
+        let listed = Listed::new(manifest);
+        let (id, form) = (listed.id(), Form::Tree(tree));
+        self.commit(&Arrival { id, imported: false, diff: None, form, listed })?;
         Ok(id)
     }
 
@@ -49,7 +44,8 @@ impl Layers<'_> {
     ) -> Result<LayerId, StoreError> {
         let id = LayerId::from_diff_id(&diff_id);
         let diff = Some((diff_id, Some(tar_size)));
-        self.commit(&Arrival { id, imported: true, diff, form: Form::Tree(tree), manifest })?;
+        let (form, listed) = (Form::Tree(tree), Listed::new(manifest));
+        self.commit(&Arrival { id, imported: true, diff, form, listed })?;
         Ok(id)
     }
 
@@ -67,14 +63,15 @@ impl Layers<'_> {
         diff_id: DiffId,
         imported: bool,
     ) -> Result<LayerId, StoreError> {
+        let listed = Listed::new(manifest);
         let id = match imported {
             true => LayerId::from_diff_id(&diff_id),
-            false => LayerId::from_manifest(manifest),
+            false => listed.id(),
         };
         let size = size_of(tar)?;
         let diff = Some((diff_id, Some(size)));
         let form = Form::Tar { tar, size, index };
-        self.commit(&Arrival { id, imported, diff, form, manifest })?;
+        self.commit(&Arrival { id, imported, diff, form, listed })?;
         Ok(id)
     }
 
@@ -133,7 +130,7 @@ impl Layers<'_> {
     /// Brings a layer, or a further form of it, in.
     pub(super) fn commit(&self, arrival: &Arrival<'_>) -> Result<(), StoreError> {
         let inner = self.inner;
-        let Arrival { id, manifest, .. } = arrival;
+        let Arrival { id, listed, .. } = arrival;
         inner.lease_own(line_of_layer(id))?;
         if self.has_all_of(arrival)? {
             return Ok(());
@@ -141,13 +138,12 @@ impl Layers<'_> {
         let staged = Staged(inner.owner()?.fresh("layer"));
         let doing = || format!("store the layer `{id}`");
         fs::create_dir(&staged.0).doing(doing)?;
-        let encoded = manifest.encode();
-        fs::write(staged.0.join("manifest"), &encoded).doing(doing)?;
+        fs::write(staged.0.join("manifest"), &listed.bytes).doing(doing)?;
         let files = arrival.form.files();
         for (from, name) in &files {
             fs::rename(from, staged.0.join(name)).doing(doing)?;
         }
-        let mut usage = upper_bound(manifest, encoded.len() as u64, arrival.form);
+        let mut usage = upper_bound(listed, arrival.form);
         if files.iter().any(|(_, name)| *name == INDEX) {
             usage += size_of(&staged.0.join(INDEX))?.next_multiple_of(4096);
         }
@@ -162,7 +158,7 @@ impl Layers<'_> {
                     tree: has(TREE),
                     tar: has(TAR),
                     index: has(INDEX),
-                    size: Some(manifest.total_size()),
+                    size: Some(listed.manifest.total_size()),
                     usage,
                 },
                 inner.now(),
@@ -247,7 +243,24 @@ pub(super) struct Arrival<'a> {
     pub(super) imported: bool,
     pub(super) diff: Option<Diff>,
     pub(super) form: Form<'a>,
-    pub(super) manifest: &'a Manifest,
+    pub(super) listed: Listed<'a>,
+}
+
+/// A manifest, and the bytes that it is stored as and named after.
+#[derive(Debug)]
+pub(super) struct Listed<'a> {
+    manifest: &'a Manifest,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Listed<'a> {
+    pub(super) fn new(manifest: &'a Manifest) -> Self {
+        Self { manifest, bytes: manifest.encode() }
+    }
+
+    fn id(&self) -> LayerId {
+        LayerId::from_encoded(&self.bytes)
+    }
 }
 
 /// The form in which it comes, and where it lies.
@@ -295,11 +308,11 @@ impl Drop for Staged {
 }
 
 /// What a layer takes on disk at most, without looking: whole blocks, no sharing by hard links.
-fn upper_bound(manifest: &Manifest, encoded: u64, form: Form<'_>) -> u64 {
+fn upper_bound(listed: &Listed<'_>, form: Form<'_>) -> u64 {
     const BLOCK: u64 = 4096;
     let blocks = |bytes: u64| bytes.div_ceil(BLOCK) * BLOCK;
     let tree = || {
-        let entries = manifest.entries().iter().map(|entry| match &entry.node {
+        let entries = listed.manifest.entries().iter().map(|entry| match &entry.node {
             Node::Dir { .. } => BLOCK,
             Node::File { size, .. } => blocks(*size),
             Node::Symlink { target } if target.len() >= 60 => BLOCK,
@@ -312,5 +325,5 @@ fn upper_bound(manifest: &Manifest, encoded: u64, form: Form<'_>) -> u64 {
         Form::Tar { size, .. } => blocks(size),
         Form::Index(_) => 0,
     };
-    BLOCK + blocks(encoded) + form
+    BLOCK + blocks(listed.bytes.len() as u64) + form
 }

@@ -11,7 +11,7 @@ use gantry_image::layer::{self, Ids, LayerError, Limits, Offsets, UnpackOptions}
 use gantry_image::{DiffId, Hasher, compress};
 use gantry_tree::{Entry, Follow, Manifest, Root, TreePath, remove_tree};
 
-use super::commit::{Arrival, Form};
+use super::commit::{Arrival, Form, Listed};
 use super::index::InTar;
 use super::insert::insert_diff;
 use super::{BlobForm, Layer, Layers};
@@ -57,7 +57,7 @@ impl Layers<'_> {
         let diff = Some((unpacked.diff_id, Some(unpacked.size)));
         let form = Form::Tree(&dir.0);
         let imported = layer.imported;
-        self.commit(&Arrival { id: *id, imported, diff, form, manifest: &manifest })?;
+        self.commit(&Arrival { id: *id, imported, diff, form, listed: Listed::new(&manifest) })?;
         self.require(id)
     }
 

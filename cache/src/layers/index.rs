@@ -7,7 +7,7 @@ use fs_err as fs;
 use gantry_image::layer::{self, IndexError, Limits, Offsets, Unpacked};
 use gantry_tree::{Entry, Manifest, TreePath};
 
-use super::commit::{Arrival, Form};
+use super::commit::{Arrival, Form, Listed};
 use super::{Layer, Layers};
 use crate::error::Context;
 use crate::{LayerId, StoreError};
@@ -72,7 +72,7 @@ impl Layers<'_> {
         let (id, imported) = (layer.id, layer.imported);
         let manifest = self.own_manifest(layer, manifest)?;
         let form = Form::Index(&index.0);
-        self.commit(&Arrival { id, imported, diff: None, form, manifest: &manifest })
+        self.commit(&Arrival { id, imported, diff: None, form, listed: Listed::new(&manifest) })
     }
 
     fn index_blob(&self, layer: &Layer) -> Result<(), StoreError> {
@@ -94,7 +94,7 @@ impl Layers<'_> {
         let diff = Some((read.diff_id, Some(read.size)));
         let form = Form::Tar { tar: &tar.0, size: read.size, index: Some(&index.0) };
         let (id, imported) = (layer.id, layer.imported);
-        self.commit(&Arrival { id, imported, diff, form, manifest: &manifest })
+        self.commit(&Arrival { id, imported, diff, form, listed: Listed::new(&manifest) })
     }
 }
 

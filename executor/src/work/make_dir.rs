@@ -57,7 +57,8 @@ fn make_as(
     for way in ways {
         let entry = match view.lookup(&way, Follow::Parents) {
             Some((_, entry)) if entry.is_dir() => {
-                Entry { node: Node::Dir { opaque: false }, ..entry.clone() }
+                let mtime = entry.mtime.whole();
+                Entry { node: Node::Dir { opaque: false }, mtime, ..entry.clone() }
             }
             Some(_) => return Err(not_a_directory(&format!("/{way}"))),
             None => new(way),

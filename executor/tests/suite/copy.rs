@@ -198,7 +198,7 @@ fn modes_are_kept_or_what_chmod_says() {
 }
 
 #[test]
-fn times_and_hard_links_and_attributes_are_kept() {
+fn whole_seconds_and_hard_links_and_attributes_are_kept() {
     needs_root!();
     let sandbox = Sandbox::with([("d/f", "x")]);
     let file = sandbox.context().join("d/f");
@@ -206,7 +206,7 @@ fn times_and_hard_links_and_attributes_are_kept() {
     let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::new(1_234_567, 89);
     std::fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
     let built = line(&sandbox, "COPY d /d");
-    assert_eq!(built.file("d/f").mtime, gantry_tree::Time { secs: 1_234_567, nanos: 89 });
+    assert_eq!(built.file("d/f").mtime, gantry_tree::Time { secs: 1_234_567, nanos: 0 });
     let manifest =
         sandbox.store.layers().require(built.image().layers.last().unwrap()).unwrap().manifest();
     let manifest = manifest.unwrap();

@@ -50,6 +50,8 @@ pub struct Overrides {
     pub mode: Option<Chmod>,
     /// A fixed modification time.
     pub mtime: Option<Time>,
+    /// Times lose what comes on top of whole seconds.
+    pub whole_seconds: bool,
 }
 
 /// An earlier layer whose files may be linked instead of copied.

@@ -114,14 +114,32 @@ impl CopyPlan<'_> {
     ///
     /// # Errors
     /// [`TreeError::Malformed`] if the items make up no tree.
-    pub fn resolved(&self) -> Result<Resolution, TreeError> {
+    pub fn resolved(self) -> Result<Resolution, TreeError> {
         let malformed = |source| TreeError::Malformed { path: error::display(b""), source };
+        if self.is_plain() {
+            let items = self.items.into_iter();
+            let (sources, entries) =
+                items.map(|item| ((item.tree, item.source), item.entry)).unzip();
+            return Ok(Resolution {
+                sources,
+                manifest: Manifest::new(entries).map_err(malformed)?,
+            });
+        }
         let layout = Layout::new(&self.items).map_err(malformed)?;
         let jobs = layout.jobs.iter();
         Ok(Resolution {
             sources: jobs.map(|job| (job.item.tree, job.item.source.clone())).collect(),
             manifest: layout.manifest().map_err(malformed)?,
         })
+    }
+}
+
+impl CopyPlan<'_> {
+    /// Says whether the items are in order, one a path, and none a further name of another: what
+    /// they say is then what will be there, and need not be put in order in a second list.
+    fn is_plain(&self) -> bool {
+        self.items.is_sorted_by(|a, b| a.entry.path < b.entry.path)
+            && !self.items.iter().any(|item| item.linked)
     }
 }
 
@@ -141,6 +159,9 @@ impl Overrides {
         }
         if let Some(mtime) = self.mtime {
             entry.mtime = mtime;
+        }
+        if self.whole_seconds {
+            entry.mtime = entry.mtime.whole();
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use digest::digest;
 pub use digest::{ContentHasher, Origin, Selected};
 
 use crate::path::{compare, lies_below};
-use crate::{Entry, Node, TreePath};
+use crate::{ContentId, Entry, Node, TreePath};
 
 /// A well-formed tree's entries in [`TreePath`] order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -154,6 +154,26 @@ impl Manifest {
     /// Returns the blake3 of [`encode`](Self::encode): equal for equal trees, times included.
     pub fn id(&self) -> [u8; 32] {
         *blake3::hash(&self.encode()).as_bytes()
+    }
+
+    /// Says what files hold whose contents were [`ContentId::UNREAD`], by number of entry.
+    pub fn set_contents(&mut self, read: &[(usize, ContentId)]) {
+        for (number, id) in read {
+            if let Some(Entry { node: Node::File { content, .. }, .. }) =
+                self.entries.get_mut(*number)
+            {
+                *content = *id;
+            }
+        }
+    }
+
+    /// Returns the same with all times in whole seconds, see [`Time::whole`].
+    #[must_use]
+    pub fn in_whole_seconds(mut self) -> Self {
+        for entry in &mut self.entries {
+            entry.mtime = entry.mtime.whole();
+        }
+        self
     }
 
     /// Takes entries that a walk listed in order and that make up a tree by construction.

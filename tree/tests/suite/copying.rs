@@ -106,7 +106,8 @@ fn overrides_change_what_they_say() {
     let overrides = Overrides {
         owner: None,
         mode: Chmod::parse("u=rwX,go=rX"),
-        mtime: Some(Time { secs: 99, nanos: 0 }),
+        mtime: Some(Time { secs: 99, nanos: 5 }),
+        whole_seconds: true,
     };
     let mut plan = CopyPlan::default();
     plan.add_subtree(0, &place.scan().manifest, &path("d"), &path("opt/app"), &overrides);
@@ -120,7 +121,7 @@ fn overrides_change_what_they_say() {
     assert_eq!(get("opt/app/run").mode, 0o644);
     assert_eq!(get("opt/app/link").mode, 0o777);
     for at in ["opt/app", "opt/app/run", "opt/app/link"] {
-        assert_eq!(get(at).mtime.secs, 99, "{at}");
+        assert_eq!(get(at).mtime, Time { secs: 99, nanos: 0 }, "{at}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! COPY and ADD (B6), and what people complain of elsewhere (G-04 to G-06).
 
+use std::io::Read;
+
 use super::{build, project, refusal, refused, steps, told};
 use crate::sandbox::Sandbox;
 
@@ -87,6 +89,43 @@ fn b6_09_owners_and_g_04() {
     let text = "FROM busybox AS s\nRUN echo 1 > /f && chown 5:6 /f\nFROM busybox\nUSER nobody\n\
          COPY Dockerfile /c\nCOPY --from=s /f /s\nRUN stat -c '%n %u:%g' /c /s\n";
     assert_eq!(steps(text), "/c 0:0\n/s 5:6\n");
+}
+
+/// A fraction would cost each file two more blocks, and other builders leave it out as well.
+#[test]
+fn layers_have_times_in_whole_seconds() {
+    let text =
+        "WORKDIR /w\nCOPY f /n/\nRUN echo made > /made && mkdir /d && ln -s f /l && rm -r /w";
+    let sandbox = with(text);
+    sandbox.write("f", "f");
+    let time = std::time::UNIX_EPOCH + std::time::Duration::new(1_234_567, 890);
+    let mut writing = fs_err::OpenOptions::new();
+    let file = writing.write(true).open(sandbox.project().join("f")).unwrap();
+    file.file().set_modified(time).unwrap();
+    build(&sandbox, ["-t", "whole"]);
+    sandbox.gantry(["save", "-o", "whole.tar", "whole"]).success();
+    let mut files = std::collections::HashMap::new();
+    for entry in tar::Archive::new(&*sandbox.read("whole.tar")).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (name, mut bytes) = (entry.path().unwrap().display().to_string(), Vec::new());
+        entry.read_to_end(&mut bytes).unwrap();
+        files.insert(name, bytes);
+    }
+    let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    let layers = manifest[0]["Layers"].as_array().unwrap();
+    let mut times = std::collections::BTreeMap::new();
+    for layer in &layers[1..] {
+        for entry in tar::Archive::new(&*files[layer.as_str().unwrap()]).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().display().to_string();
+            assert!(entry.pax_extensions().unwrap().is_none(), "{name} has records of its own");
+            times.insert(name, entry.header().mtime().unwrap());
+        }
+    }
+    assert_eq!(times["n/f"], 1_234_567);
+    for made in ["w/", "n/", "made", "d/", "l"] {
+        assert!(times[made] > 1_234_567, "{made}: {times:?}");
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub(super) fn execute(executor: &Executor, task: &Task, op: &CopyOp) -> Result<D
     }
     let mut plan = placer.finish();
     if executor.indexes()? {
-        let id = tar::write(executor, task, &stack, &work, &plan, sources.roots().collect())?;
+        let id = tar::write(executor, task, &stack, &work, plan, sources.roots().collect())?;
         return Ok(Done { own: vec![layer_ref(&id)] });
     }
     plan.dialect = executor.dialect();
@@ -82,11 +82,11 @@ fn overrides(executor: &Executor, op: &CopyOp, stack: &Stack) -> Result<Override
             })?),
             None => None,
         };
-    Ok(Overrides { owner, mode, mtime: None })
+    Ok(Overrides { owner, mode, mtime: None, whole_seconds: true })
 }
 
 /// The time of directories that nobody copied.
 pub(super) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time { secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
+    Time { secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: 0 }
 }

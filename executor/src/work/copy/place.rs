@@ -3,7 +3,7 @@
 //! Follows BuildKit (B6-03 to B6-05): a directory's contents are copied, not the directory; a file
 //! goes into a destination that is a directory, or becomes it. Answered from manifests alone.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use gantry_tree::{
     CopyPlan, Entry, FileKind, Follow, Manifest, Node, Overrides, Time, TreePath, View,
@@ -17,7 +17,7 @@ pub(super) struct Placer<'a> {
     base: View<'a>,
     plan: CopyPlan<'a>,
     /// What the layer holds so far, and whether that is a directory.
-    planned: BTreeMap<TreePath, bool>,
+    planned: HashMap<TreePath, bool>,
     overrides: Overrides,
     /// The time of directories that are made on the way.
     made: Time,
@@ -41,7 +41,7 @@ pub(super) struct Source<'m> {
 impl<'a> Placer<'a> {
     pub(super) fn new(base: View<'a>, overrides: Overrides, made: Time) -> Self {
         let plan = CopyPlan::default();
-        Self { base, plan, planned: BTreeMap::new(), overrides, made }
+        Self { base, plan, planned: HashMap::new(), overrides, made }
     }
 
     /// The time of what nobody gave a time.
@@ -126,7 +126,8 @@ impl<'a> Placer<'a> {
                 // any new directory. Its time is the source's all the same: the same source makes
                 // the same layer.
                 None if listed && picked.chosen.base.is_none() => {
-                    let mtime = picked.items.first().map_or(self.made, |root| root.entry.mtime);
+                    let root = picked.items.first();
+                    let mtime = root.map_or(self.made, |root| root.entry.mtime.whole());
                     self.push_own(Entry { mtime, ..self.new_dir(target.clone()) });
                 }
                 None if listed => {}
@@ -168,7 +169,8 @@ impl<'a> Placer<'a> {
             }
             let entry = match self.base.lookup(&way, Follow::Parents) {
                 Some((_, entry)) if entry.is_dir() => {
-                    Entry { node: Node::Dir { opaque: false }, ..entry.clone() }
+                    let mtime = entry.mtime.whole();
+                    Entry { node: Node::Dir { opaque: false }, mtime, ..entry.clone() }
                 }
                 Some(_) => return Err(non_directory(&way)),
                 None => self.new_dir(way.clone()),
@@ -204,7 +206,8 @@ impl<'a> Placer<'a> {
         entry: &Entry,
         to: TreePath,
     ) -> Result<(), Fault> {
-        let owner = Overrides { owner: self.overrides.owner, ..Overrides::default() };
+        let own = Overrides { owner: self.overrides.owner, ..Overrides::default() };
+        let owner = Overrides { whole_seconds: self.overrides.whole_seconds, ..own };
         if let Some(parent) = to.parent() {
             self.make_dir(&parent)?;
         }

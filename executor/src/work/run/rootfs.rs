@@ -116,7 +116,7 @@ impl RootFs {
     fn scan(&self, root: &Root, dialect: Dialect) -> Result<Manifest, Fault> {
         let options = ScanOptions { dialect, include_root: true, ..ScanOptions::default() };
         let found = scan(root, &options)?;
-        let manifest = found.manifest;
+        let manifest = found.manifest.in_whole_seconds();
         let listed = manifest.get(&TreePath::root());
         if listed.is_some_and(|entry| !root_dir::changed(entry, &self.before)) {
             let mut entries = manifest.into_entries();

@@ -7,8 +7,10 @@
 //! - `unit`    the tar cut into pieces of work, some of which an earlier tar has already
 //! - `read`    a unit's bytes
 //! - `holes`   what of a sparse file need not be read
+//! - `buffers` the memory of both
 //! - `put`     their way into the tar; what an earlier one has is copied inside of the kernel
 
+mod buffers;
 mod holes;
 mod put;
 mod read;
@@ -19,12 +21,13 @@ use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::sync::mpsc;
 
-use gantry_tree::{ContentId, Manifest, Node, Root, TreeError, TreePath};
+use gantry_tree::{ContentId, Manifest, Root, TreeError, TreePath};
 
+use self::buffers::Buffers;
 use self::read::{Piece, Reader};
 use self::unit::Units;
 use super::write::Member;
-use super::{END, LayerError, Offsets};
+use super::{END, LayerError};
 use crate::digest::{DiffId, Hasher};
 
 /// Files are waited for, if only in the kernel's locks: more threads pay off than there are
@@ -42,7 +45,7 @@ const ALONE: u64 = 1 << 20;
 pub struct Packing<'a> {
     /// The layer. A file's content is held against what it says, unless that is
     /// [`ContentId::UNREAD`].
-    pub manifest: Manifest,
+    pub manifest: &'a Manifest,
     /// For each of its entries, from which of `roots` a file's bytes come, and from where there.
     pub sources: Vec<(usize, TreePath)>,
     /// Directories that bytes come from.
@@ -63,10 +66,8 @@ pub struct Earlier<'a> {
 /// What was packed.
 #[derive(Debug)]
 pub struct Packed {
-    /// The layer, with contents as they were read.
-    pub manifest: Manifest,
-    /// Where its files lie in the tar.
-    pub offsets: Offsets,
+    /// By number of entry, the contents that the manifest did not know.
+    pub read: Vec<(usize, ContentId)>,
     /// The digest of the tar.
     pub diff_id: DiffId,
     /// How many bytes were taken over from the earlier tar.
@@ -90,16 +91,17 @@ pub enum PackError {
 /// # Errors
 /// [`PackError`]; what was written so far is of no use.
 pub fn pack(packing: Packing<'_>, out: &File) -> Result<Packed, PackError> {
-    let units = Units::new(&packing.manifest, packing.earlier);
-    let members = unit::members(&packing.manifest);
-    let mut sink = Sink { hasher: Hasher::new(), read: Vec::new() };
+    let units = Units::new(packing.manifest, packing.earlier);
+    let members = unit::members(packing.manifest);
+    let buffers = Buffers::default();
+    let mut sink = Sink { hasher: Hasher::new(), read: Vec::new(), buffers: &buffers };
     let parallel = std::thread::available_parallelism().map_or(1, NonZero::get) * 2;
     let workers = WORKERS.min(parallel).min(units.len());
     // One large file is read by one thread, and digested meanwhile by this one.
     if workers > 1 || units.end() > ALONE {
         threads((&packing, &units, &members), workers, out, &mut sink)?;
     } else {
-        let mut reader = Reader::new(&packing, &units, &members, out);
+        let mut reader = Reader::new(&packing, &units, &members, &buffers, out);
         for unit in 0..units.len() {
             reader.unit(unit, &mut |piece| {
                 sink.take(piece);
@@ -110,32 +112,22 @@ pub fn pack(packing: Packing<'_>, out: &File) -> Result<Packed, PackError> {
     sink.hasher.update(&END);
     let diff_id = DiffId(std::mem::take(&mut sink.hasher).finish());
     out.write_all_at(&END, units.end()).map_err(LayerError::Write)?;
-    let (offsets, taken) = units.finish();
-    let mut manifest = packing.manifest;
-    if !sink.read.is_empty() {
-        let mut entries = manifest.into_entries();
-        for (entry, id) in std::mem::take(&mut sink.read) {
-            if let Node::File { content, .. } = &mut entries[entry].node {
-                *content = id;
-            }
-        }
-        manifest = Manifest::new(entries).map_err(LayerError::Tree)?;
-    }
-    Ok(Packed { manifest, offsets, diff_id, taken })
+    Ok(Packed { read: sink.read, diff_id, taken: units.taken() })
 }
 
 fn threads(
     (packing, units, members): (&Packing<'_>, &Units, &[Member<'_>]),
     workers: usize,
     out: &File,
-    sink: &mut Sink,
+    sink: &mut Sink<'_>,
 ) -> Result<(), PackError> {
+    let buffers = sink.buffers;
     std::thread::scope(|scope| {
         let mut channels = Vec::new();
         for worker in 0..workers {
             let (sender, receiver) = mpsc::sync_channel(AHEAD);
             let work = move || {
-                let mut reader = Reader::new(packing, units, members, out);
+                let mut reader = Reader::new(packing, units, members, buffers, out);
                 for unit in (worker..units.len()).step_by(workers) {
                     // Nobody listens any more once another has failed.
                     let mut send = |piece| sender.send(Ok(piece)).map_err(|_| stopped());
@@ -170,16 +162,18 @@ fn stopped() -> PackError {
 }
 
 /// Where the pieces come together.
-struct Sink {
+struct Sink<'b> {
     hasher: Hasher,
+    buffers: &'b Buffers,
     /// Contents that nobody knew.
     read: Vec<(usize, ContentId)>,
 }
 
-impl Sink {
+impl Sink<'_> {
     fn take(&mut self, piece: Piece) {
         self.read.extend(piece.read);
         holes::zeros(piece.zeros, |zeros| self.hasher.update(zeros));
         self.hasher.update(&piece.bytes);
+        self.buffers.give(piece.bytes);
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use gantry_tree::{ContentId, Node, Opener, TreeError, TreePath};
 
+use super::buffers::Buffers;
 use super::holes::{self, Holes};
 use super::put;
 use super::unit::{Unit, Units};
@@ -13,8 +14,9 @@ use super::{PackError, Packing};
 use crate::layer::write::Member;
 use crate::layer::{BLOCK, LayerError};
 
-/// Large files are read in pieces of this size.
-const PIECE: usize = 1 << 20;
+/// Large files are read in pieces of this size, which a processor's own cache holds until they are
+/// digested.
+const PIECE: usize = 256 << 10;
 
 /// Some bytes of the tar.
 #[derive(Debug, Default)]
@@ -36,6 +38,7 @@ pub(super) struct Reader<'a> {
     units: &'a Units,
     members: &'a [Member<'a>],
     openers: Vec<Opener<'a>>,
+    buffers: &'a Buffers,
     out: &'a File,
 }
 
@@ -46,10 +49,11 @@ impl<'a> Reader<'a> {
         packing: &'a Packing<'a>,
         units: &'a Units,
         members: &'a [Member<'a>],
+        buffers: &'a Buffers,
         out: &'a File,
     ) -> Self {
         let openers = packing.roots.iter().map(|root| Opener::new(root)).collect();
-        Self { packing, units, members, openers, out }
+        Self { packing, units, members, openers, buffers, out }
     }
 
     /// Reads a unit, writes it, and gives its pieces to `sink`.
@@ -71,7 +75,7 @@ impl<'a> Reader<'a> {
         match self.units.get(unit) {
             Unit::Earlier(range) => self.earlier(range.clone(), &mut sink),
             Unit::Members(range) => {
-                let mut piece = Piece::default();
+                let mut piece = Piece { bytes: self.buffers.empty(), ..Piece::default() };
                 for member in range.clone() {
                     self.member(member, &mut piece, &mut sink)?;
                 }
@@ -92,12 +96,12 @@ impl<'a> Reader<'a> {
                 sink(Piece { zeros: length, last: at == range.end, ..Piece::default() })?;
                 continue;
             }
-            let mut bytes = vec![0; length as usize];
+            let mut bytes = self.buffers.of(length as usize);
             earlier.tar.read_exact_at(&mut bytes, at).map_err(LayerError::Read)?;
             let mut piece = Piece { earlier: Some(at), ..Piece::default() };
             at += length;
             piece.last = at == range.end;
-            piece.put(bytes);
+            piece.put(bytes, self.buffers);
             sink(piece)?;
         }
         Ok(())
@@ -109,7 +113,7 @@ impl<'a> Reader<'a> {
         piece: &mut Piece,
         sink: &mut Sink<'_>,
     ) -> Result<(), PackError> {
-        self.members[member].encode(&self.packing.manifest, None, &mut piece.bytes);
+        self.members[member].encode(self.packing.manifest, None, &mut piece.bytes);
         let Some(number) = self.units.entry(member) else { return Ok(()) };
         let entry = &self.packing.manifest.entries()[number];
         let Node::File { size, content } = entry.node else { return Ok(()) };
@@ -129,7 +133,7 @@ impl<'a> Reader<'a> {
             piece.bytes.truncate(start + length);
             ContentId::of(&piece.bytes[start..])
         } else {
-            large(&mut file, (path, size), piece, sink)?
+            large(&mut file, (path, size), self.buffers, piece, sink)?
         };
         if content.is_read() && found != content {
             return Err(changed(path).into());
@@ -147,6 +151,7 @@ impl<'a> Reader<'a> {
 fn large(
     file: &mut File,
     (path, size): (&TreePath, u64),
+    buffers: &Buffers,
     piece: &mut Piece,
     sink: &mut Sink<'_>,
 ) -> Result<ContentId, PackError> {
@@ -165,12 +170,12 @@ fn large(
             continue;
         }
         file.seek(SeekFrom::Start(at)).map_err(reading)?;
-        let mut bytes = vec![0; length as usize];
+        let mut bytes = buffers.of(length as usize);
         if fill(file, &mut bytes, (path, size))? < bytes.len() {
             return Err(changed(path).into());
         }
         hasher.update(&bytes);
-        piece.put(bytes);
+        piece.put(bytes, buffers);
         at += length;
         if !piece.bytes.is_empty() {
             sink(std::mem::take(piece))?;
@@ -186,10 +191,11 @@ fn large(
 
 impl Piece {
     /// Adds bytes to a piece that has none; zeros alone are only counted.
-    fn put(&mut self, bytes: Vec<u8>) {
+    fn put(&mut self, bytes: Vec<u8>, buffers: &Buffers) {
         debug_assert!(self.bytes.is_empty(), "the piece before was given away");
         if bytes.iter().all(|byte| *byte == 0) {
             self.zeros += bytes.len() as u64;
+            buffers.give(bytes);
         } else {
             self.bytes = bytes;
         }

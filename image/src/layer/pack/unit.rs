@@ -1,10 +1,10 @@
 //! The tar of a layer, cut into units of work.
 
-use gantry_tree::{Entry, Manifest, Node};
+use gantry_tree::{Entry, Manifest};
 
 use super::Earlier;
+use crate::layer::BLOCK;
 use crate::layer::write::{Member, in_order, numbered};
-use crate::layer::{BLOCK, END, Offsets};
 
 /// A file of this size or more is a unit of its own.
 const LARGE: u64 = 1 << 20;
@@ -13,11 +13,10 @@ const LARGE: u64 = 1 << 20;
 const BATCH: u64 = 512 << 10;
 const MEMBERS: usize = 512;
 
-/// Where a member lies: its headers, and the end of its content's padding.
+/// Where a member lies, from its headers to the end of its content's padding.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start: u64,
-    data: u64,
     end: u64,
 }
 
@@ -36,7 +35,8 @@ pub(super) struct Units {
     units: Vec<(u64, Unit)>,
     /// Of each member the number of its entry, `None` for the marks that only a tar has.
     entries: Vec<Option<usize>>,
-    offsets: Offsets,
+    /// Where the tar's end mark begins.
+    end: u64,
     taken: u64,
 }
 
@@ -44,15 +44,9 @@ impl Units {
     pub(super) fn new(manifest: &Manifest, earlier: Option<Earlier<'_>>) -> Self {
         let (entries, spans, end) = layout(manifest);
         let known = earlier.map(|earlier| known(manifest, &entries, earlier));
-        let mut offsets = Offsets::new(manifest.entries().len());
         let mut units: Vec<(u64, Unit)> = Vec::new();
         let (mut taken, mut bytes) = (0, 0);
         for (at, span) in spans.iter().enumerate() {
-            if let Some(entry) = entries[at]
-                && matches!(manifest.entries()[entry].node, Node::File { .. })
-            {
-                offsets.set(entry, span.data);
-            }
             let length = span.end - span.start;
             if let Some(there) = known.as_ref().and_then(|known| known[at]) {
                 taken += length;
@@ -76,8 +70,7 @@ impl Units {
                 }
             }
         }
-        offsets.end(end);
-        Self { units, entries, offsets, taken }
+        Self { units, entries, end, taken }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -95,7 +88,7 @@ impl Units {
 
     /// Where the tar's end mark begins.
     pub(super) fn end(&self) -> u64 {
-        self.offsets.tar_size() - END.len() as u64
+        self.end
     }
 
     /// The number of a member's entry.
@@ -103,22 +96,22 @@ impl Units {
         self.entries[member]
     }
 
-    pub(super) fn finish(self) -> (Offsets, u64) {
-        (self.offsets, self.taken)
+    /// How many bytes the earlier tar has.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 }
 
 fn layout(manifest: &Manifest) -> (Vec<Option<usize>>, Vec<Span>, u64) {
     let (mut entries, mut spans, mut at) = (Vec::new(), Vec::new(), 0);
     numbered(manifest, |member, entry| {
-        let data = at + member.length(manifest, None);
         let content = member.entry().map_or(0, Entry::size);
-        let end = data + content.next_multiple_of(BLOCK as u64);
-        spans.push(Span { start: at, data, end });
+        let end = at + member.length(manifest, None) + content.next_multiple_of(BLOCK as u64);
+        spans.push(Span { start: at, end });
         entries.push(entry);
         at = end;
     });
-    (entries, spans, at + END.len() as u64)
+    (entries, spans, at)
 }
 
 /// For each member, where the earlier tar has just the same bytes.
