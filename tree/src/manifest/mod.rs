@@ -167,7 +167,7 @@ impl Manifest {
         }
     }
 
-    /// Returns the same with all times in whole seconds, see [`Time::whole`].
+    /// Returns the same with all times in whole seconds, see [`crate::Time::whole`].
     #[must_use]
     pub fn in_whole_seconds(mut self) -> Self {
         for entry in &mut self.entries {
