@@ -348,7 +348,7 @@ fn keys_are_what_they_were() {
 }
 
 const RUN_KEY: &str = "0e6b68b521627e2726962b60b9260b4b49a08c21829e5ece41ca1b9c1db21baf";
-const COPY_KEY: &str = "54b86c01910beb681e5578d8bfb98fd59c9664113d4c394025b7bb62736f6237";
+const COPY_KEY: &str = "dafb0edf20a5a48761d00a65e7072d0471de4db461c0907f257970a2c2b0018e";
 
 #[test]
 fn damaged_bytes_are_refused() {
