@@ -9,10 +9,11 @@ use rustix::termios::{self, LocalModes, OptionalActions};
 /// # Errors
 /// The terminal can't be read, or can't be kept from showing it.
 pub(crate) fn ask(question: &str, echo: bool) -> io::Result<String> {
+    // Before the question: who answers at once must not see it either, nor lose it.
+    let _quiet = if echo { None } else { Some(Quiet::new()?) };
     let mut err = io::stderr().lock();
     err.write_all(question.as_bytes())?;
     err.flush()?;
-    let _quiet = if echo { None } else { Some(Quiet::new()?) };
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     if !echo {
