@@ -37,8 +37,8 @@ pub(super) fn parts(text: &str, escape: char, heredocs: bool) -> Vec<Part> {
             found.json(args);
         }
         "FROM" => found.from(args),
-        "EXPOSE" | "VOLUME" => found.words(at_blanks(args)),
-        "COPY" | "ADD" if !heredocs => found.words(at_blanks(args)),
+        "EXPOSE" | "VOLUME" => found.plain(args),
+        "COPY" | "ADD" if !heredocs => found.plain(args),
         "ARG" => found.shell_words(shell(args, escape)),
         "ENV" | "LABEL" => found.pairs(args, escape),
         "HEALTHCHECK" => {
@@ -77,6 +77,13 @@ impl<'a> Parts<'a> {
 
     fn words(&mut self, words: impl IntoIterator<Item = &'a str>) {
         words.into_iter().for_each(|word| self.word(word, false));
+    }
+
+    /// Words at blanks, unless one space between them made a JSON array of what is none: JSON knows
+    /// fewer blanks than Dockerfiles do.
+    fn plain(&mut self, args: &'a str) {
+        let words: Vec<&str> = at_blanks(args).collect();
+        if json::is_json(&words.join(" ")) { self.rest(args) } else { self.words(words) }
     }
 
     /// Words up to the end of the text. An escape character that ends it is in no word, and stays.
@@ -156,6 +163,14 @@ mod tests {
             }
         }
         assert_eq!(got, expect);
+    }
+
+    #[test]
+    fn what_is_no_json_does_not_become_it() {
+        for text in ["COPY [\"a\",\u{b}\"b\"]", "VOLUME [\"a\u{b}b\"]", "ADD [\"a\", \"b\"\u{c}]"] {
+            check(text, &text.replacen(' ', "_", 1));
+        }
+        check("COPY [a  b]", "COPY_[a_b]");
     }
 
     #[test]
