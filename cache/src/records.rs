@@ -82,6 +82,25 @@ pub struct NewRecord<'a> {
     pub text: &'a str,
 }
 
+impl<'a> NewRecord<'a> {
+    /// Makes a record that no step of a build has: what was found out once, to be found by its key.
+    pub fn of_no_step(key: Key, layers: &'a [LayerId], extra: &'a [u8]) -> Self {
+        Self {
+            key,
+            kind: RecordKind::Other,
+            layers,
+            preimage: None,
+            took: Duration::ZERO,
+            log: None,
+            extra,
+            project: "",
+            stage: "",
+            position: 0,
+            text: "",
+        }
+    }
+}
+
 const COLUMNS: &str = "key, kind, layers, took, log, extra, created, used, stage, position, text";
 
 impl Records<'_> {

@@ -3,9 +3,7 @@
 //! The one layer holds what differs between the base's root filesystem and the result's: what a
 //! step wrote and a later one removed is in no layer of the image.
 
-use std::time::Duration;
-
-use gantry_cache::{Key, LayerId, NewRecord, RecordKind};
+use gantry_cache::{Key, LayerId, NewRecord};
 use gantry_solver::Snapshot;
 
 use super::Build;
@@ -41,19 +39,7 @@ impl Build<'_> {
         }
         let layer = squash(&self.executor, snapshot, base)
             .map_err(|error| BuildError::Squash(gantry_solver::StepError::from(error)))?;
-        self.store.records().put(&NewRecord {
-            key,
-            kind: RecordKind::Other,
-            layers: &[layer],
-            preimage: None,
-            took: Duration::ZERO,
-            log: None,
-            extra: &[],
-            stage: "",
-            position: 0,
-            text: "",
-            project: "",
-        })?;
+        self.store.records().put(&NewRecord::of_no_step(key, &[layer], &[]))?;
         Ok(squashed(&layer))
     }
 }

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use gantry_cache::{Key, LayerId, NewImage, NewRecord, RecordKind, Store};
+use gantry_cache::{Key, LayerId, NewImage, NewRecord, Store};
 use gantry_image::{DateTime, Descriptor, Digest, ImageConfig, ImageManifest, MediaType, Raw};
 
 use super::layers::ImageLayer;
@@ -55,19 +55,7 @@ pub(crate) fn find_or_make(store: &Store, recipe: &Recipe<'_>) -> Result<Assembl
     let annotations = of_entry(recipe);
     let assembled = Assembled { config, manifest, layers, annotations, reused: false };
     put(store, recipe, &assembled)?;
-    store.records().put(&NewRecord {
-        key,
-        kind: RecordKind::Other,
-        layers: &recipe.layers,
-        preimage: None,
-        took: Duration::ZERO,
-        log: None,
-        extra: &encode(&assembled),
-        project: "",
-        stage: "",
-        position: 0,
-        text: "",
-    })?;
+    store.records().put(&NewRecord::of_no_step(key, &recipe.layers, &encode(&assembled)))?;
     Ok(assembled)
 }
 

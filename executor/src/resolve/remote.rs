@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use gantry_cache::{Image, Key, NewRecord, RecordKind, Store, StoreError};
+use gantry_cache::{Image, Key, NewRecord, Store, StoreError};
 use gantry_image::{Digest, Platform, Reference};
 use gantry_solver::{CancelToken, Event, Observer, ResolveError, VertexId};
 
@@ -184,18 +184,10 @@ fn remember(
     platform: &Platform,
     id: &Digest,
 ) -> Result<(), StoreError> {
-    store.records().put(&NewRecord {
-        key: key(name, platform),
-        kind: RecordKind::Other,
-        layers: &[],
-        preimage: None,
-        took: Duration::ZERO,
-        log: None,
-        extra: id.to_string().as_bytes(),
-        project: "",
-        stage: "",
-        position: 0,
-        text: "",
-    })?;
+    store.records().put(&NewRecord::of_no_step(
+        key(name, platform),
+        &[],
+        id.to_string().as_bytes(),
+    ))?;
     Ok(())
 }

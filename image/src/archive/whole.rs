@@ -62,7 +62,11 @@ impl WholeFile {
                 // A link replaces nothing, a renaming does.
                 Err(Errno::EXIST) => {
                     let staged = beside(&self.path);
-                    link(&staged)?;
+                    // What somebody left who had the same number and was killed right here.
+                    match fs_err::remove_file(&staged) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                        _ => link(&staged)?,
+                    }
                     self.staged = Some(staged);
                 }
                 linked => return Ok(linked?),
@@ -152,5 +156,18 @@ mod tests {
                 assert_eq!(fs_err::read(&path).unwrap(), text.as_bytes());
             }
         }
+    }
+
+    #[test]
+    fn what_one_who_was_killed_left_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.tar");
+        fs_err::write(&path, "old").unwrap();
+        fs_err::write(beside(&path), "left").unwrap();
+        let mut file = WholeFile::create(path.clone()).unwrap();
+        file.write_all(b"new").unwrap();
+        file.publish().unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"new");
+        assert!(!beside(&path).exists());
     }
 }

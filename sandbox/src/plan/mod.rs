@@ -120,13 +120,7 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
         mounts::network(&spec, &mut files, &mut places, &mut prepared)?;
     }
     mounts::requested(&spec, &mut files, &mut places, &mut prepared)?;
-    places.keep_directory(Path::new("/").join(&spec.cwd).as_path()).or_else(
-        |error| match error {
-            // The root itself, or a directory of `/proc`: there already, or an error later.
-            SpawnError::MountTarget { .. } => Ok(()),
-            other => Err(other),
-        },
-    )?;
+    keep_working_directory(&mut places, &spec)?;
     if spec.rootfs.read_only {
         let read_only = MountAttributes::private(libc::MOUNT_ATTR_RDONLY);
         raw::mount_setattr(root_mount.as_fd(), false, read_only)
@@ -139,10 +133,7 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
         standard::console(name, &terminals, &places, &mut prepared)?;
     }
     if stdio.ours && account.uid != 0 {
-        // So that the user can open `/dev/stdout` anew. Not of /dev/null, which is the host's.
-        for fd in stdio.fds.iter().filter(|fd| is_pipe_or_terminal(fd)) {
-            let _ = rustix::fs::fchown(fd, Some(Uid::from_raw(account.uid)), None);
-        }
+        give_to(account.uid, &stdio.fds);
     }
     prepared.hold(terminals);
 
@@ -153,15 +144,7 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
     // The thread that clones has entered all others.
     let own_network = matches!(spec.network, Network::None);
     let parent = match spec.die_with_parent {
-        true => Some(
-            prepared.hold(
-                rustix::process::pidfd_open(
-                    rustix::process::getpid(),
-                    rustix::process::PidfdFlags::empty(),
-                )
-                .map_err(|errno| setup("open a pidfd of this process")(errno.into()))?,
-            ),
-        ),
+        true => Some(prepared.hold(this_process()?)),
         false => None,
     };
     let Command { argv, env, candidates, program, in_path } =
@@ -210,6 +193,29 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
         namespaces |= libc::CLONE_NEWNET;
     }
     Ok(Plan { program, namespaces, places, ends, cgroup, network: spec.network, words, fds })
+}
+
+/// Makes the working directory where it is missing.
+fn keep_working_directory(places: &mut Places, spec: &Spec) -> Result<(), SpawnError> {
+    match places.keep_directory(&Path::new("/").join(&spec.cwd)) {
+        // The root itself, or a directory of `/proc`: there already, or an error later.
+        Err(SpawnError::MountTarget { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+/// A handle of this process, whose end is then the child's as well.
+fn this_process() -> Result<OwnedFd, SpawnError> {
+    use rustix::process::{PidfdFlags, getpid, pidfd_open};
+    let opened = pidfd_open(getpid(), PidfdFlags::empty());
+    opened.map_err(|errno| setup("open a pidfd of this process")(errno.into()))
+}
+
+/// So that the user can open `/dev/stdout` anew. Not of /dev/null, which is the host's.
+fn give_to(uid: u32, stdio: &[OwnedFd]) {
+    for fd in stdio.iter().filter(|fd| is_pipe_or_terminal(fd)) {
+        let _ = rustix::fs::fchown(fd, Some(Uid::from_raw(uid)), None);
+    }
 }
 
 fn is_pipe_or_terminal(fd: &OwnedFd) -> bool {

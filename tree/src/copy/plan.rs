@@ -132,9 +132,7 @@ impl CopyPlan<'_> {
             manifest: layout.manifest().map_err(malformed)?,
         })
     }
-}
 
-impl CopyPlan<'_> {
     /// Says whether the items are in order, one a path, and none a further name of another: what
     /// they say is then what will be there, and need not be put in order in a second list.
     fn is_plain(&self) -> bool {

@@ -126,6 +126,20 @@ fn overrides_change_what_they_say() {
 }
 
 #[test]
+fn a_plan_comes_to_the_same_in_any_order() {
+    let place = Place::with(&[("d/a", "x"), ("d/e/b", "y"), ("d/z", "z")]);
+    let mut plan = CopyPlan::default();
+    let manifest = place.scan().manifest;
+    plan.add_subtree(3, &manifest, &path("d"), &path("to"), &Overrides::default());
+    let mut turned = plan.clone();
+    turned.items.reverse();
+    let (plain, sorted) = (plan.resolved().unwrap(), turned.resolved().unwrap());
+    assert_eq!(plain.manifest, sorted.manifest);
+    assert_eq!(plain.sources, sorted.sources);
+    assert_eq!(plain.sources[1], (3, path("d/a")));
+}
+
+#[test]
 fn symbolic_and_octal_modes() {
     let check = |text: &str, mode: u32, is_dir: bool, expected: u32| {
         let got = Chmod::parse(text).unwrap().apply(mode, is_dir);

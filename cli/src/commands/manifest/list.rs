@@ -1,7 +1,7 @@
 //! `gantry manifest create`, `annotate`, `push` and `rm`: lists that the store keeps until they are
 //! pushed.
 
-use gantry_cache::{Key, NewRecord, RecordKind, Store};
+use gantry_cache::{Key, NewRecord, Store};
 use gantry_image::{Descriptor, Platform, Reference};
 use gantry_solver::CancelToken;
 use serde_json::{Value, json};
@@ -160,19 +160,7 @@ fn keep(store: &Store, name: &Reference, entries: &[Entry]) -> Result<(), Failur
         .iter()
         .map(|(from, descriptor)| json!({"from": from.to_string(), "descriptor": descriptor}))
         .collect();
-    store.records().put(&NewRecord {
-        key: key(name),
-        kind: RecordKind::Other,
-        layers: &[],
-        preimage: None,
-        took: std::time::Duration::ZERO,
-        log: None,
-        extra: &serde_json::to_vec(&entries)?,
-        project: "",
-        stage: "",
-        position: 0,
-        text: "",
-    })?;
+    store.records().put(&NewRecord::of_no_step(key(name), &[], &serde_json::to_vec(&entries)?))?;
     Ok(())
 }
 

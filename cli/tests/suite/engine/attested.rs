@@ -1,10 +1,11 @@
 //! What BuildKit and gantry say about the same image beside it: every field of the index, of the
 //! manifest of attestations, of its config and of the statements, side by side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::allowed::Differences;
 use super::cases::CONTEXT;
 use super::image::{leaves, members};
 use super::{Engine, Store};
@@ -68,19 +69,6 @@ const ALLOWED: [(&str, &str); 17] = [
     ("heredoc * *#metadata.layers.", "likewise, what the steps made"),
     ("heredoc * *#metadata.source.locations.", "one range of lines, and not one for each"),
 ];
-
-/// Says whether a line begins as `rule` has it, where `*` is anything.
-fn fits(rule: &str, line: &str) -> bool {
-    let mut parts = rule.split('*');
-    let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    parts.all(|part| match rest.find(part) {
-        Some(at) => {
-            rest = &rest[at + part.len()..];
-            true
-        }
-        None => false,
-    })
-}
 
 /// The documents of an archive, each with what it is, and a name for every digest.
 struct Archive {
@@ -172,7 +160,7 @@ fn buildkit_and_gantry_say_the_same_of_an_image() {
         sandbox.write(path, content);
     }
     sandbox.write(".dockerignore", "# none\n/x/\n ! x/y \n**/z\n");
-    let (mut unexpected, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut differences = Differences::but_for(&ALLOWED);
     for (case, mode, text) in CASES {
         sandbox.write("Dockerfile", text);
         let provenance = format!("--provenance=mode={mode},builder-id=https://ci/1");
@@ -194,22 +182,9 @@ fn buildkit_and_gantry_say_the_same_of_an_image() {
         let _ = sandbox.gantry_words(&ours).success();
         let theirs = Archive::read(&sandbox.read("theirs.tar")).lines();
         let ours = Archive::read(&sandbox.read("ours.tar")).lines();
-        let only = |these: &[String], others: &[String], mark: &str| -> Vec<String> {
-            let these = these.iter().filter(|line| !others.contains(line));
-            these.map(|line| format!("{case} {mark} {line}")).collect()
-        };
-        for line in [only(&theirs, &ours, "buildkit"), only(&ours, &theirs, "gantry")].concat() {
-            match ALLOWED.iter().position(|(rule, _)| fits(rule, &line)) {
-                Some(index) => drop(seen.insert(index)),
-                None => unexpected.push(line),
-            }
-        }
+        differences.compare(case, &theirs, &ours);
     }
-    assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
-    // What doesn't differ any more need not be allowed.
-    let stale: Vec<_> =
-        ALLOWED.iter().enumerate().filter(|(index, _)| !seen.contains(index)).collect();
-    assert!(stale.is_empty(), "{stale:?}");
+    differences.check();
 }
 
 /// What buildx says of its own accord is for images in stores and registries: an archive stays the

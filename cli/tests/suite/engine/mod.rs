@@ -3,6 +3,7 @@
 //!
 //! `scripts/setup` puts the programs below `target/tools/engine`. An engine needs root.
 
+mod allowed;
 mod attested;
 mod cases;
 mod differences;

@@ -20,9 +20,7 @@ mod program;
 mod reference;
 mod remote;
 
-use std::time::Duration;
-
-use gantry_cache::{Key, LayerId, NewRecord, RecordKind};
+use gantry_cache::{Key, LayerId, NewRecord};
 use gantry_solver::op::GitOp;
 use gantry_solver::{CancelToken, SourceAnswer};
 
@@ -85,17 +83,9 @@ fn known(executor: &Executor, key: &Key) -> Result<Option<(LayerId, i64)>, Fault
 }
 
 fn save(executor: &Executor, key: &Key, layer: &LayerId, time: i64) -> Result<(), Fault> {
-    Ok(executor.store.records().put(&NewRecord {
-        key: *key,
-        kind: RecordKind::Other,
-        layers: &[*layer],
-        preimage: None,
-        took: Duration::ZERO,
-        log: None,
-        extra: time.to_string().as_bytes(),
-        project: "",
-        stage: "",
-        position: 0,
-        text: "",
-    })?)
+    Ok(executor.store.records().put(&NewRecord::of_no_step(
+        *key,
+        &[*layer],
+        time.to_string().as_bytes(),
+    ))?)
 }

@@ -1,8 +1,6 @@
 //! What is remembered of an address: enough to ask a server whether it is still good.
 
-use std::time::Duration;
-
-use gantry_cache::{Key, LayerId, NewRecord, RecordKind};
+use gantry_cache::{Key, LayerId, NewRecord};
 use gantry_image::Digest;
 use gantry_solver::SourceAnswer;
 use gantry_solver::op::HttpOp;
@@ -53,19 +51,11 @@ impl Known {
 
     pub(super) fn save(&self, executor: &Executor, op: &HttpOp) -> Result<(), Fault> {
         let extra = format!("{}\n{}\n{}\n{}", self.etag, self.modified, self.digest, self.content);
-        Ok(executor.store.records().put(&NewRecord {
-            key: Self::key(op),
-            kind: RecordKind::Other,
-            layers: &[self.layer],
-            preimage: None,
-            took: Duration::ZERO,
-            log: None,
-            extra: extra.as_bytes(),
-            project: "",
-            stage: "",
-            position: 0,
-            text: "",
-        })?)
+        Ok(executor.store.records().put(&NewRecord::of_no_step(
+            Self::key(op),
+            &[self.layer],
+            extra.as_bytes(),
+        ))?)
     }
 
     pub(super) fn conditions(&self) -> HeaderMap {
