@@ -122,9 +122,7 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
     mounts::requested(&spec, &mut files, &mut places, &mut prepared)?;
     keep_working_directory(&mut places, &spec)?;
     if spec.rootfs.read_only {
-        let read_only = MountAttributes::private(libc::MOUNT_ATTR_RDONLY);
-        raw::mount_setattr(root_mount.as_fd(), false, read_only)
-            .map_err(setup("make the root filesystem read-only"))?;
+        make_read_only(&root_mount)?;
     }
 
     let (stdio, ends) = stdio::prepare(spec.stdio, terminals.as_fd())
@@ -187,11 +185,7 @@ pub(crate) fn prepare(spec: Spec) -> Result<Plan, SpawnError> {
     fds.extend(stdio.fds);
     fds.push(root_mount);
     fds.push(files.into_mount());
-    let mut namespaces =
-        libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    if own_network {
-        namespaces |= libc::CLONE_NEWNET;
-    }
+    let namespaces = namespaces(own_network);
     Ok(Plan { program, namespaces, places, ends, cgroup, network: spec.network, words, fds })
 }
 
@@ -202,6 +196,19 @@ fn keep_working_directory(places: &mut Places, spec: &Spec) -> Result<(), SpawnE
         Err(SpawnError::MountTarget { .. }) => Ok(()),
         other => other,
     }
+}
+
+/// Once all mount points are made.
+fn make_read_only(root: &OwnedFd) -> Result<(), SpawnError> {
+    let read_only = MountAttributes::private(libc::MOUNT_ATTR_RDONLY);
+    raw::mount_setattr(root.as_fd(), false, read_only)
+        .map_err(setup("make the root filesystem read-only"))
+}
+
+/// Which namespaces the child has for itself, as flags of clone(2).
+fn namespaces(own_network: bool) -> libc::c_int {
+    let always = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    if own_network { always | libc::CLONE_NEWNET } else { always }
 }
 
 /// A handle of this process, whose end is then the child's as well.
